@@ -1,0 +1,13 @@
+//! Workflow text to a checked [`Definition`], and the expression language. Pure: returns a value and problems.
+
+pub mod action;
+pub mod compile;
+pub mod diagnostic;
+pub mod duration;
+pub mod expr;
+pub mod plan;
+pub mod template;
+
+pub use compile::{Catalogue, Compiled, compile};
+pub use diagnostic::{Diagnostic, Severity};
+pub use plan::Definition;

@@ -1,0 +1,380 @@
+//! The compiled form of a workflow: a closed tree of tasks with compiled expressions and pinned actions.
+//!
+//! This is what `engine` walks. It has no names left to look up: `then` targets are positions, functions are
+//! pinned by digest, reusable errors and retries are put in place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::action::{ActionRef, Contract};
+use model::effect::{HttpOutput, ProcessOutput, SecretScheme};
+use model::{Digest, Value};
+
+use crate::expr::Expr;
+use crate::template::Template;
+
+/// A checked, compiled workflow version with everything it calls.
+#[derive(Debug)]
+pub struct Definition {
+    /// `document.namespace`
+    pub namespace: String,
+    /// `document.name`
+    pub name: String,
+    /// `document.version`
+    pub version: String,
+    /// `document.title`
+    pub title: Option<String>,
+    /// `document.summary`
+    pub summary: Option<String>,
+    /// `document.tags` and `document.metadata`, as written (`metadata.omnihub` holds `owner`, `intents`, `slots`).
+    pub metadata: Value,
+    /// The whole document, for `$workflow.definition`.
+    pub document: Value,
+    /// `input` of the workflow.
+    pub input: Input,
+    /// `output` of the workflow.
+    pub output: Output,
+    /// The workflow's own time limit; not catchable.
+    pub timeout: Option<Template>,
+    /// The main task list.
+    pub tasks: TaskList,
+    /// Every action the workflow can reach (its calls, their probes and compensations), pinned.
+    pub actions: BTreeMap<ActionRef, Arc<Action>>,
+    /// Digest over the canonical document, the digests of all actions and the evaluator's version.
+    pub digest: Digest,
+}
+
+/// An action of the catalogue, compiled.
+#[derive(Debug)]
+pub struct Action {
+    /// Its name and version.
+    pub reference: ActionRef,
+    /// Digest of its canonical document.
+    pub digest: Digest,
+    /// Title for people.
+    pub title: Option<String>,
+    /// What the catalogue promises.
+    pub contract: Contract,
+    /// Schema of the arguments.
+    pub input: Option<Arc<Schema>>,
+    /// Example of an output; what safe mode predicts. `null` when there is none.
+    pub predicted: Value,
+    /// `idempotency.key`: evaluated with `.` = arguments and `$workflow`. Must give a string.
+    pub key: Option<Expr>,
+    /// `idempotency.header`: the request header that carries the key.
+    pub key_header: Option<String>,
+    /// `ensure`: how the outcome is checked.
+    pub ensure: Option<Ensure>,
+    /// `compensate`: the action that undoes this one, and its arguments (`.` = arguments, `$action`).
+    pub compensate: Option<(ActionRef, Template)>,
+    /// `run`: a single `call: http`, `run: shell` or `run: script` task. Its expressions see `.` = arguments,
+    /// `$action = {key, name, version}` and `$workflow`.
+    pub run: Work,
+    /// `output.as` of the `run` task: `.` = raw answer.
+    pub output: Output,
+}
+
+/// How the outcome of an action is checked.
+#[derive(Debug)]
+pub struct Ensure {
+    /// The action that looks.
+    pub probe: ActionRef,
+    /// Its arguments; `.` = the checked action's arguments, `$action = {key, name, version, output}`.
+    pub with: Template,
+    /// True when the effect is real; `.` = the probe's output, `$action = {key, name, version, output, arguments}`.
+    pub that: Expr,
+    /// Pause between probes.
+    pub every: Duration,
+    /// How long to go on probing while `that` is false or the probe does not answer.
+    pub within: Duration,
+}
+
+/// A JSON schema, compiled once.
+pub struct Schema {
+    /// As written.
+    pub document: serde_json::Value,
+    /// The compiled validator.
+    pub validator: jsonschema::Validator,
+}
+
+impl std::fmt::Debug for Schema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Schema({})", self.document)
+    }
+}
+
+/// `input` of a workflow or task.
+#[derive(Debug, Default)]
+pub struct Input {
+    /// Checked before `from`.
+    pub schema: Option<Arc<Schema>>,
+    /// Makes the task's data from the raw input.
+    pub from: Option<Template>,
+}
+
+/// `output` or `export` of a workflow or task: `as`, then `schema`.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Makes the result from the raw output.
+    pub transform: Option<Template>,
+    /// Checked after `transform`.
+    pub schema: Option<Arc<Schema>>,
+}
+
+/// Named tasks in order.
+#[derive(Debug)]
+pub struct TaskList {
+    /// JSON Pointer of the list, for example `/do` or `/do/2/attempt/try`.
+    pub pointer: Arc<str>,
+    /// The tasks.
+    pub tasks: Vec<Arc<Task>>,
+}
+
+/// One node of the definition.
+#[derive(Debug)]
+pub struct Task {
+    /// Its name, unique in its list.
+    pub name: Arc<str>,
+    /// JSON Pointer, for example `/do/0/refund`.
+    pub pointer: Arc<str>,
+    /// `if`
+    pub condition: Option<Expr>,
+    /// `input`
+    pub input: Input,
+    /// `output`
+    pub output: Output,
+    /// `export`; `as` replaces `$context`.
+    pub export: Output,
+    /// `timeout.after`; evaluates to a duration (object form or ISO 8601 text).
+    pub timeout: Option<Template>,
+    /// `then`
+    pub then: Then,
+    /// `metadata`
+    pub metadata: Value,
+    /// What it does.
+    pub kind: TaskKind,
+}
+
+/// Where the flow goes after a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Then {
+    /// The next task of the list, or the list's end.
+    #[default]
+    Continue,
+    /// Leaves the task list; in a loop, ends the iteration.
+    Exit,
+    /// Ends the workflow.
+    End,
+    /// The task at this position of the same list.
+    Task(usize),
+}
+
+/// What a task does. Kinds that are not built are refused at publish (OH-1100), so they are not here.
+#[derive(Debug)]
+pub enum TaskKind {
+    /// Tasks in sequence.
+    Do(TaskList),
+    /// Replaces the data.
+    Set(Template),
+    /// The first case whose condition holds (or that has none) decides where the flow goes.
+    Switch(Vec<Case>),
+    /// Tasks for each item of a collection.
+    For(For),
+    /// Raises an error.
+    Raise(RaiseError),
+    /// Tasks whose errors may be caught and retried.
+    Try(Try),
+    /// Waits; evaluates to a duration.
+    Wait(Template),
+    /// One outside act written in the definition itself (`call: http`, `run: shell`, `run: script`).
+    Work(Work),
+    /// A catalogued action with its arguments (`.` = the task's data).
+    Action {
+        /// Which; always in [`Definition::actions`].
+        action: ActionRef,
+        /// `with`; an empty object when it is absent.
+        with: Template,
+    },
+}
+
+/// A case of a `switch`.
+#[derive(Debug)]
+pub struct Case {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `when`; none means always.
+    pub when: Option<Expr>,
+    /// `then`
+    pub then: Then,
+}
+
+/// `for` with `while` and `do`.
+#[derive(Debug)]
+pub struct For {
+    /// Variable of the item, without `$` (`item` by default).
+    pub each: Arc<str>,
+    /// Variable of the position, without `$` (`index` by default).
+    pub at: Arc<str>,
+    /// The collection.
+    pub items: Expr,
+    /// Tested before each iteration.
+    pub condition: Option<Expr>,
+    /// The body.
+    pub tasks: TaskList,
+}
+
+/// `raise.error`, references put in place.
+#[derive(Debug)]
+pub struct RaiseError {
+    /// `type`: a literal URI or an expression.
+    pub kind: Template,
+    /// `status`: a number or an expression that gives one.
+    pub status: Template,
+    /// `title`
+    pub title: Option<Template>,
+    /// `detail`
+    pub detail: Option<Template>,
+    /// `instance`; the task's own pointer when absent.
+    pub instance: Option<Template>,
+}
+
+/// `try` and `catch`.
+#[derive(Debug)]
+pub struct Try {
+    /// The tasks that are tried.
+    pub tasks: TaskList,
+    /// `catch.errors.with`: members that must be equal; a standard `type` matches every published form of it.
+    pub errors: Vec<(String, Value)>,
+    /// Variable of the error, without `$` (`error` by default).
+    pub error_as: Arc<str>,
+    /// `catch.when`
+    pub when: Option<Expr>,
+    /// `catch.exceptWhen`
+    pub except_when: Option<Expr>,
+    /// `catch.retry`
+    pub retry: Option<Retry>,
+    /// `catch.do`
+    pub catch: Option<TaskList>,
+}
+
+/// A retry policy.
+#[derive(Debug)]
+pub struct Retry {
+    /// `when`
+    pub when: Option<Expr>,
+    /// `exceptWhen`
+    pub except_when: Option<Expr>,
+    /// `delay`; zero when absent.
+    pub delay: Template,
+    /// How the delay grows.
+    pub backoff: Backoff,
+    /// `limit.attempt.count`: retries, not runs. None means the platform's maximum (`engine` knows it).
+    pub count: Option<u32>,
+    /// `limit.attempt.duration`
+    pub attempt_limit: Option<Template>,
+    /// `limit.duration`
+    pub limit: Option<Template>,
+    /// `jitter.from` and `jitter.to`
+    pub jitter: Option<(Template, Template)>,
+}
+
+/// How the delay grows with the number of the retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backoff {
+    /// The same each time.
+    Constant,
+    /// delay × n
+    Linear,
+    /// delay × 2^(n-1)
+    Exponential,
+}
+
+/// An outside act with its arguments still to be evaluated.
+#[derive(Debug)]
+pub enum Work {
+    /// `call: http`
+    Http(Box<HttpWork>),
+    /// `run: shell` or `run: script`
+    Process(Box<ProcessWork>),
+}
+
+/// `call: http`
+#[derive(Debug)]
+pub struct HttpWork {
+    /// Upper case.
+    pub method: String,
+    /// The endpoint's URI.
+    pub uri: UriTemplate,
+    /// `headers`; evaluates to an object of strings.
+    pub headers: Option<Template>,
+    /// `query`; evaluates to an object of strings (numbers and booleans are written as text).
+    pub query: Option<Template>,
+    /// `body`
+    pub body: Option<Template>,
+    /// `authentication`
+    pub authentication: Option<AuthenticationWork>,
+    /// `output`
+    pub output: HttpOutput,
+    /// `redirect`
+    pub redirect: bool,
+}
+
+/// A URI: text with `{name}` places for top-level members of the data, or an expression.
+#[derive(Debug)]
+pub enum UriTemplate {
+    /// Literal pieces and the names between them.
+    Pieces(Vec<UriPiece>),
+    /// Gives the whole URI.
+    Expr(Expr),
+}
+
+/// A piece of a URI template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UriPiece {
+    /// Copied.
+    Text(String),
+    /// Replaced by the percent-encoded member of the data.
+    Name(String),
+}
+
+/// `authentication` with expressions.
+#[derive(Debug)]
+pub enum AuthenticationWork {
+    /// `basic` with values.
+    Basic {
+        /// `username`
+        username: Template,
+        /// `password`
+        password: Template,
+    },
+    /// `bearer` with a value.
+    Bearer {
+        /// `token`
+        token: Template,
+    },
+    /// `basic: {use: secret}` or `bearer: {use: secret}`; the secret is in `use.secrets`.
+    Secret {
+        /// The secret's name.
+        name: String,
+        /// How it is presented.
+        with: SecretScheme,
+    },
+}
+
+/// `run: shell` or `run: script`
+#[derive(Debug)]
+pub struct ProcessWork {
+    /// None for a shell command; the language of a script (`javascript` or `python`).
+    pub language: Option<String>,
+    /// The command line or the source text; a template that gives a string.
+    pub code: Template,
+    /// `arguments`; evaluates to a list of texts (an object gives `--name value` pairs for `shell`).
+    pub arguments: Option<Template>,
+    /// `stdin`
+    pub stdin: Option<Template>,
+    /// `environment`; evaluates to an object of texts.
+    pub environment: Option<Template>,
+    /// `return`
+    pub output: ProcessOutput,
+}

@@ -1,0 +1,210 @@
+//! Actions and their contracts: the only trusted source about what an action does outside.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The name and version of an action in the catalogue, written `refund-create:1.0.0`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ActionRef {
+    /// The action's name: letters, digits and hyphens.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+}
+
+impl fmt::Display for ActionRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.name, self.version)
+    }
+}
+
+impl FromStr for ActionRef {
+    type Err = String;
+
+    /// Reads `name:version` or `name:version@default`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not an action: write `name:version`, for example `refund-create:1.0.0`");
+        let bare = text.strip_suffix("@default").unwrap_or(text);
+        let (name, version) = bare.split_once(':').ok_or_else(wrong)?;
+        let name_fine = !name.is_empty()
+            && name.len() <= 63
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !name.starts_with('-')
+            && !name.ends_with('-');
+        let core = version.split(['-', '+']).next().unwrap_or_default();
+        let parts: Vec<&str> = core.split('.').collect();
+        let version_fine = version.len() <= 64
+            && parts.len() == 3
+            && parts.iter().all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
+            && version.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'+'));
+        if name_fine && version_fine {
+            Ok(Self { name: name.to_owned(), version: version.to_owned() })
+        } else {
+            Err(wrong())
+        }
+    }
+}
+
+impl From<ActionRef> for String {
+    fn from(action: ActionRef) -> String {
+        action.to_string()
+    }
+}
+
+impl TryFrom<String> for ActionRef {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// What an action does to the outside, weakest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EffectKind {
+    /// Looks.
+    Read,
+    /// Changes or creates.
+    Write,
+    /// Removes.
+    Delete,
+    /// Moves money.
+    Money,
+    /// Changes who may do what.
+    Permission,
+}
+
+impl EffectKind {
+    /// The word, as contracts write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Delete => "delete",
+            Self::Money => "money",
+            Self::Permission => "permission",
+        }
+    }
+}
+
+/// What a crash, a time-out or a lost answer means.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EffectClass {
+    /// Touches nothing outside: repeat.
+    Pure,
+    /// Looks only: repeat.
+    Read,
+    /// Knows its key: repeat with the same key.
+    Idempotent,
+    /// Can be asked whether it happened: probe, then repeat or go on.
+    Probeable,
+    /// Can be undone.
+    Compensable,
+    /// Can be neither repeated, asked nor undone: a human decides.
+    Irreversible,
+}
+
+impl EffectClass {
+    /// The word, as contracts write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pure => "pure",
+            Self::Read => "read",
+            Self::Idempotent => "idempotent",
+            Self::Probeable => "probeable",
+            Self::Compensable => "compensable",
+            Self::Irreversible => "irreversible",
+        }
+    }
+}
+
+/// How much one use of the action can touch.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlastRadius {
+    /// For example `customer`, `tenant`, `everyone`.
+    #[serde(default)]
+    pub scope: String,
+    /// How many units at the most.
+    #[serde(default)]
+    pub max: u64,
+    /// What is counted.
+    #[serde(default)]
+    pub unit: String,
+}
+
+/// What the catalogue promises about an action. Expressions are text here; `dsl` compiles them.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contract {
+    /// What it does to the outside.
+    pub effect: EffectKind,
+    /// What a crash in the middle means.
+    pub class: EffectClass,
+    /// How much it can touch.
+    #[serde(default)]
+    pub blast_radius: BlastRadius,
+    /// Classes of data it handles, for example `personal`, `card`.
+    #[serde(default)]
+    pub data: Vec<String>,
+    /// The name of the argument that holds the amount of money, and its currency, when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<AmountFields>,
+    /// True when a person reviewed the contract and put it in the catalogue; false for inline calls.
+    #[serde(default)]
+    pub reviewed: bool,
+    /// Retries of transient failures at the most (3 by default).
+    #[serde(default = "retries_default")]
+    pub retries_max: u32,
+    /// Hosts the action may connect to, as `host` or `host:port`.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// True when the contract says how the outcome is verified.
+    #[serde(default)]
+    pub verified: bool,
+    /// The action that undoes this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensate: Option<ActionRef>,
+}
+
+fn retries_default() -> u32 {
+    3
+}
+
+/// Which arguments say how much money moves (JSON Pointers into the arguments).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AmountFields {
+    /// Pointer to the number, for example `/amount`.
+    pub value: String,
+    /// Pointer to the ISO 4217 code, for example `/currency`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+}
+
+impl Contract {
+    /// What is assumed of a call that nobody reviewed: reads are reads, anything else is an irreversible write.
+    pub fn unreviewed(kind: EffectKind) -> Self {
+        Self {
+            effect: kind,
+            class: if kind == EffectKind::Read { EffectClass::Read } else { EffectClass::Irreversible },
+            blast_radius: BlastRadius::default(),
+            data: Vec::new(),
+            amount: None,
+            reviewed: false,
+            retries_max: retries_default(),
+            hosts: Vec::new(),
+            verified: false,
+            compensate: None,
+        }
+    }
+
+    /// What holds for a sandboxed program: no network, a fresh directory, so nothing outside changes.
+    pub fn sandboxed() -> Self {
+        Self { class: EffectClass::Pure, ..Self::unreviewed(EffectKind::Read) }
+    }
+}

@@ -1,0 +1,219 @@
+//! One canonical encoding (RFC 8785, JSON Canonicalization Scheme) and one digest (SHA-256).
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::value::{Data, Value};
+
+/// A SHA-256 digest, written `sha256:` and 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The first twelve hexadecimal digits, for people.
+    pub fn short(&self) -> String {
+        hex::encode(&self.0[..6])
+    }
+
+    /// Reads `sha256:<hex>`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text.strip_prefix("sha256:")?, &mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> String {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        Digest::parse(&text).ok_or_else(|| format!("`{text}` is not a digest: write sha256: and 64 hexadecimal digits"))
+    }
+}
+
+/// The digest of the canonical encoding of anything that serializes to JSON.
+///
+/// Panics never: the types of this crate serialize without error; a type that cannot is digested as `null`.
+pub fn digest_of<T: Serialize>(thing: &T) -> Digest {
+    let json = serde_json::to_value(thing).unwrap_or(serde_json::Value::Null);
+    Digest::of(canonical_json(&json).as_bytes())
+}
+
+/// The canonical text of a value: members sorted by UTF-16 code units, shortest numbers, no white space.
+pub fn canonical(value: &Value) -> String {
+    let mut out = String::new();
+    write_value(&mut out, value);
+    out
+}
+
+/// The canonical text of plain JSON.
+pub fn canonical_json(json: &serde_json::Value) -> String {
+    let mut out = String::new();
+    write_json(&mut out, json);
+    out
+}
+
+fn write_value(out: &mut String, value: &Value) {
+    match &value.data {
+        Data::Null => out.push_str("null"),
+        Data::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
+        Data::Int(i) => {
+            let _ = write!(out, "{i}");
+        }
+        Data::Float(f) => write_float(out, *f),
+        Data::String(s) => write_string(out, s),
+        Data::Array(items) => write_list(out, items.iter(), write_value),
+        Data::Object(map) => {
+            let members = map.iter().map(|(k, v)| (&**k, v)).collect();
+            write_members(out, members, write_value);
+        }
+    }
+}
+
+fn write_json(out: &mut String, json: &serde_json::Value) {
+    match json {
+        serde_json::Value::Null => out.push_str("null"),
+        serde_json::Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
+        serde_json::Value::Number(n) => match (n.as_i64(), n.as_u64()) {
+            (Some(i), _) => {
+                let _ = write!(out, "{i}");
+            }
+            (None, Some(u)) => {
+                let _ = write!(out, "{u}");
+            }
+            (None, None) => write_float(out, n.as_f64().unwrap_or(0.0)),
+        },
+        serde_json::Value::String(s) => write_string(out, s),
+        serde_json::Value::Array(items) => write_list(out, items.iter(), write_json),
+        serde_json::Value::Object(map) => {
+            write_members(out, map.iter().map(|(k, v)| (k.as_str(), v)).collect(), write_json);
+        }
+    }
+}
+
+fn write_list<'a, T: 'a>(out: &mut String, items: impl Iterator<Item = &'a T>, write: fn(&mut String, &T)) {
+    out.push('[');
+    for (i, item) in items.enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        write(out, item);
+    }
+    out.push(']');
+}
+
+fn write_members<T>(out: &mut String, mut members: Vec<(&str, &T)>, write: fn(&mut String, &T)) {
+    if members.iter().all(|(name, _)| name.is_ascii()) {
+        members.sort_unstable_by(|a, b| a.0.cmp(b.0));
+    } else {
+        members.sort_by(|a, b| a.0.encode_utf16().cmp(b.0.encode_utf16()));
+    }
+    out.push('{');
+    for (i, (name, value)) in members.into_iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        write_string(out, name);
+        out.push(':');
+        write(out, value);
+    }
+    out.push('}');
+}
+
+fn write_string(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{9}' => out.push_str("\\t"),
+            '\u{a}' => out.push_str("\\n"),
+            '\u{c}' => out.push_str("\\f"),
+            '\u{d}' => out.push_str("\\r"),
+            c if c < ' ' => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// Numbers as ECMAScript prints them: whole numbers without a point, exponents only outside 1e-6..1e21.
+fn write_float(out: &mut String, f: f64) {
+    if !f.is_finite() {
+        out.push_str("null");
+    } else if f == 0.0 {
+        out.push('0');
+    } else if (1e-6..1e21).contains(&f.abs()) {
+        let _ = write!(out, "{f}");
+    } else {
+        let text = format!("{f:e}");
+        match text.split_once('e') {
+            Some((digits, exponent)) if !exponent.starts_with('-') => {
+                let _ = write!(out, "{digits}e+{exponent}");
+            }
+            _ => out.push_str(&text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json: &str, expected: &str) {
+        let json: serde_json::Value = serde_json::from_str(json).expect("test data parses");
+        assert_eq!(canonical_json(&json), expected);
+        assert_eq!(canonical(&Value::from_json(&json, crate::Label::CALLER)), expected);
+    }
+
+    #[test]
+    fn members_are_sorted_and_numbers_shortest() {
+        check(r#"{"b": 1.0, "a": [25.00, 1e30, 0.000001, 1e-7, -0.0]}"#, r#"{"a":[25,1e+30,0.000001,1e-7,0],"b":1}"#);
+    }
+
+    #[test]
+    fn text_is_escaped_as_rfc_8785_says() {
+        check(r#""\u20ac$\u000f\nA'B\"\\\"/""#, "\"€$\\u000f\\nA'B\\\"\\\\\\\"/\"");
+    }
+
+    #[test]
+    fn names_are_ordered_by_utf_16() {
+        check(r#"{"\ufb33": 1, "\ud83d\ude00": 2, "\u20ac": 3, "1": 4}"#, "{\"1\":4,\"€\":3,\"😀\":2,\"\u{fb33}\":1}");
+    }
+
+    #[test]
+    fn equal_money_has_one_digest() {
+        let a = Value::from_json(&serde_json::json!({"amount": 25.0}), crate::Label::CALLER);
+        let b = Value::from_json(&serde_json::json!({"amount": 25}), crate::Label::EXTERNAL);
+        assert_eq!(Digest::of(canonical(&a).as_bytes()), Digest::of(canonical(&b).as_bytes()));
+    }
+}

@@ -1,0 +1,103 @@
+//! The four controls with which operators stop, watch, take over and narrow.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{PrincipalId, TenantId};
+use crate::time::Timestamp;
+
+/// The names of the controls.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControlName {
+    /// While on: no new work, no new effect.
+    KillSwitch,
+    /// While on: reads only, the rest is predicted.
+    SafeMode,
+    /// While on: every effect waits for a human.
+    Takeover,
+    /// While on: only listed operations.
+    AllowList,
+}
+
+impl ControlName {
+    /// Every control.
+    pub const ALL: [ControlName; 4] = [Self::KillSwitch, Self::SafeMode, Self::Takeover, Self::AllowList];
+
+    /// The name in paths: `kill-switch`, `safe-mode`, `takeover`, `allow-list`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KillSwitch => "kill-switch",
+            Self::SafeMode => "safe-mode",
+            Self::Takeover => "takeover",
+            Self::AllowList => "allow-list",
+        }
+    }
+
+    /// The control by its name; the environment's names are understood too.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|c| c.name() == name || c.variable().eq_ignore_ascii_case(name))
+    }
+
+    /// The environment variable that sets it.
+    pub fn variable(self) -> &'static str {
+        match self {
+            Self::KillSwitch => "OMNIHUB_KILL_SWITCH",
+            Self::SafeMode => "EXECUTION_SAFE_MODE",
+            Self::Takeover => "OPERATOR_TAKEOVER",
+            Self::AllowList => "ALLOWED_OPERATIONS",
+        }
+    }
+}
+
+/// The state of one control. Stored as one document.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Control {
+    /// In force or not.
+    pub on: bool,
+    /// For the allow-list: operation names, `*` at the end matches any rest.
+    #[serde(default)]
+    pub operations: Vec<String>,
+    /// Why it was set.
+    pub reason: String,
+    /// Who set it.
+    pub by: PrincipalId,
+    /// When.
+    pub at: Timestamp,
+    /// True when the environment holds it: the API cannot turn it off.
+    #[serde(default)]
+    pub from_environment: bool,
+}
+
+/// All controls as one snapshot: what every effect is checked against.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Controls {
+    /// Rises with every change of the kill switch; permits carry it.
+    pub epoch: u64,
+    /// The platform's controls.
+    pub global: BTreeMap<ControlName, Control>,
+    /// Allow-lists of tenants.
+    pub tenants: BTreeMap<TenantId, Control>,
+}
+
+impl Controls {
+    /// True when the control is in force.
+    pub fn on(&self, name: ControlName) -> bool {
+        self.global.get(&name).is_some_and(|control| control.on)
+    }
+
+    /// True when every allow-list in force names `operation`.
+    pub fn allows(&self, tenant: &TenantId, operation: &str) -> bool {
+        let listed = |control: &Control| !control.on || control.operations.iter().any(|o| matches(o, operation));
+        self.global.get(&ControlName::AllowList).is_none_or(listed) && self.tenants.get(tenant).is_none_or(listed)
+    }
+}
+
+/// `refund-create` matches every version of it; `refund-*` matches by its beginning.
+fn matches(pattern: &str, operation: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => operation.starts_with(beginning),
+        None => operation == pattern || operation.strip_prefix(pattern).is_some_and(|rest| rest.starts_with(':')),
+    }
+}

@@ -1,0 +1,217 @@
+//! Effects: what is asked of the outside, what it answered, and whether it is real.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::Value;
+
+/// Counts the effects of one execution, from 1, in the order in which they were requested.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EffectNumber(pub u32);
+
+/// One concrete act, with every expression evaluated. Secrets stand as references.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Request {
+    /// An HTTP request.
+    Http(HttpRequest),
+    /// A sandboxed program.
+    Process(ProcessRequest),
+}
+
+impl Request {
+    /// Who is acted upon: `host:port` of a URI, or `sandbox`. Part of the permit's digest.
+    pub fn target(&self) -> String {
+        match self {
+            Self::Http(http) => match url::Url::parse(&http.uri) {
+                Ok(uri) => {
+                    format!("{}:{}", uri.host_str().unwrap_or_default(), uri.port_or_known_default().unwrap_or(0))
+                }
+                Err(_) => http.uri.clone(),
+            },
+            Self::Process(_) => "sandbox".to_owned(),
+        }
+    }
+}
+
+/// An HTTP request, ready to send but for its secrets.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct HttpRequest {
+    /// Upper case.
+    pub method: String,
+    /// Absolute URI, query included.
+    pub uri: String,
+    /// Header names and values, in order.
+    pub headers: Vec<(String, String)>,
+    /// JSON body; text when it is a string and the content type is not JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Value>,
+    /// How to prove who we are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Authentication>,
+    /// What the task's output is made of.
+    pub output: HttpOutput,
+    /// True when 3xx answers are not errors (each hop is checked like a new connection).
+    pub redirect: bool,
+}
+
+/// Part of an HTTP answer that becomes the output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HttpOutput {
+    /// The body, parsed when it is JSON.
+    Content,
+    /// Request, status, headers and body.
+    Response,
+    /// The body in base64.
+    Raw,
+}
+
+/// Credentials. The secret is named, never held: the worker puts it in at the last moment.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "scheme", rename_all = "lowercase")]
+pub enum Authentication {
+    /// HTTP basic with given values (they are in the definition or input, and so in history).
+    Basic {
+        /// User name.
+        username: String,
+        /// Password.
+        password: String,
+    },
+    /// HTTP bearer with a given token.
+    Bearer {
+        /// The token.
+        token: String,
+    },
+    /// A secret of the tenant by name: `{"username","password"}` for basic, `{"token"}` for bearer.
+    Secret {
+        /// Name in the secret store.
+        name: String,
+        /// `basic` or `bearer`.
+        with: SecretScheme,
+    },
+}
+
+/// How a secret is presented.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretScheme {
+    /// `Authorization: Basic`
+    Basic,
+    /// `Authorization: Bearer`
+    Bearer,
+}
+
+/// A program to run in the sandbox: no network, empty environment, fresh directory.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ProcessRequest {
+    /// The program.
+    pub program: Program,
+    /// Arguments after the program's own.
+    pub arguments: Vec<String>,
+    /// What it reads on standard input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// Its whole environment.
+    pub environment: Vec<(String, String)>,
+    /// What the task's output is made of.
+    pub output: ProcessOutput,
+    /// Time limit in milliseconds (5 minutes by default).
+    pub timeout_ms: u64,
+}
+
+/// What is run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Program {
+    /// `sh -c command`
+    Shell {
+        /// The command line.
+        command: String,
+    },
+    /// An interpreter by language (`javascript` or `python`).
+    Script {
+        /// The language.
+        language: String,
+        /// The source text.
+        code: String,
+    },
+}
+
+/// Part of a program's result that becomes the output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProcessOutput {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// Exit code.
+    Code,
+    /// `{code, stdout, stderr}`
+    All,
+    /// `null`
+    None,
+}
+
+/// How one attempt ended, as the worker reports it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "lowercase")]
+pub enum Answer {
+    /// The outside answered, and the answer says yes.
+    Done {
+        /// The task's raw output.
+        output: Value,
+    },
+    /// The outside answered no, or could never be reached: the act did not happen.
+    Refused {
+        /// What went wrong.
+        error: crate::problem::WorkflowError,
+        /// True when the same request may succeed later (unreachable, 408, 425, 429, 503).
+        transient: bool,
+        /// The least time to wait before the next attempt, as the outside asked, in milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    },
+    /// The request was sent and no answer came back: it may have happened.
+    Lost {
+        /// What went wrong.
+        error: crate::problem::WorkflowError,
+    },
+}
+
+/// Whether an effect, or all effects of an execution, are real.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Checked, and it is so.
+    Verified,
+    /// Not checked, or could not be: nobody may assume either.
+    Unknown,
+    /// Checked, and it is not so; or refused.
+    Failed,
+}
+
+impl Outcome {
+    /// The outcome of two effects together: the worse one.
+    #[must_use]
+    pub fn worst(self, other: Outcome) -> Outcome {
+        self.max(other)
+    }
+
+    /// The word, as the API writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Unknown => "unknown",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Delay before retry `n` (1, 2, 3 …) of a transient failure: 1 s, 2 s, 4 s.
+pub fn retry_delay(n: u32) -> Duration {
+    Duration::from_secs(1u64 << n.saturating_sub(1).min(6))
+}

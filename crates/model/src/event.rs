@@ -1,0 +1,201 @@
+//! The events of a history: only what cannot be recomputed.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::canonical::Digest;
+use crate::effect::{Answer, EffectNumber, Outcome};
+use crate::id::{ApprovalId, ExecutionId, PermitId, PrincipalId, TenantId};
+use crate::time::Timestamp;
+use crate::value::{Label, Value};
+use crate::verdict::Verdict;
+
+/// One fact in the life of an execution. The stored form: names and shapes must stay readable for ever.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What was decided.
+    #[serde(flatten)]
+    pub body: EventBody,
+}
+
+/// What an execution does with its effects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Performs them.
+    Live,
+    /// Performs reads, predicts the rest (safe mode was on at the start).
+    Advisory,
+}
+
+/// The kinds of facts.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum EventBody {
+    /// The execution began.
+    Started(Box<Started>),
+    /// The permit gate judged an effect.
+    Judged {
+        /// Which effect.
+        effect: EffectNumber,
+        /// What exactly was judged.
+        digest: Digest,
+        /// What was decided, by which policy, at which risk.
+        verdict: Arc<Verdict>,
+        /// The approval that is now awaited, when one is needed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval: Option<ApprovalId>,
+    },
+    /// A control or the allow-list refused an effect.
+    Barred {
+        /// Which effect.
+        effect: EffectNumber,
+        /// Why, naming the operation.
+        reason: String,
+    },
+    /// People decided, or silence did.
+    ApprovalDecided {
+        /// Which effect.
+        effect: EffectNumber,
+        /// Which approval.
+        approval: ApprovalId,
+        /// What was decided.
+        decision: ApprovalDecision,
+        /// Who decided last; nobody when it expired.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<PrincipalId>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
+    /// An approver changed the arguments; the effect is judged again.
+    Edited {
+        /// Which effect.
+        effect: EffectNumber,
+        /// The approval that is withdrawn.
+        approval: ApprovalId,
+        /// The new arguments.
+        arguments: Value,
+        /// Who.
+        by: PrincipalId,
+    },
+    /// A permit was consumed: the effect may be performed from here on.
+    EffectStarted {
+        /// Which effect.
+        effect: EffectNumber,
+        /// From 1.
+        attempt: u32,
+        /// What exactly may be performed.
+        digest: Digest,
+        /// The permit that was consumed.
+        permit: PermitId,
+        /// The fencing epoch of the controls.
+        epoch: u64,
+        /// The approval that granted it, when there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval: Option<ApprovalId>,
+    },
+    /// Safe mode: the effect was predicted, nothing was sent.
+    EffectPredicted {
+        /// Which effect.
+        effect: EffectNumber,
+        /// What the catalogue says it would answer.
+        output: Value,
+    },
+    /// An attempt ended.
+    EffectAnswered {
+        /// Which effect.
+        effect: EffectNumber,
+        /// Which attempt.
+        attempt: u32,
+        /// How.
+        answer: Answer,
+    },
+    /// Time passed that something waited for.
+    Woke,
+    /// An operator asked to stop for good.
+    Cancelled {
+        /// Who.
+        by: PrincipalId,
+        /// Why.
+        reason: String,
+    },
+    /// An operator asked to hold.
+    Paused {
+        /// Who.
+        by: PrincipalId,
+        /// Why.
+        reason: String,
+    },
+    /// An operator let it go on.
+    Resumed {
+        /// Who.
+        by: PrincipalId,
+        /// Why.
+        reason: String,
+    },
+    /// A faulted execution, or a parked effect, is tried again.
+    Retried {
+        /// Who.
+        by: PrincipalId,
+        /// Why.
+        reason: String,
+    },
+    /// The execution came to its end; recorded so that a replay can be checked against it.
+    Ended {
+        /// `completed`, `faulted` or `cancelled`.
+        status: String,
+        /// Whether its effects are real.
+        outcome: Outcome,
+        /// Digest of output or error.
+        digest: Digest,
+    },
+}
+
+/// How an approval ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApprovalDecision {
+    /// Enough people agreed.
+    Approved,
+    /// Somebody said no.
+    Rejected,
+    /// Nobody decided in time.
+    Expired,
+}
+
+/// Everything the first event holds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Started {
+    /// The execution.
+    pub execution: ExecutionId,
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Workflow namespace.
+    pub namespace: String,
+    /// Workflow name.
+    pub name: String,
+    /// Workflow version.
+    pub version: String,
+    /// Digest of the compiled definition with its pinned actions.
+    pub definition: Digest,
+    /// Digest of the plan: definition and input.
+    pub plan: Digest,
+    /// The input, as given.
+    pub input: Value,
+    /// Where the input came from.
+    pub input_label: Label,
+    /// Who asked.
+    pub requester: PrincipalId,
+    /// Live or advisory.
+    pub mode: Mode,
+    /// The text of the goal, when it was text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<String>,
+    /// When the whole execution must have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+}

@@ -1,0 +1,109 @@
+//! The one persistence port, and SQLite behind it.
+//!
+//! A [`Batch`] is everything one step changes; it is committed whole or not at all, together with the audit
+//! leaves that tell of it. One writer thread takes what has queued up from everybody and commits it with one
+//! `fsync`. Reads go to a small pool of read-only connections.
+
+mod batch;
+mod query;
+
+pub use batch::{Batch, CommitError, Committed, ExecutionRow, Expect, Put};
+pub use query::{ApprovalQuery, AuditQuery, ExecutionQuery, History, LeafRow, Page, StoreError};
+
+use async_trait::async_trait;
+use model::id::{ApprovalId, DeadLetterId, TokenId};
+use model::{Digest, ExecutionId, TenantId, Timestamp};
+
+/// The one persistence port. Everything acknowledged is durable.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Commits many batches; each is all-or-nothing and answers for itself. Batches of one call are applied in
+    /// order, and share an `fsync` with whatever else is queued.
+    async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Committed, CommitError>>;
+
+    /// The history of an execution; none when the tenant has no such execution.
+    async fn load(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<History>, StoreError>;
+
+    /// Executions whose `due_at` has come, oldest first.
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<(TenantId, ExecutionId)>, StoreError>;
+
+    /// The earliest `due_at` there is.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Executions with status `pending` or `running`: their work was in flight when the process ended.
+    /// In order of creation, after `after`, at most `limit`.
+    async fn unfinished(&self, after: Option<i64>, limit: u32) -> Result<Vec<(i64, TenantId, ExecutionId)>, StoreError>;
+
+    /// Executions whose `blocked_on` begins with `prefix` (for example `control:`), all tenants, at most `limit`.
+    async fn blocked(&self, prefix: &str, limit: u32) -> Result<Vec<(TenantId, ExecutionId)>, StoreError>;
+
+    /// One execution's row.
+    async fn execution(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<ExecutionRow>, StoreError>;
+
+    /// Executions that match, newest first.
+    async fn executions(&self, tenant: &TenantId, query: ExecutionQuery) -> Result<Page<ExecutionRow>, StoreError>;
+
+    /// How many executions of the tenant have each status.
+    async fn count_by_status(&self, tenant: &TenantId) -> Result<Vec<(String, u64)>, StoreError>;
+
+    /// One approval, as the JSON document that was put.
+    async fn approval(&self, tenant: &TenantId, id: &ApprovalId) -> Result<Option<model::approval::Approval>, StoreError>;
+
+    /// Approvals that match, newest first.
+    async fn approvals(&self, tenant: &TenantId, query: ApprovalQuery) -> Result<Page<model::approval::Approval>, StoreError>;
+
+    /// One document of a kind (see [`Put::Document`]).
+    async fn document(&self, tenant: &TenantId, kind: &str, key: &str) -> Result<Option<serde_json::Value>, StoreError>;
+
+    /// All documents of a kind whose key begins with `prefix`, by key, at most `limit`, after the key `after`.
+    async fn documents(
+        &self,
+        tenant: &TenantId,
+        kind: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(String, serde_json::Value)>, StoreError>;
+
+    /// One dead letter's document.
+    async fn dead_letter(&self, tenant: &TenantId, id: &DeadLetterId) -> Result<Option<serde_json::Value>, StoreError>;
+
+    /// Dead letters, newest first; `open` ones only when asked.
+    async fn dead_letters(&self, tenant: &TenantId, open: bool, after: Option<String>, limit: u32) -> Result<Page<serde_json::Value>, StoreError>;
+
+    /// The answer recorded for an idempotency key that has not run out at `now`.
+    async fn deduplicated(&self, tenant: &TenantId, key: &str, now: Timestamp) -> Result<Option<serde_json::Value>, StoreError>;
+
+    /// The token with this id, of any tenant (tokens are looked up before a tenant is known).
+    async fn token(&self, id: &TokenId) -> Result<Option<serde_json::Value>, StoreError>;
+
+    /// Audit leaves that match, by sequence.
+    async fn leaves(&self, query: AuditQuery) -> Result<Page<LeafRow>, StoreError>;
+
+    /// The newest signed tree head.
+    async fn head(&self) -> Result<audit::SignedHead, StoreError>;
+
+    /// Inclusion proof of leaf `index` in the tree of `size` leaves.
+    async fn inclusion(&self, index: u64, size: u64) -> Result<Vec<[u8; 32]>, StoreError>;
+
+    /// Consistency proof between two sizes.
+    async fn consistency(&self, first: u64, second: u64) -> Result<Vec<[u8; 32]>, StoreError>;
+
+    /// Keeps bytes by digest; the same bytes are kept once. Durable when it returns.
+    async fn put_blob(&self, tenant: &TenantId, bytes: Vec<u8>) -> Result<Digest, StoreError>;
+
+    /// Bytes by digest, checked against it.
+    async fn blob(&self, tenant: &TenantId, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// A secret by name, decrypted.
+    async fn secret(&self, tenant: &TenantId, name: &str) -> Result<Option<serde_json::Value>, StoreError>;
+
+    /// Seals a secret's document so that it can be put as [`Put::Secret`].
+    fn seal_secret(&self, tenant: &TenantId, name: &str, document: &serde_json::Value) -> Result<Vec<u8>, StoreError>;
+
+    /// Names of the tenant's secrets.
+    async fn secret_names(&self, tenant: &TenantId) -> Result<Vec<String>, StoreError>;
+
+    /// Answers when the store can read and write, with the time it took.
+    async fn ping(&self) -> Result<std::time::Duration, StoreError>;
+}

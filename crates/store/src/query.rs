@@ -1,0 +1,100 @@
+//! What can be asked, and what comes back.
+
+use model::approval::ApprovalStatus;
+use model::{Event, TenantId, Timestamp};
+
+/// The store could not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Reading or writing failed.
+    #[error("store failed: {0}")]
+    Failed(String),
+    /// Something stored makes no sense: names table, key and what is wrong.
+    #[error("corrupt: {0}")]
+    Corrupt(String),
+    /// A page cursor that was not made by this store.
+    #[error("`{0}` is not a cursor; use the `next` of an earlier page")]
+    Cursor(String),
+}
+
+/// A page and where the next one begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Opaque cursor of the next page; none at the end.
+    pub next: Option<String>,
+}
+
+/// All events of an execution, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct History {
+    /// The events.
+    pub events: Vec<Event>,
+}
+
+/// Which executions.
+#[derive(Debug, Clone, Default)]
+pub struct ExecutionQuery {
+    /// Any of these; empty means all.
+    pub statuses: Vec<String>,
+    /// `namespace/name`, or `name` alone.
+    pub workflow: Option<String>,
+    /// `verified unknown failed`
+    pub outcome: Option<String>,
+    /// Text in id, workflow name, intent, requester or error.
+    pub text: Option<String>,
+    /// Started at or after.
+    pub after: Option<Timestamp>,
+    /// Started before.
+    pub before: Option<Timestamp>,
+    /// Where to go on.
+    pub cursor: Option<String>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// Which approvals.
+#[derive(Debug, Clone, Default)]
+pub struct ApprovalQuery {
+    /// Only with this status.
+    pub status: Option<ApprovalStatus>,
+    /// Only of this execution.
+    pub execution: Option<model::ExecutionId>,
+    /// Where to go on.
+    pub cursor: Option<String>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// Which audit leaves. Empty fields match all.
+#[derive(Debug, Clone, Default)]
+pub struct AuditQuery {
+    /// Only of this tenant; none means all (export and verification).
+    pub tenant: Option<TenantId>,
+    /// Only with this correlation.
+    pub correlation: Option<String>,
+    /// Only actions that begin with this.
+    pub action: Option<String>,
+    /// Only by this actor.
+    pub actor: Option<String>,
+    /// From this sequence on.
+    pub from: u64,
+    /// Newest first instead of oldest first.
+    pub newest_first: bool,
+    /// Where to go on.
+    pub cursor: Option<String>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// A stored leaf.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeafRow {
+    /// Position in the tree, from 0.
+    pub sequence: u64,
+    /// Exactly the bytes that were hashed: 8-byte sequence and JSON.
+    pub bytes: Vec<u8>,
+    /// RFC 6962 leaf hash.
+    pub hash: [u8; 32],
+}
