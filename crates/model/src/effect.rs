@@ -188,14 +188,14 @@ pub enum Answer {
 pub enum Outcome {
     /// Checked, and it is so.
     Verified,
-    /// Not checked, or could not be: nobody may assume either.
-    Unknown,
     /// Checked, and it is not so; or refused.
     Failed,
+    /// Not checked, or could not be: nobody may assume either.
+    Unknown,
 }
 
 impl Outcome {
-    /// The outcome of two effects together: the worse one.
+    /// The outcome of two effects together: what is unknown needs the most attention.
     #[must_use]
     pub fn worst(self, other: Outcome) -> Outcome {
         self.max(other)

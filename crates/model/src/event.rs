@@ -47,7 +47,7 @@ pub enum EventBody {
         verdict: Arc<Verdict>,
         /// The approval that is now awaited, when one is needed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        approval: Option<ApprovalId>,
+        approval: Option<Awaited>,
     },
     /// A control or the allow-list refused an effect.
     Barred {
@@ -153,6 +153,15 @@ pub enum EventBody {
         /// Digest of output or error.
         digest: Digest,
     },
+}
+
+/// An approval that an effect waits for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Awaited {
+    /// Which.
+    pub id: ApprovalId,
+    /// When silence becomes no.
+    pub expires_at: Timestamp,
 }
 
 /// How an approval ended.
