@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use model::{Timestamp, TenantId};
+use model::{TenantId, Timestamp};
 
 /// How widely a record may be shown.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
@@ -53,4 +53,23 @@ pub struct Record {
     /// Everything else, redacted.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub details: serde_json::Value,
+}
+
+/// Bytes of the sequence number that a leaf begins with.
+pub const SEQUENCE_BYTES: usize = 8;
+
+/// The bytes of a leaf: the sequence number as 8 big-endian bytes, then the record as JSON.
+///
+/// Fails only when the record's details cannot be written as JSON.
+pub fn leaf_bytes(sequence: u64, record: &Record) -> Result<Vec<u8>, serde_json::Error> {
+    let mut bytes = Vec::with_capacity(384);
+    bytes.extend_from_slice(&sequence.to_be_bytes());
+    serde_json::to_writer(&mut bytes, record)?;
+    Ok(bytes)
+}
+
+/// The sequence number and the record that a leaf's bytes hold; none when they are not a leaf.
+pub fn read_leaf(bytes: &[u8]) -> Option<(u64, Record)> {
+    let (sequence, json) = bytes.split_first_chunk::<SEQUENCE_BYTES>()?;
+    Some((u64::from_be_bytes(*sequence), serde_json::from_slice(json).ok()?))
 }
