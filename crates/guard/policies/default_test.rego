@@ -1,0 +1,76 @@
+# Tests of the default policy.
+package omnihub_test
+
+import rego.v1
+
+import data.omnihub
+
+base := {
+	"tenant": "acme",
+	"principal": {"id": "user:alice", "kind": "user", "roles": ["developer"]},
+	"workflow": {"namespace": "shop", "name": "refund", "version": "1.0.0"},
+	"task": "/do/0/refund",
+	"action": {
+		"operation": "order-note:1.0.0",
+		"reviewed": true,
+		"effect": "write",
+		"class": "idempotent",
+		"blast_radius": {"scope": "customer", "max": 1, "unit": "order"},
+		"data": [],
+		"target": "http://shop.example/orders/1042",
+	},
+	"arguments": {"orderId": "1042"},
+	"amount": null,
+	"provenance": [{"pointer": "/orderId", "origins": ["intent"], "untrusted": false}],
+	"risk": {"score": 18, "level": "low", "factors": []},
+	"mode": "run",
+}
+
+with_action(changes) := object.union(base, {"action": changes})
+
+with_risk(level) := object.union(base, {"risk": {"level": level}})
+
+asked(document) := {entry.approvers | some entry in omnihub.approve} with input as document
+
+test_reads_are_allowed if {
+	omnihub.allow with input as with_action({"effect": "read", "class": "read", "reviewed": false})
+	count(omnihub.approve) == 0 with input as with_action({"effect": "read", "class": "read", "reviewed": false})
+}
+
+test_reversible_reviewed_writes_are_allowed if {
+	omnihub.allow with input as base
+	count(omnihub.approve) == 0 with input as base
+	count(omnihub.deny) == 0 with input as base
+}
+
+test_medium_risk_is_allowed if omnihub.allow with input as with_risk("medium")
+
+test_high_risk_asks_one if asked(with_risk("high")) == {1}
+
+test_critical_risk_asks_two if asked(with_risk("critical")) == {2}
+
+test_money_asks if asked(with_action({"effect": "money"})) == {1}
+
+test_deletes_ask if asked(with_action({"effect": "delete"})) == {1}
+
+test_permissions_ask if asked(with_action({"effect": "permission"})) == {1}
+
+test_irreversible_asks if asked(with_action({"class": "irreversible"})) == {1}
+
+test_unreviewed_write_asks if asked(with_action({"reviewed": false})) == {1}
+
+test_untrusted_steering_asks if {
+	asked(object.union(base, {"provenance": [{"pointer": "/to", "origins": ["external"], "untrusted": true}]})) == {1}
+}
+
+test_untrusted_note_does_not_ask if {
+	document := object.union(base, {"provenance": [{"pointer": "/note", "origins": ["model"], "untrusted": true}]})
+	count(omnihub.approve) == 0 with input as document
+}
+
+test_unknown_is_denied if {
+	count(omnihub.deny) == 5 with input as {}
+	not omnihub.allow with input as {}
+}
+
+test_unknown_kind_is_denied if count(omnihub.deny) == 1 with input as with_action({"effect": "summon"})
