@@ -1,1 +1,34 @@
-//! TODO
+//! The durable state machine: no clock, no I/O, no async, deterministic.
+//!
+//! A shell loads the history, calls [`step`] with an [`Input`], commits the events, and then performs what the
+//! state asks for. [`Execution::apply`] cannot fail: everything that can go wrong inside a workflow is itself a
+//! state. Tasks that touch nothing outside (`set`, `switch`, `for` …) are recomputed by `apply` and leave no event.
+
+mod apply;
+mod decide;
+mod effects;
+mod errors;
+mod flow;
+mod request;
+mod scope;
+mod state;
+mod tasks;
+mod trace;
+mod wakeup;
+
+pub use decide::{Input, Judgement, Rejected, Step, step};
+pub use state::{Attempt, Effect, End, Execution, Phase, Status, Verification};
+pub use trace::{TaskStatus, TraceEntry};
+pub use wakeup::WakeReason;
+
+/// Transitions of one step at the most; a definition that loops for ever without an effect faults here.
+pub const TRANSITIONS_MAX: u32 = 1_000_000;
+
+/// Nested tasks at the most.
+pub const DEPTH_MAX: usize = 256;
+
+/// Effects of one execution at the most.
+pub const EFFECTS_MAX: usize = 1_000_000;
+
+/// Retries of a `try` whose policy names no limit.
+pub const TRY_RETRIES_MAX: u32 = 100;

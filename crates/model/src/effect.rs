@@ -165,6 +165,11 @@ pub enum Answer {
         /// The task's raw output.
         output: Value,
     },
+    /// As `done`, with an output too large for the history: the shell puts it back before a replay.
+    Stored {
+        /// Digest of the output's JSON in the blob store.
+        digest: crate::canonical::Digest,
+    },
     /// The outside answered no, or could never be reached: the act did not happen.
     Refused {
         /// What went wrong.

@@ -114,6 +114,15 @@ pub enum EventBody {
         /// How.
         answer: Answer,
     },
+    /// A permit was given back unused: nothing was sent.
+    EffectVoided {
+        /// Which effect.
+        effect: EffectNumber,
+        /// Which attempt.
+        attempt: u32,
+        /// Why.
+        reason: String,
+    },
     /// Time passed that something waited for.
     Woke,
     /// An operator asked to stop for good.
@@ -195,6 +204,9 @@ pub struct Started {
     pub plan: Digest,
     /// The input, as given.
     pub input: Value,
+    /// Digest of the input's JSON in the blob store, when it is too large for the history (`input` is then `null`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_blob: Option<Digest>,
     /// Where the input came from.
     pub input_label: Label,
     /// Who asked.

@@ -1,0 +1,262 @@
+//! Applies events. Cannot fail: replaying a history gives the same state on every machine.
+
+use std::sync::Arc;
+
+use dsl::Definition;
+use model::event::{ApprovalDecision, Event, EventBody, Started};
+use model::problem::WorkflowError;
+use model::verdict::Decision;
+use model::{Timestamp, Value};
+
+use crate::flow::Signal;
+use crate::scope::{check_schema, moment};
+use crate::state::{Doing, End, Execution, Frame, ListFrame, Part, Phase, TryPhase};
+
+impl Execution {
+    /// The state right after the first event.
+    pub(crate) fn begin(definition: Arc<Definition>, started: Arc<Started>, at: Timestamp, tracing: bool) -> Self {
+        let input = started.input.with_label_everywhere(started.input_label);
+        let workflow_var = Value::object([
+            ("id", Value::string(started.execution.as_str())),
+            ("definition", definition.document.clone()),
+            ("input", input.clone()),
+            ("startedAt", moment(at)),
+        ]);
+        let runtime_var = Value::object([
+            ("name", Value::string("omnihub")),
+            ("version", Value::string("1")),
+            ("metadata", Value::object::<&str>([])),
+        ]);
+        let mut state = Self {
+            definition,
+            started,
+            started_at: at,
+            version: 1,
+            now: at,
+            context: Value::object::<&str>([]),
+            effects: Vec::new(),
+            end: None,
+            end_recorded: false,
+            paused: false,
+            trace: tracing.then(Vec::new),
+            workflow_var,
+            runtime_var,
+            stack: Vec::new(),
+            visits: std::collections::BTreeMap::new(),
+            open: Vec::new(),
+            settled: Vec::new(),
+            transitions: 0,
+        };
+        let signal = state.enter_workflow(input);
+        state.run(signal);
+        state
+    }
+
+    fn enter_workflow(&mut self, raw: Value) -> Signal {
+        let definition = Arc::clone(&self.definition);
+        if let Some(schema) = &definition.input.schema
+            && let Err(error) = check_schema(schema, &raw, "the workflow's input")
+        {
+            return self.fault(error);
+        }
+        let data = match &definition.input.from {
+            Some(from) => self.outer_scope().with("input", &raw).fill(from, &raw),
+            None => Ok(raw),
+        };
+        match data {
+            Ok(data) => {
+                self.stack.push(Frame::List(ListFrame { owner: None, part: Part::Body, position: 0, data }));
+                Signal::Next
+            }
+            Err(error) => self.fault(error),
+        }
+    }
+
+    /// Applies one event.
+    pub fn apply(&mut self, event: &Event) {
+        self.version += 1;
+        self.now = event.at;
+        self.transitions = 0;
+        let signal = self.react(&event.body);
+        self.run(signal);
+    }
+
+    fn react(&mut self, body: &EventBody) -> Signal {
+        match body {
+            EventBody::Started(_) => Signal::Blocked,
+            EventBody::Judged { effect, digest, verdict, approval } => {
+                self.effect_mut(*effect).verdict = Some(Arc::clone(verdict));
+                self.effect_mut(*effect).judged = Some(*digest);
+                match (&verdict.decision, approval) {
+                    (Decision::RequireApproval(_), Some(awaited)) => {
+                        let effect = self.effect_mut(*effect);
+                        effect.approval = Some(awaited.id.clone());
+                        effect.approved = None;
+                        effect.phase = Phase::AwaitingApproval { expires_at: awaited.expires_at };
+                        Signal::Blocked
+                    }
+                    (Decision::Deny, _) => {
+                        let detail = format!("policy denies `{}`: {}", self.effect_ref(*effect).operation, verdict.reasons.join("; "));
+                        self.denied(*effect, WorkflowError::governed("policy-denied", 403, "Policy Denied", detail))
+                    }
+                    (Decision::Allow, _) | (Decision::RequireApproval(_), None) => Signal::Blocked,
+                }
+            }
+            EventBody::Barred { effect, reason } => {
+                self.denied(*effect, WorkflowError::governed("not-allowed", 403, "Operation Not Allowed", reason.clone()))
+            }
+            EventBody::ApprovalDecided { effect, approval: _, decision, by, reason } => {
+                let who = by.as_ref().map_or("nobody", |by| by.as_str());
+                let denied = |status, what: &str| {
+                    let detail = format!("{what} by {who}{}{reason}", if reason.is_empty() { "" } else { ": " });
+                    WorkflowError::governed("approval-denied", status, "Approval Denied", detail)
+                };
+                let Phase::AwaitingApproval { expires_at } = self.effect_ref(*effect).phase else { return Signal::Blocked };
+                match decision {
+                    ApprovalDecision::Approved => {
+                        let effect = self.effect_mut(*effect);
+                        effect.approved = effect.judged;
+                        effect.approved_until = Some(expires_at);
+                        effect.phase = Phase::Requested;
+                        Signal::Blocked
+                    }
+                    ApprovalDecision::Rejected => self.denied(*effect, denied(403, "rejected")),
+                    ApprovalDecision::Expired => self.denied(*effect, denied(408, "decided in time")),
+                }
+            }
+            EventBody::Edited { effect, arguments, .. } => match self.edit(*effect, arguments) {
+                Ok(()) => Signal::Blocked,
+                Err(error) => self.denied(*effect, error),
+            },
+            EventBody::EffectStarted { effect, attempt, permit, .. } => {
+                self.effect_mut(*effect).permit = Some(permit.clone());
+                let now = self.now;
+                self.start_attempt(*effect, *attempt, now);
+                Signal::Blocked
+            }
+            EventBody::EffectPredicted { effect, output } => self.predicted(*effect, output),
+            EventBody::EffectAnswered { effect, attempt, answer } => self.answered(*effect, *attempt, answer),
+            EventBody::EffectVoided { effect, attempt, .. } => {
+                let now = self.now;
+                let effect = self.effect_mut(*effect);
+                if let Some(entry) = effect.attempts.iter_mut().find(|a| a.number == *attempt) {
+                    entry.ended_at = Some(now);
+                    entry.answer = Some("void");
+                }
+                effect.phase = Phase::Requested;
+                Signal::Blocked
+            }
+            EventBody::Woke => self.woke(),
+            EventBody::Cancelled { by, reason } => {
+                self.abandon_everything();
+                self.trace_faults();
+                self.end = Some(End::Cancelled(format!("cancelled by {by}: {reason}")));
+                Signal::Blocked
+            }
+            EventBody::Paused { .. } => {
+                self.paused = true;
+                Signal::Blocked
+            }
+            EventBody::Resumed { .. } => {
+                self.paused = false;
+                Signal::Blocked
+            }
+            EventBody::Retried { .. } => self.retried(),
+            EventBody::Ended { .. } => {
+                self.end_recorded = true;
+                Signal::Blocked
+            }
+        }
+    }
+
+    /// Everything that time alone changes, outermost first.
+    fn woke(&mut self) -> Signal {
+        let now = self.now;
+        if self.started.deadline.is_some_and(|at| at <= now) {
+            self.abandon_everything();
+            return self.fault(WorkflowError::standard("timeout", 408, "Timeout", "the workflow's time-out struck"));
+        }
+        if let Some(signal) = self.time_out(now) {
+            return signal;
+        }
+        if self.stack.last().is_some_and(|frame| crate::errors::round_due(frame, now)) {
+            return self.begin_try_body();
+        }
+        if let Some(Frame::Task(frame)) = self.stack.last()
+            && let Doing::Wait { until } = frame.doing
+            && until <= now
+        {
+            return Signal::Complete(frame.input.clone());
+        }
+        for number in self.open.clone() {
+            match self.effect_ref(number).phase.clone() {
+                Phase::Backoff { until } if until <= now => self.effect_mut(number).phase = Phase::Requested,
+                Phase::Verifying(v) if v.probe.is_none() && v.next_at.is_some_and(|at| at <= now) => {
+                    let signal = self.probe(number);
+                    self.run(signal);
+                }
+                _ => {}
+            }
+        }
+        Signal::Blocked
+    }
+
+    /// The outermost time-out that struck.
+    fn time_out(&mut self, now: Timestamp) -> Option<Signal> {
+        let position = self.stack.iter().position(|frame| {
+            let Frame::Task(frame) = frame else { return false };
+            frame.deadline.is_some_and(|at| at <= now) || attempt_over(&frame.doing, now)
+        })?;
+        let frame = self.task_at(position)?;
+        let whole = frame.deadline.is_some_and(|at| at <= now);
+        let mut error = WorkflowError::standard("timeout", 408, "Timeout", format!("the time-out of `{}` struck", frame.task.name));
+        error.instance = Some(frame.task.pointer.to_string());
+        self.abandon_above(position);
+        // A task's own time-out is raised by the task; an attempt's is raised inside its `try`.
+        self.cut(if whole { position } else { position + 1 });
+        Some(Signal::Raise(error))
+    }
+
+    fn abandon_everything(&mut self) {
+        for number in self.open.clone() {
+            if self.effect_ref(number).outcome.is_none() {
+                self.abandon(number);
+            }
+        }
+    }
+
+    fn retried(&mut self) -> Signal {
+        if matches!(self.end, Some(End::Faulted(_))) {
+            self.end = None;
+            self.end_recorded = false;
+            while matches!(self.stack.last(), Some(Frame::Task(_))) {
+                self.step_back();
+            }
+            if self.stack.is_empty() {
+                let input = self.started.input.with_label_everywhere(self.started.input_label);
+                return self.enter_workflow(input);
+            }
+            return Signal::Next;
+        }
+        for number in self.open.clone() {
+            if matches!(self.effect_ref(number).phase, Phase::Parked { .. }) {
+                let signal = self.redrive(number);
+                self.run(signal);
+            }
+        }
+        Signal::Blocked
+    }
+
+    /// Takes the faulted task off, as if the flow had not come to it.
+    fn step_back(&mut self) {
+        if let Some(Frame::Task(frame)) = self.stack.pop()
+            && let Some(count) = self.visits.get_mut(&frame.task.pointer)
+        {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+fn attempt_over(doing: &Doing, now: Timestamp) -> bool {
+    matches!(doing, Doing::Try(t) if matches!(t.phase, TryPhase::Body { deadline: Some(at) } if at <= now))
+}

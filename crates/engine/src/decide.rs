@@ -1,0 +1,357 @@
+//! Decides: an input becomes events, or is rejected with a reason.
+
+use std::sync::Arc;
+
+use dsl::Definition;
+use model::effect::{Answer, EffectNumber};
+use model::event::{ApprovalDecision, Awaited, Event, EventBody, Started};
+use model::id::{ApprovalId, PermitId, PrincipalId};
+use model::problem::WorkflowError;
+use model::verdict::{Decision, Verdict};
+use model::{Digest, Timestamp, Value};
+
+use crate::state::{End, Execution, Phase};
+
+/// What comes to an execution from outside.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// The permit gate looked at an effect.
+    Judged(EffectNumber, Judgement),
+    /// People decided on an approval.
+    Decided {
+        /// Which effect.
+        effect: EffectNumber,
+        /// Which approval.
+        approval: ApprovalId,
+        /// Approved or rejected.
+        decision: ApprovalDecision,
+        /// Who decided last.
+        by: PrincipalId,
+        /// Why.
+        reason: String,
+    },
+    /// An approver changes the arguments.
+    Edit {
+        /// Which effect.
+        effect: EffectNumber,
+        /// Which approval it answers.
+        approval: ApprovalId,
+        /// The new arguments.
+        arguments: Value,
+        /// Who.
+        by: PrincipalId,
+    },
+    /// A worker reports.
+    Answered {
+        /// Which effect.
+        effect: EffectNumber,
+        /// Which attempt.
+        attempt: u32,
+        /// How it ended.
+        answer: Answer,
+    },
+    /// A worker gives a permit back unused.
+    Voided {
+        /// Which effect.
+        effect: EffectNumber,
+        /// Which attempt.
+        attempt: u32,
+        /// Why.
+        reason: String,
+    },
+    /// Time has come.
+    Wake,
+    /// The process that performed it is gone: what was under way has no answer.
+    Recover,
+    /// Stop for good.
+    Cancel(PrincipalId, String),
+    /// Hold.
+    Pause(PrincipalId, String),
+    /// Go on.
+    Resume(PrincipalId, String),
+    /// Try a faulted execution or its parked effects again.
+    Retry(PrincipalId, String),
+}
+
+/// What the permit gate says.
+#[derive(Debug, Clone)]
+pub enum Judgement {
+    /// Perform it: the permit is consumed by this very step.
+    Permit {
+        /// What exactly may be performed.
+        digest: Digest,
+        /// Verdict of this judgement.
+        verdict: Arc<Verdict>,
+        /// The permit.
+        permit: PermitId,
+        /// Epoch of the controls.
+        epoch: u64,
+    },
+    /// Ask people.
+    Ask {
+        /// What exactly is asked about.
+        digest: Digest,
+        /// Verdict of this judgement; its decision is `require-approval`.
+        verdict: Arc<Verdict>,
+        /// The approval that is opened.
+        awaited: Awaited,
+    },
+    /// Policy says no.
+    Deny {
+        /// What exactly is denied.
+        digest: Digest,
+        /// Verdict of this judgement; its decision is `deny`.
+        verdict: Arc<Verdict>,
+    },
+    /// A control says no.
+    Bar(String),
+    /// Safe mode: predict.
+    Predict {
+        /// What exactly would be performed.
+        digest: Digest,
+        /// Verdict of this judgement.
+        verdict: Arc<Verdict>,
+        /// What the catalogue predicts.
+        output: Value,
+    },
+}
+
+/// What one input changed: events to commit.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// In order; already applied to the state.
+    pub events: Vec<Event>,
+}
+
+/// Why an input has no place here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// The execution has ended.
+    #[error("the execution has ended ({0})")]
+    Ended(&'static str),
+    /// There is no such effect.
+    #[error("the execution has no effect {}", .0.0)]
+    NoEffect(EffectNumber),
+    /// The effect is not at the point that the input is about.
+    #[error("effect {} is not {expected}", effect.0)]
+    Elsewhere {
+        /// Which effect.
+        effect: EffectNumber,
+        /// What it would have to be.
+        expected: &'static str,
+    },
+    /// Nothing to do.
+    #[error("{0}")]
+    Nothing(&'static str),
+    /// The edited arguments cannot be used.
+    #[error("{0}")]
+    BadArguments(String),
+}
+
+impl Execution {
+    /// Begins an execution.
+    pub fn start(definition: Arc<Definition>, started: Started, now: Timestamp) -> (Self, Step) {
+        let event = Event { at: now, body: EventBody::Started(Box::new(started.clone())) };
+        let mut state = Self::begin(definition, Arc::new(started), now, false);
+        let mut step = Step { events: vec![event] };
+        record_end(&mut state, now, &mut step);
+        (state, step)
+    }
+}
+
+/// Decides on an input, applies what was decided, and returns the events. The state must be dropped when their
+/// commit fails.
+pub fn step(state: &mut Execution, input: Input, now: Timestamp) -> Result<Step, Rejected> {
+    // History never runs backwards, whatever the clock does.
+    let now = now.max(state.now);
+    let mut step = Step::default();
+    for body in decide(state, input, now)? {
+        let event = Event { at: now, body };
+        state.apply(&event);
+        step.events.push(event);
+    }
+    record_end(state, now, &mut step);
+    Ok(step)
+}
+
+fn record_end(state: &mut Execution, now: Timestamp, step: &mut Step) {
+    let (Some(end), Some(outcome), false) = (&state.end, state.outcome(), state.end_recorded) else { return };
+    let digest = match end {
+        End::Completed(output) => model::digest_of(output),
+        End::Faulted(error) => model::digest_of(error),
+        End::Cancelled(reason) => model::digest_of(reason),
+    };
+    let event = Event { at: now, body: EventBody::Ended { status: state.status().name().to_owned(), outcome, digest } };
+    state.apply(&event);
+    step.events.push(event);
+}
+
+/// What an input means for a state, as events. Changes nothing.
+fn decide(state: &Execution, input: Input, now: Timestamp) -> Result<Vec<EventBody>, Rejected> {
+    match input {
+        Input::Judged(effect, judgement) => judged(state, effect, judgement),
+        Input::Decided { effect, approval, decision, by, reason } => {
+            awaiting(state, effect, &approval)?;
+            Ok(vec![EventBody::ApprovalDecided { effect, approval, decision, by: Some(by), reason }])
+        }
+        Input::Edit { effect, approval, arguments, by } => {
+            awaiting(state, effect, &approval)?;
+            state.edited_request(effect, &arguments).map_err(|e| Rejected::BadArguments(e.detail.unwrap_or(e.kind)))?;
+            Ok(vec![EventBody::Edited { effect, approval, arguments, by }])
+        }
+        Input::Answered { effect, attempt, answer } => {
+            under_way(state, effect, attempt)?;
+            Ok(vec![EventBody::EffectAnswered { effect, attempt, answer }])
+        }
+        Input::Voided { effect, attempt, reason } => {
+            under_way(state, effect, attempt)?;
+            Ok(vec![EventBody::EffectVoided { effect, attempt, reason }])
+        }
+        Input::Wake => Ok(woken(state, now)),
+        Input::Recover => Ok(recovered(state)),
+        Input::Cancel(by, reason) => {
+            not_over(state)?;
+            Ok(vec![EventBody::Cancelled { by, reason }])
+        }
+        Input::Pause(by, reason) => {
+            running(state)?;
+            if state.paused { Err(Rejected::Nothing("the execution is paused already")) } else { Ok(vec![EventBody::Paused { by, reason }]) }
+        }
+        Input::Resume(by, reason) => {
+            running(state)?;
+            if state.paused { Ok(vec![EventBody::Resumed { by, reason }]) } else { Err(Rejected::Nothing("the execution is not paused")) }
+        }
+        Input::Retry(by, reason) => retried(state, by, reason),
+    }
+}
+
+fn judged(state: &Execution, effect: EffectNumber, judgement: Judgement) -> Result<Vec<EventBody>, Rejected> {
+    running(state)?;
+    let known = state.effect(effect).ok_or(Rejected::NoEffect(effect))?;
+    if known.phase != Phase::Requested {
+        return Err(Rejected::Elsewhere { effect, expected: "waiting for a verdict" });
+    }
+    let attempt = known.attempts.last().map_or(1, |a| a.number + 1);
+    Ok(match judgement {
+        Judgement::Permit { digest, verdict, permit, epoch } => {
+            let approval = known.approved.and(known.approval.clone());
+            // A repeated attempt under the same verdict says nothing new.
+            let same = known.verdict.as_ref().is_some_and(|before| **before == *verdict);
+            let started = EventBody::EffectStarted { effect, attempt, digest, permit, epoch, approval };
+            if same { vec![started] } else { vec![EventBody::Judged { effect, digest, verdict, approval: None }, started] }
+        }
+        Judgement::Ask { digest, verdict, awaited } => {
+            vec![EventBody::Judged { effect, digest, verdict, approval: Some(awaited) }]
+        }
+        Judgement::Deny { digest, verdict } => vec![EventBody::Judged { effect, digest, verdict, approval: None }],
+        Judgement::Bar(reason) => vec![EventBody::Barred { effect, reason }],
+        Judgement::Predict { digest, verdict, output } => vec![
+            EventBody::Judged { effect, digest, verdict: allowed(&verdict), approval: None },
+            EventBody::EffectPredicted { effect, output },
+        ],
+    })
+}
+
+/// A prediction is recorded with what policy said, and never waits for people.
+fn allowed(verdict: &Verdict) -> Arc<Verdict> {
+    let mut verdict = verdict.clone();
+    if !matches!(verdict.decision, Decision::Allow) {
+        verdict.reasons.insert(0, format!("safe mode; live it would be {}", decision_name(&verdict.decision)));
+        verdict.decision = Decision::Allow;
+    }
+    Arc::new(verdict)
+}
+
+fn decision_name(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Allow => "allow",
+        Decision::Deny => "deny",
+        Decision::RequireApproval(_) => "require-approval",
+    }
+}
+
+fn woken(state: &Execution, now: Timestamp) -> Vec<EventBody> {
+    if state.end.is_some() || state.paused {
+        return Vec::new();
+    }
+    let mut events: Vec<EventBody> = state
+        .open_effects()
+        .filter_map(|effect| match (&effect.phase, &effect.approval) {
+            (Phase::AwaitingApproval { expires_at }, Some(approval)) if *expires_at <= now => Some(EventBody::ApprovalDecided {
+                effect: effect.number,
+                approval: approval.clone(),
+                decision: ApprovalDecision::Expired,
+                by: None,
+                reason: "nobody decided in time, which means no".to_owned(),
+            }),
+            _ => None,
+        })
+        .collect();
+    let due = state.next_wakeup().is_some_and(|(at, reason)| at <= now && reason != crate::WakeReason::ApprovalExpiry);
+    if due {
+        events.insert(0, EventBody::Woke);
+    }
+    events
+}
+
+fn recovered(state: &Execution) -> Vec<EventBody> {
+    if state.end.is_some() {
+        return Vec::new();
+    }
+    state
+        .open_effects()
+        .filter(|effect| effect.phase == Phase::Started)
+        .filter_map(|effect| {
+            let attempt = effect.attempts.last()?.number;
+            let detail = "the process that performed it ended before the answer came";
+            let error = WorkflowError::governed("lost", 504, "Answer Lost", detail);
+            Some(EventBody::EffectAnswered { effect: effect.number, attempt, answer: Answer::Lost { error } })
+        })
+        .collect()
+}
+
+fn retried(state: &Execution, by: PrincipalId, reason: String) -> Result<Vec<EventBody>, Rejected> {
+    match &state.end {
+        Some(End::Faulted(_)) => Ok(vec![EventBody::Retried { by, reason }]),
+        Some(_) => Err(Rejected::Ended(state.status().name())),
+        None => {
+            let parked: Vec<bool> = state
+                .open_effects()
+                .filter_map(|e| match e.phase {
+                    Phase::Parked { repeatable } => Some(repeatable),
+                    _ => None,
+                })
+                .collect();
+            if parked.is_empty() {
+                Err(Rejected::Nothing("nothing is parked or faulted, so there is nothing to try again"))
+            } else if parked.contains(&false) {
+                Err(Rejected::Nothing("whether the effect happened is unknown and it cannot be asked or repeated: a person has to look, then cancel the execution"))
+            } else {
+                Ok(vec![EventBody::Retried { by, reason }])
+            }
+        }
+    }
+}
+
+fn under_way(state: &Execution, effect: EffectNumber, attempt: u32) -> Result<(), Rejected> {
+    let known = state.effect(effect).ok_or(Rejected::NoEffect(effect))?;
+    let fits = known.phase == Phase::Started && known.attempts.last().is_some_and(|a| a.number == attempt);
+    if fits { Ok(()) } else { Err(Rejected::Elsewhere { effect, expected: "under way in this attempt" }) }
+}
+
+fn awaiting(state: &Execution, effect: EffectNumber, approval: &ApprovalId) -> Result<(), Rejected> {
+    running(state)?;
+    let known = state.effect(effect).ok_or(Rejected::NoEffect(effect))?;
+    let waits = matches!(known.phase, Phase::AwaitingApproval { .. }) && known.approval.as_ref() == Some(approval);
+    if waits { Ok(()) } else { Err(Rejected::Elsewhere { effect, expected: "waiting for this approval" }) }
+}
+
+/// Refuses whatever would change an ended execution.
+fn running(state: &Execution) -> Result<(), Rejected> {
+    if state.end.is_some() { Err(Rejected::Ended(state.status().name())) } else { Ok(()) }
+}
+
+/// A faulted execution may still be cancelled, so that nobody retries it.
+fn not_over(state: &Execution) -> Result<(), Rejected> {
+    if state.is_over() { Err(Rejected::Ended(state.status().name())) } else { Ok(()) }
+}

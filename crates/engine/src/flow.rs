@@ -1,0 +1,231 @@
+//! The flow: one loop over a closed set of signals, until everything waits for the outside, for time or for people.
+
+use std::sync::Arc;
+
+use dsl::plan::{Output, Task, TaskKind, TaskList, Then};
+use model::Value;
+use model::problem::WorkflowError;
+
+use crate::scope::check_schema;
+use crate::state::{Doing, End, Execution, Frame, ListFrame, Part, TaskFrame};
+use crate::trace::TaskStatus;
+use crate::{DEPTH_MAX, TRANSITIONS_MAX};
+
+/// What happens next.
+#[derive(Debug)]
+pub(crate) enum Signal {
+    /// The list on top begins its present task, or ends.
+    Next,
+    /// The task on top has this raw output.
+    Complete(Value),
+    /// The task on top has this raw output, and a `switch` chose where the flow goes.
+    CompleteTo(Value, Then),
+    /// The list on top ends early with this data.
+    Leave(Value),
+    /// The whole workflow ends with this data.
+    EndWorkflow(Value),
+    /// An error rises from the top.
+    Raise(WorkflowError),
+    /// Nothing more happens by itself.
+    Blocked,
+}
+
+impl Execution {
+    /// Runs until blocked.
+    pub(crate) fn run(&mut self, mut signal: Signal) {
+        loop {
+            self.transitions += 1;
+            if self.transitions > TRANSITIONS_MAX {
+                let detail = format!("more than {TRANSITIONS_MAX} transitions without an effect: does the flow loop for ever?");
+                self.fault(WorkflowError::standard("runtime", 500, "Budget Spent", detail));
+                return;
+            }
+            signal = match signal {
+                Signal::Next => self.next_task(),
+                Signal::Complete(output) => self.complete(output, None),
+                Signal::CompleteTo(output, then) => self.complete(output, Some(then)),
+                Signal::Leave(data) => self.leave_list(data),
+                Signal::EndWorkflow(data) => self.end_workflow(&data),
+                Signal::Raise(error) => self.raise(error),
+                Signal::Blocked => return,
+            };
+        }
+    }
+
+    /// The list that a frame runs.
+    pub(crate) fn list_of<'a>(&'a self, frame: &'a ListFrame) -> Option<&'a TaskList> {
+        match &frame.owner {
+            None => Some(&self.definition.tasks),
+            Some(owner) => body_of(owner, frame.part),
+        }
+    }
+
+    /// Puts a list of the task on top onto the stack.
+    pub(crate) fn enter_list(&mut self, part: Part, data: Value) -> Signal {
+        let owner = self.top_task().map(|frame| Arc::clone(&frame.task));
+        if self.stack.len() >= DEPTH_MAX * 2 {
+            return Signal::Raise(WorkflowError::standard("runtime", 500, "Budget Spent", format!("more than {DEPTH_MAX} nested tasks")));
+        }
+        self.stack.push(Frame::List(ListFrame { owner, part, position: 0, data }));
+        Signal::Next
+    }
+
+    fn next_task(&mut self) -> Signal {
+        let Some(Frame::List(frame)) = self.stack.last() else { return Signal::Blocked };
+        let task = self.list_of(frame).and_then(|list| list.tasks.get(frame.position)).cloned();
+        let data = frame.data.clone();
+        match task {
+            Some(task) => self.begin_task(task, data),
+            None => Signal::Leave(data),
+        }
+    }
+
+    /// `output`, `export` and `then` of the task on top.
+    fn complete(&mut self, raw: Value, chosen: Option<Then>) -> Signal {
+        let Some(Frame::Task(frame)) = self.stack.last() else { return Signal::Blocked };
+        let task = Arc::clone(&frame.task);
+        let input = frame.input.clone();
+        let shaped = match self.shape(&task.output, raw, &input, "the output") {
+            Ok(output) => output,
+            Err(error) => return Signal::Raise(error),
+        };
+        if task.export.transform.is_some() {
+            match self.export(&task.export, &shaped, &input) {
+                Ok(context) => self.context = context,
+                Err(error) => return Signal::Raise(error),
+            }
+        }
+        self.end_trace(TaskStatus::Completed);
+        self.stack.pop();
+        self.go(chosen.unwrap_or(task.then), shaped)
+    }
+
+    /// Moves the list on top to where `then` says.
+    pub(crate) fn go(&mut self, then: Then, data: Value) -> Signal {
+        let Some(Frame::List(list)) = self.stack.last_mut() else { return Signal::Blocked };
+        match then {
+            Then::Continue => list.position += 1,
+            Then::Task(position) => list.position = position,
+            Then::Exit => return Signal::Leave(data),
+            Then::End => return Signal::EndWorkflow(data),
+        }
+        list.data = data;
+        Signal::Next
+    }
+
+    /// Ends the list on top and tells its owner.
+    fn leave_list(&mut self, data: Value) -> Signal {
+        self.stack.pop();
+        match self.stack.last_mut() {
+            None => Signal::EndWorkflow(data),
+            Some(Frame::List(_)) => Signal::Blocked,
+            Some(Frame::Task(frame)) => match &mut frame.doing {
+                Doing::For { index, .. } => {
+                    *index += 1;
+                    self.next_iteration(data)
+                }
+                Doing::Do | Doing::Try(_) => Signal::Complete(data),
+                Doing::Wait { .. } | Doing::Effect(_) => Signal::Blocked,
+            },
+        }
+    }
+
+    fn end_workflow(&mut self, data: &Value) -> Signal {
+        let input = self.started.input.clone();
+        while !self.stack.is_empty() {
+            if matches!(self.stack.last(), Some(Frame::Task(_))) {
+                self.end_trace(TaskStatus::Completed);
+            }
+            self.stack.pop();
+        }
+        let definition = Arc::clone(&self.definition);
+        match self.shape(&definition.output, data.clone(), &input, "the workflow's output") {
+            Ok(output) => {
+                self.end = Some(End::Completed(output));
+                Signal::Blocked
+            }
+            Err(error) => self.fault(error),
+        }
+    }
+
+    /// `as`, then `schema`.
+    fn shape(&self, output: &Output, raw: Value, input: &Value, what: &str) -> Result<Value, WorkflowError> {
+        let shaped = match &output.transform {
+            Some(template) => self.scope(input).with("output", &raw).fill(template, &raw)?,
+            None => raw,
+        };
+        if let Some(schema) = &output.schema {
+            check_schema(schema, &shaped, what)?;
+        }
+        Ok(shaped)
+    }
+
+    fn export(&self, export: &Output, output: &Value, input: &Value) -> Result<Value, WorkflowError> {
+        let Some(template) = &export.transform else { return Ok(self.context.clone()) };
+        let context = self.scope(input).with("output", output).fill(template, output)?;
+        if let Some(schema) = &export.schema {
+            check_schema(schema, &context, "the exported context")?;
+        }
+        Ok(context)
+    }
+
+    /// The innermost task.
+    pub(crate) fn top_task(&self) -> Option<&TaskFrame> {
+        self.stack.iter().rev().find_map(|frame| match frame {
+            Frame::Task(task) => Some(&**task),
+            Frame::List(_) => None,
+        })
+    }
+
+    pub(crate) fn task_at(&self, position: usize) -> Option<&TaskFrame> {
+        match self.stack.get(position)? {
+            Frame::Task(task) => Some(task),
+            Frame::List(_) => None,
+        }
+    }
+
+    /// Drops all frames from `position` on.
+    pub(crate) fn cut(&mut self, position: usize) {
+        while self.stack.len() > position {
+            if matches!(self.stack.last(), Some(Frame::Task(_))) {
+                self.end_trace(TaskStatus::Faulted);
+            }
+            self.stack.pop();
+        }
+    }
+
+    /// Ends the trace entry of the task on top.
+    fn end_trace(&mut self, status: TaskStatus) {
+        let now = self.now;
+        let Some(Frame::Task(frame)) = self.stack.last() else { return };
+        if let (Some(index), Some(trace)) = (frame.trace, &mut self.trace)
+            && let Some(entry) = trace.get_mut(index)
+        {
+            entry.status = status;
+            entry.ended_at = Some(now);
+        }
+    }
+
+    /// Marks every task on the stack as faulted, without dropping it.
+    pub(crate) fn trace_faults(&mut self) {
+        let now = self.now;
+        let Some(trace) = &mut self.trace else { return };
+        for frame in &self.stack {
+            let Frame::Task(frame) = frame else { continue };
+            if let Some(entry) = frame.trace.and_then(|index| trace.get_mut(index)) {
+                entry.status = TaskStatus::Faulted;
+                entry.ended_at = Some(now);
+            }
+        }
+    }
+}
+
+fn body_of(task: &Task, part: Part) -> Option<&TaskList> {
+    match (&task.kind, part) {
+        (TaskKind::Do(list), Part::Body) => Some(list),
+        (TaskKind::For(task), Part::Body) => Some(&task.tasks),
+        (TaskKind::Try(task), Part::Body) => Some(&task.tasks),
+        (TaskKind::Try(task), Part::Catch) => task.catch.as_ref(),
+        _ => None,
+    }
+}

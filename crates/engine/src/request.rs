@@ -1,0 +1,178 @@
+//! Builds the concrete act of an effect from its definition: every expression evaluated, secrets by name.
+
+use dsl::plan::{Action, AuthenticationWork, HttpWork, ProcessWork, UriPiece, UriTemplate, Work};
+use model::effect::{Authentication, HttpRequest, ProcessRequest, Program};
+use model::problem::WorkflowError;
+use model::{Data, Request, Value};
+
+use crate::scope::Scope;
+
+/// Time limit of a sandboxed program, in milliseconds.
+const PROCESS_TIMEOUT_MS: u64 = 300_000;
+
+/// Arguments and environment entries of a program at the most.
+const WORDS_MAX: usize = 256;
+
+/// Evaluates `work`; `input` is `.`.
+pub(crate) fn build(work: &Work, input: &Value, scope: &Scope<'_>, key: Option<(&str, &str)>) -> Result<Request, WorkflowError> {
+    Ok(match work {
+        Work::Http(http) => Request::Http(build_http(http, input, scope, key)?),
+        Work::Process(process) => Request::Process(build_process(process, input, scope)?),
+    })
+}
+
+/// The idempotency header of an action, when it has one.
+pub(crate) fn key_header<'a>(action: &'a Action, key: &'a str) -> Option<(&'a str, &'a str)> {
+    action.key_header.as_deref().map(|header| (header, key))
+}
+
+fn build_http(http: &HttpWork, input: &Value, scope: &Scope<'_>, key: Option<(&str, &str)>) -> Result<HttpRequest, WorkflowError> {
+    let mut uri = build_uri(&http.uri, input, scope)?;
+    if let Some(query) = &http.query {
+        for (name, value) in text_pairs(&scope.fill(query, input)?, "query")? {
+            uri.query_pairs_mut().append_pair(&name, &value);
+        }
+    }
+    let mut headers = match &http.headers {
+        Some(headers) => text_pairs(&scope.fill(headers, input)?, "headers")?,
+        None => Vec::new(),
+    };
+    if let Some((name, value)) = key {
+        headers.retain(|(header, _)| !header.eq_ignore_ascii_case(name));
+        headers.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(HttpRequest {
+        method: http.method.clone(),
+        uri: uri.into(),
+        headers,
+        body: http.body.as_ref().map(|body| scope.fill(body, input)).transpose()?,
+        authentication: http.authentication.as_ref().map(|a| build_authentication(a, input, scope)).transpose()?,
+        output: http.output,
+        redirect: http.redirect,
+    })
+}
+
+fn build_uri(template: &UriTemplate, input: &Value, scope: &Scope<'_>) -> Result<url::Url, WorkflowError> {
+    let text = match template {
+        UriTemplate::Expr(expr) => {
+            let value = scope.eval(expr, input)?;
+            value.as_str().map(str::to_owned).ok_or_else(|| invalid(format!("the endpoint gave a {} and must give text", value.kind())))?
+        }
+        UriTemplate::Pieces(pieces) => {
+            let mut text = String::new();
+            for piece in pieces {
+                match piece {
+                    UriPiece::Text(literal) => text.push_str(literal),
+                    UriPiece::Name(name) => {
+                        let value = input
+                            .get(name)
+                            .ok_or_else(|| invalid(format!("the endpoint needs `{name}`, and the task's data has no such member")))?;
+                        let value = word(value).ok_or_else(|| invalid(format!("`{name}` is a {} and cannot stand in a URI", value.kind())))?;
+                        text.push_str(&percent_encoded(&value));
+                    }
+                }
+            }
+            text
+        }
+    };
+    let uri = url::Url::parse(&text).map_err(|e| invalid(format!("`{text}` is not a URI: {e}")))?;
+    match uri.scheme() {
+        "http" | "https" => Ok(uri),
+        other => Err(invalid(format!("`{other}` is not a scheme that can be called: use http or https"))),
+    }
+}
+
+/// Everything but unreserved characters (RFC 3986) is encoded, so that a value cannot leave its place.
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+fn build_authentication(work: &AuthenticationWork, input: &Value, scope: &Scope<'_>) -> Result<Authentication, WorkflowError> {
+    Ok(match work {
+        AuthenticationWork::Basic { username, password } => {
+            Authentication::Basic { username: scope.text(username, input)?, password: scope.text(password, input)? }
+        }
+        AuthenticationWork::Bearer { token } => Authentication::Bearer { token: scope.text(token, input)? },
+        AuthenticationWork::Secret { name, with } => Authentication::Secret { name: name.clone(), with: *with },
+    })
+}
+
+fn build_process(process: &ProcessWork, input: &Value, scope: &Scope<'_>) -> Result<ProcessRequest, WorkflowError> {
+    let code = scope.text(&process.code, input)?;
+    let arguments = match &process.arguments {
+        Some(arguments) => words(&scope.fill(arguments, input)?)?,
+        None => Vec::new(),
+    };
+    let environment = match &process.environment {
+        Some(environment) => text_pairs(&scope.fill(environment, input)?, "environment")?,
+        None => Vec::new(),
+    };
+    let stdin = process.stdin.as_ref().map(|stdin| scope.fill(stdin, input)).transpose()?;
+    Ok(ProcessRequest {
+        program: match &process.language {
+            None => Program::Shell { command: code },
+            Some(language) => Program::Script { language: language.clone(), code },
+        },
+        arguments,
+        stdin: stdin.filter(|v| !v.is_null()).map(|v| word(&v).unwrap_or_else(|| v.to_string())),
+        environment,
+        output: process.output,
+        timeout_ms: PROCESS_TIMEOUT_MS,
+    })
+}
+
+/// An object of texts; numbers and booleans are written as text, `null` members are left out.
+fn text_pairs(value: &Value, what: &str) -> Result<Vec<(String, String)>, WorkflowError> {
+    let Data::Object(map) = &value.data else {
+        return Err(invalid(format!("`{what}` gave a {} and must give an object", value.kind())));
+    };
+    if map.len() > WORDS_MAX {
+        return Err(invalid(format!("`{what}` has more than {WORDS_MAX} members")));
+    }
+    map.iter()
+        .filter(|(_, v)| !v.is_null())
+        .map(|(name, v)| match word(v) {
+            Some(text) => Ok((name.to_string(), text)),
+            None => Err(invalid(format!("`{what}.{name}` is a {} and must be text", v.kind()))),
+        })
+        .collect()
+}
+
+/// A list of texts, or an object as `--name value` pairs.
+fn words(value: &Value) -> Result<Vec<String>, WorkflowError> {
+    let text = |v: &Value| word(v).ok_or_else(|| invalid(format!("an argument is a {} and must be text", v.kind())));
+    let words: Vec<String> = match &value.data {
+        Data::Null => Vec::new(),
+        Data::Array(items) => items.iter().map(text).collect::<Result<_, _>>()?,
+        Data::Object(map) => {
+            let mut words = Vec::new();
+            for (name, v) in map.iter() {
+                words.push(format!("--{name}"));
+                words.push(text(v)?);
+            }
+            words
+        }
+        _ => return Err(invalid(format!("`arguments` gave a {} and must give a list", value.kind()))),
+    };
+    if words.len() > WORDS_MAX { Err(invalid(format!("more than {WORDS_MAX} arguments"))) } else { Ok(words) }
+}
+
+fn word(value: &Value) -> Option<String> {
+    match &value.data {
+        Data::String(s) => Some(s.to_string()),
+        Data::Bool(_) | Data::Int(_) | Data::Float(_) => Some(model::canonical::canonical(value)),
+        Data::Null | Data::Array(_) | Data::Object(_) => None,
+    }
+}
+
+fn invalid(detail: String) -> WorkflowError {
+    WorkflowError::standard("validation", 400, "Validation Error", detail)
+}

@@ -1,0 +1,129 @@
+//! What an expression sees at a place of the flow.
+
+use std::time::Duration;
+
+use dsl::expr::{Budget, EvalError, Expr, Vars};
+use dsl::plan::{Schema, TaskKind};
+use dsl::template::Template;
+use model::problem::WorkflowError;
+use model::{Label, Timestamp, Value};
+
+use crate::state::{Doing, Execution, Frame};
+
+/// Variables of one evaluation.
+pub(crate) struct Scope<'a> {
+    pairs: Vec<(&'a str, &'a Value)>,
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn with(mut self, name: &'a str, value: &'a Value) -> Self {
+        self.pairs.push((name, value));
+        self
+    }
+
+    pub(crate) fn eval(&self, expr: &Expr, input: &Value) -> Result<Value, WorkflowError> {
+        expr.eval(input, &Vars(&self.pairs), &mut Budget::default()).map_err(|e| expression_error(&e))
+    }
+
+    /// A condition: only `true` is true; anything but a boolean is an error.
+    pub(crate) fn test(&self, expr: &Expr, input: &Value) -> Result<bool, WorkflowError> {
+        let value = self.eval(expr, input)?;
+        match value.data {
+            model::Data::Bool(b) => Ok(b),
+            model::Data::Null => Ok(false),
+            _ => Err(WorkflowError::standard(
+                "expression",
+                400,
+                "Expression Error",
+                format!("the condition `{}` gave a {} and must give true or false", expr.text(), value.kind()),
+            )),
+        }
+    }
+
+    pub(crate) fn fill(&self, template: &Template, input: &Value) -> Result<Value, WorkflowError> {
+        match template {
+            Template::Constant(value) => Ok(value.clone()),
+            Template::Expr(_) | Template::Array(_) | Template::Object(_) => template
+                .eval(input, &Vars(&self.pairs), &mut Budget::default())
+                .map_err(|e| expression_error(&e)),
+        }
+    }
+
+    pub(crate) fn duration(&self, template: &Template, input: &Value) -> Result<Duration, WorkflowError> {
+        dsl::duration::of(&self.fill(template, input)?)
+            .map_err(|detail| WorkflowError::standard("validation", 400, "Validation Error", detail))
+    }
+
+    pub(crate) fn text(&self, template: &Template, input: &Value) -> Result<String, WorkflowError> {
+        let value = self.fill(template, input)?;
+        value.as_str().map(str::to_owned).ok_or_else(|| {
+            WorkflowError::standard("expression", 400, "Expression Error", format!("a {} stands where text is needed", value.kind()))
+        })
+    }
+}
+
+impl Execution {
+    /// Variables that hold at the top of the stack. `input` is `$input`.
+    pub(crate) fn scope<'a>(&'a self, input: &'a Value) -> Scope<'a> {
+        let mut pairs: Vec<(&str, &Value)> = vec![
+            ("context", &self.context),
+            ("input", input),
+            ("workflow", &self.workflow_var),
+            ("runtime", &self.runtime_var),
+        ];
+        for frame in &self.stack {
+            let Frame::Task(frame) = frame else { continue };
+            match (&frame.doing, &frame.task.kind) {
+                (Doing::For { item_var, index_var, .. }, TaskKind::For(task)) => {
+                    pairs.push((&task.each, item_var));
+                    pairs.push((&task.at, index_var));
+                }
+                (Doing::Try(trying), TaskKind::Try(task)) if !trying.error_var.is_null() => {
+                    pairs.push((&task.error_as, &trying.error_var));
+                }
+                _ => {}
+            }
+        }
+        if let Some(Frame::Task(top)) = self.stack.iter().rev().find(|f| matches!(f, Frame::Task(_))) {
+            pairs.push(("task", &top.var));
+        }
+        Scope { pairs }
+    }
+
+    /// Variables of the permit gate's and workflow's own expressions, outside any task.
+    pub(crate) fn outer_scope(&self) -> Scope<'_> {
+        Scope { pairs: vec![("context", &self.context), ("workflow", &self.workflow_var), ("runtime", &self.runtime_var)] }
+    }
+}
+
+pub(crate) fn expression_error(error: &EvalError) -> WorkflowError {
+    WorkflowError::standard("expression", 400, "Expression Error", error.to_string())
+}
+
+/// Checks a value against a schema; the detail names the first place that is wrong.
+pub(crate) fn check_schema(schema: &Schema, value: &Value, what: &str) -> Result<(), WorkflowError> {
+    let json = value.to_json();
+    match schema.validator.iter_errors(&json).next() {
+        None => Ok(()),
+        Some(error) => {
+            let place = error.instance_path().to_string();
+            let place = if place.is_empty() { "/".to_owned() } else { place };
+            Err(WorkflowError::standard("validation", 400, "Validation Error", format!("{what} is wrong at `{place}`: {error}")))
+        }
+    }
+}
+
+/// A moment as the language shows it: `{iso8601, epoch: {seconds, milliseconds}}`.
+pub(crate) fn moment(at: Timestamp) -> Value {
+    let int = |i: i64| Value::new(model::Data::Int(i));
+    Value::object([
+        ("iso8601", Value::string(at.to_rfc3339())),
+        ("epoch", Value::object([("seconds", int(at.0.div_euclid(1000))), ("milliseconds", int(at.0))])),
+    ])
+}
+
+/// An error as `$error` shows it. It tells of the outside, so it is labelled so.
+pub(crate) fn error_value(error: &WorkflowError) -> Value {
+    let json = serde_json::to_value(error).unwrap_or_default();
+    Value::from_json(&json, Label::EXTERNAL)
+}

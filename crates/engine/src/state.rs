@@ -1,0 +1,377 @@
+//! The state of one execution.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dsl::Definition;
+use dsl::plan::{Action, Task};
+use model::action::Contract;
+use model::effect::EffectNumber;
+use model::event::{Event, EventBody, Started};
+use model::id::{ApprovalId, PermitId};
+use model::problem::WorkflowError;
+use model::verdict::Verdict;
+use model::{Digest, Outcome, Request, Timestamp, Value};
+
+use crate::trace::TraceEntry;
+
+/// Where an execution stands, in the language's words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// An effect is under way or about to be.
+    Running,
+    /// Waits for time or people.
+    Waiting,
+    /// Held by an operator, or parked as a dead letter.
+    Suspended,
+    /// Stopped for good by an operator.
+    Cancelled,
+    /// Ended by an error that nothing caught.
+    Faulted,
+    /// Ended with an output.
+    Completed,
+}
+
+impl Status {
+    /// The word, as the API writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Suspended => "suspended",
+            Self::Cancelled => "cancelled",
+            Self::Faulted => "faulted",
+            Self::Completed => "completed",
+        }
+    }
+}
+
+/// How an execution ended.
+#[derive(Clone, PartialEq, Debug)]
+pub enum End {
+    /// With an output.
+    Completed(Value),
+    /// With an error that nothing caught.
+    Faulted(WorkflowError),
+    /// By an operator, with the reason.
+    Cancelled(String),
+}
+
+/// One execution, rebuilt from its history.
+#[derive(Debug)]
+pub struct Execution {
+    /// What runs.
+    pub definition: Arc<Definition>,
+    /// The first event.
+    pub started: Arc<Started>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Number of events applied.
+    pub version: u64,
+    /// Time of the last event.
+    pub now: Timestamp,
+    /// `$context`
+    pub context: Value,
+    /// Every effect, by number from 1.
+    pub effects: Vec<Effect>,
+    /// How it ended, when it has.
+    pub end: Option<End>,
+    /// Whether the end is recorded as an event.
+    pub end_recorded: bool,
+    /// Held by an operator.
+    pub paused: bool,
+    /// Tasks as they ran, when tracing is on.
+    pub trace: Option<Vec<TraceEntry>>,
+    /// `$workflow`
+    pub(crate) workflow_var: Value,
+    /// `$runtime`
+    pub(crate) runtime_var: Value,
+    /// What is being executed, outermost first.
+    pub(crate) stack: Vec<Frame>,
+    /// How often each task has been entered by the flow.
+    pub(crate) visits: BTreeMap<Arc<str>, u32>,
+    /// Effects that are not settled.
+    pub(crate) open: Vec<EffectNumber>,
+    /// Effects whose outcome became known since the shell last asked.
+    pub(crate) settled: Vec<EffectNumber>,
+    /// Transitions of the present step.
+    pub(crate) transitions: u32,
+}
+
+/// Something on the stack.
+#[derive(Debug)]
+pub(crate) enum Frame {
+    /// Runs the tasks of a list.
+    List(ListFrame),
+    /// A task that has begun.
+    Task(Box<TaskFrame>),
+}
+
+/// Position in a task list.
+#[derive(Debug)]
+pub(crate) struct ListFrame {
+    /// The task that owns the list; the workflow when none.
+    pub(crate) owner: Option<Arc<Task>>,
+    /// Which of the owner's lists.
+    pub(crate) part: Part,
+    /// The next or present task.
+    pub(crate) position: usize,
+    /// What the next task gets.
+    pub(crate) data: Value,
+}
+
+/// Which list of a task.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Part {
+    /// `do` or `try`
+    Body,
+    /// `catch.do`
+    Catch,
+}
+
+/// A task that has begun.
+#[derive(Debug)]
+pub(crate) struct TaskFrame {
+    pub(crate) task: Arc<Task>,
+    /// `input` applied.
+    pub(crate) input: Value,
+    /// `$task`
+    pub(crate) var: Value,
+    /// When its time-out strikes.
+    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) doing: Doing,
+    pub(crate) trace: Option<usize>,
+}
+
+/// What a begun task is doing.
+#[derive(Debug)]
+pub(crate) enum Doing {
+    /// Runs a list.
+    Do,
+    /// Runs a list for each item.
+    For { items: Arc<Vec<Value>>, index: usize, item_var: Value, index_var: Value },
+    /// Tries a list.
+    Try(Box<Trying>),
+    /// Waits for time.
+    Wait { until: Timestamp },
+    /// Waits for an effect.
+    Effect(EffectNumber),
+}
+
+/// Where a `try` stands.
+#[derive(Debug)]
+pub(crate) struct Trying {
+    pub(crate) retries: u32,
+    pub(crate) first_at: Timestamp,
+    pub(crate) phase: TryPhase,
+    /// `$error`, from the first caught error on.
+    pub(crate) error_var: Value,
+    /// Visits when the try began, so that retries use the same idempotency keys.
+    pub(crate) visits: BTreeMap<Arc<str>, u32>,
+}
+
+/// The three phases of a `try`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TryPhase {
+    /// Running the body; the attempt's own time limit.
+    Body { deadline: Option<Timestamp> },
+    /// Waiting before a retry.
+    Waiting { until: Timestamp },
+    /// Running `catch.do`.
+    Catching,
+}
+
+/// One outside act.
+#[derive(Debug, Clone)]
+pub struct Effect {
+    /// From 1.
+    pub number: EffectNumber,
+    /// JSON Pointer of the task.
+    pub task: Arc<str>,
+    /// `refund-create:1.0.0`, `http:POST`, `run:shell`, `run:javascript`
+    pub operation: String,
+    /// The action, when it is catalogued.
+    pub action: Option<Arc<Action>>,
+    /// What is promised about it.
+    pub contract: Arc<Contract>,
+    /// The canonical arguments, labelled.
+    pub arguments: Value,
+    /// The concrete act.
+    pub request: Request,
+    /// The idempotency key; stable over attempts.
+    pub key: String,
+    /// Digest of tenant, execution, task, arguments, request, target, contract and plan version.
+    pub digest: Digest,
+    /// When it was requested.
+    pub requested_at: Timestamp,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Tries so far.
+    pub attempts: Vec<Attempt>,
+    /// Transient failures since the last redrive.
+    pub failures: u32,
+    /// The last verdict.
+    pub verdict: Option<Arc<Verdict>>,
+    /// The approval that is or was awaited.
+    pub approval: Option<ApprovalId>,
+    /// What the gate judged last: the effect's digest and the policy's.
+    pub judged: Option<Digest>,
+    /// The judged digest that people approved.
+    pub approved: Option<Digest>,
+    /// Until when that approval may be used.
+    pub approved_until: Option<Timestamp>,
+    /// The permit of the last attempt.
+    pub permit: Option<PermitId>,
+    /// Whether it is real, once that is known.
+    pub outcome: Option<Outcome>,
+    /// Why.
+    pub evidence: Option<String>,
+    /// What it answered (or what stands in for a lost answer).
+    pub output: Option<Value>,
+    /// The effect that this one checks.
+    pub probe_of: Option<EffectNumber>,
+    /// Probes that checked this one.
+    pub probes: u32,
+    /// When its outcome was known.
+    pub settled_at: Option<Timestamp>,
+    /// False when the flow no longer waits for it (its task timed out).
+    pub awaited: bool,
+}
+
+/// One try.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When the answer came.
+    pub ended_at: Option<Timestamp>,
+    /// `done`, `refused` or `lost`.
+    pub answer: Option<&'static str>,
+    /// What went wrong.
+    pub error: Option<WorkflowError>,
+}
+
+/// Where an effect stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    /// Wants to be judged.
+    Requested,
+    /// Waits for people.
+    AwaitingApproval {
+        /// When silence becomes no.
+        expires_at: Timestamp,
+    },
+    /// Under way.
+    Started,
+    /// Waits before the next attempt.
+    Backoff {
+        /// When it is over.
+        until: Timestamp,
+    },
+    /// Is being checked.
+    Verifying(Verification),
+    /// Waits for a human; the reason is in the evidence.
+    Parked {
+        /// True when the same request may simply be tried again.
+        repeatable: bool,
+    },
+    /// Not permitted.
+    Denied,
+    /// Its outcome is known.
+    Settled,
+}
+
+/// How far the check of an effect is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verification {
+    /// The probe under way, if one is.
+    pub probe: Option<EffectNumber>,
+    /// When to probe next.
+    pub next_at: Option<Timestamp>,
+    /// When to give up.
+    pub until: Timestamp,
+    /// True when the answer was lost, so that the probe decides whether it happened at all.
+    pub lost: bool,
+    /// True once some probe answered.
+    pub answered: bool,
+}
+
+impl Execution {
+    /// Rebuilds an execution from its history. None when the first event is not `started`.
+    pub fn replay(definition: Arc<Definition>, events: &[Event], tracing: bool) -> Option<Self> {
+        let (first, rest) = events.split_first()?;
+        let EventBody::Started(started) = &first.body else { return None };
+        let mut state = Self::begin(definition, Arc::new((**started).clone()), first.at, tracing);
+        for event in rest {
+            state.apply(event);
+        }
+        Some(state)
+    }
+
+    /// Where the execution stands.
+    pub fn status(&self) -> Status {
+        match &self.end {
+            Some(End::Completed(_)) => return Status::Completed,
+            Some(End::Faulted(_)) => return Status::Faulted,
+            Some(End::Cancelled(_)) => return Status::Cancelled,
+            None => {}
+        }
+        if self.paused {
+            return Status::Suspended;
+        }
+        let open = || self.open.iter().map(|n| &self.effect_ref(*n).phase);
+        if open().any(|p| matches!(p, Phase::Parked { .. })) {
+            return Status::Suspended;
+        }
+        if open().any(|p| matches!(p, Phase::Requested | Phase::Started)) { Status::Running } else { Status::Waiting }
+    }
+
+    /// Whether the effects are real; none before the end.
+    pub fn outcome(&self) -> Option<Outcome> {
+        let end = self.end.as_ref()?;
+        let unknown = self.effects.iter().any(|e| e.probe_of.is_none() && e.outcome == Some(Outcome::Unknown));
+        Some(match end {
+            _ if unknown => Outcome::Unknown,
+            End::Completed(_) => Outcome::Verified,
+            End::Faulted(_) | End::Cancelled(_) => Outcome::Failed,
+        })
+    }
+
+    /// An effect by number.
+    pub fn effect(&self, number: EffectNumber) -> Option<&Effect> {
+        self.effects.get((number.0 as usize).checked_sub(1)?)
+    }
+
+    /// Effects that want to be judged now.
+    pub fn requested(&self) -> Vec<EffectNumber> {
+        if self.paused || self.end.is_some() {
+            return Vec::new();
+        }
+        self.open.iter().copied().filter(|n| self.effect_ref(*n).phase == Phase::Requested).collect()
+    }
+
+    /// Effects that are not settled, oldest first.
+    pub fn open_effects(&self) -> impl Iterator<Item = &Effect> {
+        self.open.iter().map(|n| self.effect_ref(*n))
+    }
+
+    /// Effects whose outcome became known since the last call.
+    pub fn take_settled(&mut self) -> Vec<EffectNumber> {
+        std::mem::take(&mut self.settled)
+    }
+
+    /// True when the state must never be asked to do more.
+    pub fn is_over(&self) -> bool {
+        matches!(self.end, Some(End::Completed(_) | End::Cancelled(_)))
+    }
+
+    pub(crate) fn effect_ref(&self, number: EffectNumber) -> &Effect {
+        &self.effects[number.0 as usize - 1]
+    }
+
+    pub(crate) fn effect_mut(&mut self, number: EffectNumber) -> &mut Effect {
+        &mut self.effects[number.0 as usize - 1]
+    }
+}

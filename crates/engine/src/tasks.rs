@@ -1,0 +1,242 @@
+//! How each kind of task begins.
+
+use std::sync::Arc;
+
+use dsl::plan::{For, RaiseError, Task, TaskKind, Work};
+use model::problem::WorkflowError;
+use model::{Data, Timestamp, Value};
+
+use crate::flow::Signal;
+use crate::scope::{check_schema, moment};
+use crate::state::{Doing, Execution, Frame, Part, TaskFrame, TryPhase, Trying};
+use crate::trace::{TRACE_MAX, TaskStatus, TraceEntry};
+
+impl Execution {
+    /// Begins a task of the list on top with its raw input.
+    pub(crate) fn begin_task(&mut self, task: Arc<Task>, raw: Value) -> Signal {
+        if let Some(condition) = &task.condition {
+            match self.scope(&raw).test(condition, &raw) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.push_trace(&task, TaskStatus::Skipped);
+                    return self.go(dsl::plan::Then::Continue, raw);
+                }
+                Err(error) => return self.raise_at(&task, error),
+            }
+        }
+        let input = match self.task_input(&task, raw) {
+            Ok(input) => input,
+            Err(error) => return self.raise_at(&task, error),
+        };
+        let deadline = match task.timeout.as_ref().map(|after| self.scope(&input).duration(after, &input)).transpose() {
+            Ok(after) => after.map(|after| self.now.plus(after)),
+            Err(error) => return self.raise_at(&task, error),
+        };
+        *self.visits.entry(Arc::clone(&task.pointer)).or_default() += 1;
+        let trace = self.push_trace(&task, TaskStatus::Running);
+        let var = task_var(&task, &input, self.now);
+        self.stack.push(Frame::Task(Box::new(TaskFrame {
+            task: Arc::clone(&task),
+            input: input.clone(),
+            var,
+            deadline,
+            doing: Doing::Do,
+            trace,
+        })));
+        match self.begin_kind(&task, input) {
+            Ok(signal) => signal,
+            Err(error) => Signal::Raise(error),
+        }
+    }
+
+    fn task_input(&self, task: &Task, raw: Value) -> Result<Value, WorkflowError> {
+        if let Some(schema) = &task.input.schema {
+            check_schema(schema, &raw, "the input")?;
+        }
+        match &task.input.from {
+            Some(from) => self.scope(&raw).fill(from, &raw),
+            None => Ok(raw),
+        }
+    }
+
+    fn begin_kind(&mut self, task: &Arc<Task>, input: Value) -> Result<Signal, WorkflowError> {
+        Ok(match &task.kind {
+            TaskKind::Do(_) => self.enter_list(Part::Body, input),
+            TaskKind::Set(template) => Signal::Complete(self.scope(&input).fill(template, &input)?),
+            TaskKind::Switch(cases) => {
+                for case in cases {
+                    let chosen = match &case.when {
+                        Some(when) => self.scope(&input).test(when, &input)?,
+                        None => true,
+                    };
+                    if chosen {
+                        return Ok(Signal::CompleteTo(input, case.then));
+                    }
+                }
+                Signal::Complete(input)
+            }
+            TaskKind::For(each) => self.begin_for(each, input)?,
+            TaskKind::Raise(error) => Signal::Raise(self.built_error(error, &input, task)?),
+            TaskKind::Try(_) => {
+                let trying = Trying {
+                    retries: 0,
+                    first_at: self.now,
+                    phase: TryPhase::Body { deadline: None },
+                    error_var: Value::NULL,
+                    visits: self.visits.clone(),
+                };
+                self.set_doing(Doing::Try(Box::new(trying)));
+                self.begin_try_body()
+            }
+            TaskKind::Wait(duration) => {
+                let duration = self.scope(&input).duration(duration, &input)?;
+                if duration.is_zero() {
+                    return Ok(Signal::Complete(input));
+                }
+                self.set_doing(Doing::Wait { until: self.now.plus(duration) });
+                Signal::Blocked
+            }
+            TaskKind::Work(work) => self.begin_work(work, &input)?,
+            TaskKind::Action { action, with } => {
+                let arguments = self.scope(&input).fill(with, &input)?;
+                self.begin_action(action, arguments, None)?
+            }
+        })
+    }
+
+    /// A round of the `try` on top.
+    pub(crate) fn begin_try_body(&mut self) -> Signal {
+        let Some(frame) = self.top_task() else { return Signal::Blocked };
+        let TaskKind::Try(task) = &frame.task.kind else { return Signal::Blocked };
+        let input = frame.input.clone();
+        let limit = match task.retry.as_ref().and_then(|retry| retry.attempt_limit.as_ref()) {
+            Some(limit) => match self.scope(&input).duration(limit, &input) {
+                Ok(limit) => Some(self.now.plus(limit)),
+                Err(error) => return Signal::Raise(error),
+            },
+            None => None,
+        };
+        if let Some(Frame::Task(frame)) = self.stack.last_mut()
+            && let Doing::Try(trying) = &mut frame.doing
+        {
+            trying.phase = TryPhase::Body { deadline: limit };
+        }
+        self.enter_list(Part::Body, input)
+    }
+
+    fn begin_for(&mut self, each: &For, input: Value) -> Result<Signal, WorkflowError> {
+        let items = self.scope(&input).eval(&each.items, &input)?;
+        let Data::Array(list) = &items.data else {
+            let detail = format!("`for.in` gave a {} and must give a list", items.kind());
+            return Err(WorkflowError::standard("expression", 400, "Expression Error", detail));
+        };
+        if list.is_empty() {
+            return Ok(Signal::Complete(input));
+        }
+        let doing = Doing::For { items: Arc::clone(list), index: 0, item_var: Value::NULL, index_var: Value::NULL };
+        self.set_doing(doing);
+        Ok(self.next_iteration(input))
+    }
+
+    /// The next iteration of the `for` on top, or its end. `data` is what the iteration before gave.
+    pub(crate) fn next_iteration(&mut self, data: Value) -> Signal {
+        let Some(Frame::Task(frame)) = self.stack.last_mut() else { return Signal::Blocked };
+        let task = Arc::clone(&frame.task);
+        let TaskKind::For(each) = &task.kind else { return Signal::Blocked };
+        let Doing::For { items, index, item_var, index_var } = &mut frame.doing else { return Signal::Blocked };
+        let Some(item) = items.get(*index) else { return Signal::Complete(data) };
+        *item_var = item.clone();
+        *index_var = Value::new(Data::Int(i64::try_from(*index).unwrap_or(i64::MAX)));
+        match each.condition.as_ref().map(|condition| self.scope(&data).test(condition, &data)).transpose() {
+            Ok(Some(false)) => Signal::Complete(data),
+            Ok(_) => self.enter_list(Part::Body, data),
+            Err(error) => Signal::Raise(error),
+        }
+    }
+
+    fn begin_work(&mut self, work: &Work, input: &Value) -> Result<Signal, WorkflowError> {
+        self.request_inline(work, input)?;
+        Ok(Signal::Blocked)
+    }
+
+    fn built_error(&self, raise: &RaiseError, input: &Value, task: &Task) -> Result<WorkflowError, WorkflowError> {
+        let scope = self.scope(input);
+        let text = |template: &Option<dsl::template::Template>| {
+            template.as_ref().map(|template| scope.text(template, input)).transpose()
+        };
+        let status = scope.fill(&raise.status, input)?;
+        let number = match &status.data {
+            Data::Int(i) => u16::try_from(*i).ok(),
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
+            Data::Float(f) if f.fract() == 0.0 && (0.0..65536.0).contains(f) => Some(*f as u16),
+            Data::String(s) => s.parse().ok(),
+            _ => None,
+        };
+        let Some(status) = number else {
+            let detail = format!("`raise.error.status` gave `{status}` and must give a number such as 400");
+            return Err(WorkflowError::standard("expression", 400, "Expression Error", detail));
+        };
+        Ok(WorkflowError {
+            kind: scope.text(&raise.kind, input)?,
+            status,
+            title: text(&raise.title)?,
+            detail: text(&raise.detail)?,
+            instance: Some(text(&raise.instance)?.unwrap_or_else(|| task.pointer.to_string())),
+        })
+    }
+
+    /// Raises an error of a task that has not begun.
+    fn raise_at(&self, task: &Task, mut error: WorkflowError) -> Signal {
+        error.instance.get_or_insert_with(|| task.pointer.to_string());
+        Signal::Raise(error)
+    }
+
+    pub(crate) fn set_doing(&mut self, doing: Doing) {
+        if let Some(Frame::Task(frame)) = self.stack.last_mut() {
+            frame.doing = doing;
+        }
+    }
+
+    fn push_trace(&mut self, task: &Task, status: TaskStatus) -> Option<usize> {
+        let depth = u32::try_from(self.stack.len() / 2).unwrap_or(u32::MAX);
+        let now = self.now;
+        let trace = self.trace.as_mut()?;
+        if trace.len() >= TRACE_MAX {
+            return None;
+        }
+        trace.push(TraceEntry {
+            pointer: Arc::clone(&task.pointer),
+            name: Arc::clone(&task.name),
+            kind: kind_name(&task.kind),
+            depth,
+            status,
+            started_at: now,
+            ended_at: (status == TaskStatus::Skipped).then_some(now),
+        });
+        Some(trace.len() - 1)
+    }
+}
+
+fn task_var(task: &Task, input: &Value, now: Timestamp) -> Value {
+    Value::object([
+        ("name", Value::string(&task.name)),
+        ("reference", Value::string(&task.pointer)),
+        ("input", input.clone()),
+        ("startedAt", moment(now)),
+    ])
+}
+
+/// The keyword of a kind of task.
+fn kind_name(kind: &TaskKind) -> &'static str {
+    match kind {
+        TaskKind::Do(_) => "do",
+        TaskKind::Set(_) => "set",
+        TaskKind::Switch(_) => "switch",
+        TaskKind::For(_) => "for",
+        TaskKind::Raise(_) => "raise",
+        TaskKind::Try(_) => "try",
+        TaskKind::Wait(_) => "wait",
+        TaskKind::Work(Work::Http(_)) | TaskKind::Action { .. } => "call",
+        TaskKind::Work(Work::Process(_)) => "run",
+    }
+}

@@ -1,0 +1,69 @@
+//! When an execution wants to be woken, and why.
+
+use model::Timestamp;
+
+use crate::state::{Doing, Execution, Frame, Phase, TryPhase};
+
+/// Why something wants to be woken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum WakeReason {
+    /// A `wait` ends.
+    Wait,
+    /// A `try` goes into its next round.
+    Retry,
+    /// An effect is attempted again.
+    Backoff,
+    /// An outcome is probed again, or given up.
+    Probe,
+    /// Nobody decided.
+    ApprovalExpiry,
+    /// A time-out of a task, an attempt or the workflow.
+    Timeout,
+}
+
+impl Execution {
+    /// The next moment at which time alone changes something. None while paused or ended.
+    pub fn next_wakeup(&self) -> Option<(Timestamp, WakeReason)> {
+        if self.paused || self.end.is_some() {
+            return None;
+        }
+        let deadline = self.started.deadline.map(|at| (at, WakeReason::Timeout));
+        self.stack
+            .iter()
+            .flat_map(frame_wakeups)
+            .chain(self.open_effects().filter_map(|effect| phase_wakeup(&effect.phase)))
+            .chain(deadline)
+            .min()
+    }
+}
+
+fn frame_wakeups(frame: &Frame) -> impl Iterator<Item = (Timestamp, WakeReason)> {
+    let (own, timeout) = match frame {
+        Frame::List(_) => (None, None),
+        Frame::Task(frame) => {
+            let own = match &frame.doing {
+                Doing::Wait { until } => Some((*until, WakeReason::Wait)),
+                Doing::Try(trying) => match trying.phase {
+                    TryPhase::Waiting { until } => Some((until, WakeReason::Retry)),
+                    TryPhase::Body { deadline } => deadline.map(|at| (at, WakeReason::Timeout)),
+                    TryPhase::Catching => None,
+                },
+                Doing::Do | Doing::For { .. } | Doing::Effect(_) => None,
+            };
+            (own, frame.deadline.map(|at| (at, WakeReason::Timeout)))
+        }
+    };
+    own.into_iter().chain(timeout)
+}
+
+fn phase_wakeup(phase: &Phase) -> Option<(Timestamp, WakeReason)> {
+    match phase {
+        Phase::AwaitingApproval { expires_at } => Some((*expires_at, WakeReason::ApprovalExpiry)),
+        Phase::Backoff { until } => Some((*until, WakeReason::Backoff)),
+        Phase::Verifying(v) => match (v.probe, v.next_at) {
+            (None, Some(at)) => Some((at, WakeReason::Probe)),
+            _ => None,
+        },
+        Phase::Requested | Phase::Started | Phase::Parked { .. } | Phase::Denied | Phase::Settled => None,
+    }
+}
