@@ -72,6 +72,7 @@ approve contains ask(sprintf("the risk is %s (%v of 100)", [input.risk.level, in
 
 approve contains ask(sprintf("`%s` comes from outside and steers the effect", [argument.pointer])) if {
 	not is_read
+	is_array(input.provenance)
 	some argument in input.provenance
 	argument.untrusted != false
 	is_steering(argument.pointer)

@@ -10,7 +10,7 @@ use regorus::unstable::{Rule, RuleHead};
 use regorus::utils::limits::ExecutionTimerConfig;
 use serde::Serialize;
 
-use crate::policy::{PolicyError, Ruling, convert, lint, ruling};
+use crate::policy::{PolicyError, Ruling, convert, graph, lint, ruling};
 
 /// The package whose rules decide.
 pub const PACKAGE: &str = "omnihub";
@@ -23,16 +23,16 @@ pub const EVALUATION_MAX: Duration = Duration::from_millis(100);
 /// Work units between two looks at the interpreter's timer.
 const TIMER_INTERVAL: NonZeroU32 = NonZeroU32::MIN.saturating_add(255);
 
-/// Collects every rule of the contract in one object, so that one evaluation shares all helper rules.
-/// An undefined rule leaves its member out.
+/// Collects every rule of the contract as pairs, so that one evaluation shares all helper rules.
+/// An undefined rule leaves its pair out.
 const COLLECTOR: &str = r#"package omnihub__ruling
 import rego.v1
-collected["decision"] := data.omnihub.decision
-collected["deny"] := data.omnihub.deny
-collected["approve"] := data.omnihub.approve
-collected["allow"] := data.omnihub.allow
-collected["redact"] := data.omnihub.redact
-collected["limits"] := data.omnihub.limits
+collected contains ["decision", value] if value := data.omnihub.decision
+collected contains ["deny", value] if value := data.omnihub.deny
+collected contains ["approve", value] if value := data.omnihub.approve
+collected contains ["allow", value] if value := data.omnihub.allow
+collected contains ["redact", value] if value := data.omnihub.redact
+collected contains ["limits", value] if value := data.omnihub.limits
 "#;
 const COLLECTED: &str = "data.omnihub__ruling.collected";
 
@@ -90,6 +90,7 @@ impl Bundle {
         }
         let functions = rules.iter().filter(|(_, _, function)| *function).map(|(_, rule, _)| rule.clone()).collect();
         lint::check(&files, &functions)?;
+        graph::check(&mut engine, &files)?;
         lint::shadow_builtins(&mut engine).map_err(|e| PolicyError::of(name, e))?;
         add_missing(&mut engine, &rules).map_err(|e| PolicyError::from_text(name, &e))?;
         engine.set_input(regorus::Value::new_object());

@@ -10,6 +10,7 @@
 
 mod bundle;
 mod convert;
+mod graph;
 mod lint;
 mod ruling;
 mod set;

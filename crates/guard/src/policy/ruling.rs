@@ -57,25 +57,22 @@ pub(crate) fn stricter(a: &Quorum, b: &Quorum) -> Quorum {
     Quorum { approvers: a.approvers.max(b.approvers), roles }
 }
 
-/// Reads the collected rules.
+/// Reads the collected rules: a set of pairs of name and value.
 pub(crate) fn read(bundle: &str, collected: &Value) -> Result<Ruling, PolicyError> {
     let fail = |message: String| PolicyError::of(bundle, message);
+    let pairs = entries("omnihub", collected).map_err(fail)?;
+    let rule = |name: &str| {
+        let found = pairs.iter().find(|pair| pair[0].as_string().is_ok_and(|have| **have == *name));
+        found.map_or(Value::Undefined, |pair| pair[1].clone())
+    };
     let mut said = Said::default();
-    if let Value::Object(_) = collected {
-        said.decision(&collected["decision"]).map_err(fail)?;
-        said.messages("deny", &collected["deny"]).map_err(fail)?;
-        said.messages("approve", &collected["approve"]).map_err(fail)?;
-        said.allow(&collected["allow"]).map_err(fail)?;
-    } else if *collected != Value::Undefined {
-        return Err(fail(format!("the rules of `omnihub` gave `{}`, not an object", shown(collected))));
-    }
-    let redact = pointers(&collected_member(collected, "redact")).map_err(fail)?;
-    let limits = limits(&collected_member(collected, "limits")).map_err(fail)?;
+    said.decision(&rule("decision")).map_err(fail)?;
+    said.messages("deny", &rule("deny")).map_err(fail)?;
+    said.messages("approve", &rule("approve")).map_err(fail)?;
+    said.allow(&rule("allow")).map_err(fail)?;
+    let redact = pointers(&rule("redact")).map_err(fail)?;
+    let limits = limits(&rule("limits")).map_err(fail)?;
     Ok(said.rule(bundle, redact, limits))
-}
-
-fn collected_member(collected: &Value, name: &str) -> Value {
-    if let Value::Object(_) = collected { collected[name].clone() } else { Value::Undefined }
 }
 
 /// What the rules said, before composition.

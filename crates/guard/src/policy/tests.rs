@@ -187,8 +187,24 @@ fn a_hostile_policy_is_stopped() {
     }
     let cyclic = "a if b\nb if a\nallow if a";
     assert!(rule(cyclic, &json!({})).is_err());
-    let recursive = "f(x) := f(x + 1)\nallow if f(1)";
-    assert!(rule(recursive, &json!({})).is_err());
+    let recursive = [
+        "f(x) := f(x + 1)\nallow if f(1)",
+        "f(x) := g(x)\ng(x) := h(x)\nh(x) := f(x)\nallow if f(1)",
+        "f(x) := y if { y := g(x) with data.omnihub.g as data.omnihub.f }\ng(x) := x\nallow if f(1)",
+        "f(x) := data.omnihub[\"f\"](x)\nallow if f(1)",
+    ];
+    for text in recursive {
+        match rule(text, &json!({})) {
+            Ok(ruling) => panic!("{text}: {ruling:?}"),
+            Err(e) => assert!(e.message.contains("reaches itself"), "{text}: {e}"),
+        }
+    }
+    let chain = |length: usize| {
+        let links: Vec<String> = (1..length).map(|i| format!("f{i}(x) := f{}([x])", i + 1)).collect();
+        format!("{}\nf{length}(x) := x\nallow if f1(1)", links.join("\n"))
+    };
+    assert!(rule(&chain(graph::CHAIN_MAX - 1), &json!({})).is_ok());
+    assert!(rule(&chain(graph::CHAIN_MAX + 1), &json!({})).is_err());
 }
 
 #[test]
