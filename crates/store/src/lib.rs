@@ -5,10 +5,19 @@
 //! `fsync`. Reads go to a small pool of read-only connections.
 
 mod batch;
+mod blobs;
+mod codec;
+mod files;
 mod query;
+mod secrets;
+mod sqlite;
+mod verify;
 
 pub use batch::{Batch, CommitError, Committed, ExecutionRow, Expect, Put};
 pub use query::{ApprovalQuery, AuditQuery, ExecutionQuery, History, LeafRow, Page, StoreError};
+pub use sqlite::open::OpenError;
+pub use sqlite::{SqliteStore, Stats};
+pub use verify::{VerifyError, verify_directory};
 
 use async_trait::async_trait;
 use model::id::{ApprovalId, DeadLetterId, TokenId};
@@ -32,28 +41,53 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Executions with status `pending` or `running`: their work was in flight when the process ended.
     /// In order of creation, after `after`, at most `limit`.
-    async fn unfinished(&self, after: Option<i64>, limit: u32) -> Result<Vec<(i64, TenantId, ExecutionId)>, StoreError>;
+    async fn unfinished(
+        &self,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<(i64, TenantId, ExecutionId)>, StoreError>;
 
     /// Executions whose `blocked_on` begins with `prefix` (for example `control:`), all tenants, at most `limit`.
     async fn blocked(&self, prefix: &str, limit: u32) -> Result<Vec<(TenantId, ExecutionId)>, StoreError>;
 
     /// One execution's row.
-    async fn execution(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<ExecutionRow>, StoreError>;
+    async fn execution(
+        &self,
+        tenant: &TenantId,
+        id: &ExecutionId,
+    ) -> Result<Option<ExecutionRow>, StoreError>;
 
     /// Executions that match, newest first.
-    async fn executions(&self, tenant: &TenantId, query: ExecutionQuery) -> Result<Page<ExecutionRow>, StoreError>;
+    async fn executions(
+        &self,
+        tenant: &TenantId,
+        query: ExecutionQuery,
+    ) -> Result<Page<ExecutionRow>, StoreError>;
 
     /// How many executions of the tenant have each status.
     async fn count_by_status(&self, tenant: &TenantId) -> Result<Vec<(String, u64)>, StoreError>;
 
     /// One approval, as the JSON document that was put.
-    async fn approval(&self, tenant: &TenantId, id: &ApprovalId) -> Result<Option<model::approval::Approval>, StoreError>;
+    async fn approval(
+        &self,
+        tenant: &TenantId,
+        id: &ApprovalId,
+    ) -> Result<Option<model::approval::Approval>, StoreError>;
 
     /// Approvals that match, newest first.
-    async fn approvals(&self, tenant: &TenantId, query: ApprovalQuery) -> Result<Page<model::approval::Approval>, StoreError>;
+    async fn approvals(
+        &self,
+        tenant: &TenantId,
+        query: ApprovalQuery,
+    ) -> Result<Page<model::approval::Approval>, StoreError>;
 
     /// One document of a kind (see [`Put::Document`]).
-    async fn document(&self, tenant: &TenantId, kind: &str, key: &str) -> Result<Option<serde_json::Value>, StoreError>;
+    async fn document(
+        &self,
+        tenant: &TenantId,
+        kind: &str,
+        key: &str,
+    ) -> Result<Option<serde_json::Value>, StoreError>;
 
     /// All documents of a kind whose key begins with `prefix`, by key, at most `limit`, after the key `after`.
     async fn documents(
@@ -66,13 +100,28 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<(String, serde_json::Value)>, StoreError>;
 
     /// One dead letter's document.
-    async fn dead_letter(&self, tenant: &TenantId, id: &DeadLetterId) -> Result<Option<serde_json::Value>, StoreError>;
+    async fn dead_letter(
+        &self,
+        tenant: &TenantId,
+        id: &DeadLetterId,
+    ) -> Result<Option<serde_json::Value>, StoreError>;
 
     /// Dead letters, newest first; `open` ones only when asked.
-    async fn dead_letters(&self, tenant: &TenantId, open: bool, after: Option<String>, limit: u32) -> Result<Page<serde_json::Value>, StoreError>;
+    async fn dead_letters(
+        &self,
+        tenant: &TenantId,
+        open: bool,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Page<serde_json::Value>, StoreError>;
 
     /// The answer recorded for an idempotency key that has not run out at `now`.
-    async fn deduplicated(&self, tenant: &TenantId, key: &str, now: Timestamp) -> Result<Option<serde_json::Value>, StoreError>;
+    async fn deduplicated(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Option<serde_json::Value>, StoreError>;
 
     /// The token with this id, of any tenant (tokens are looked up before a tenant is known).
     async fn token(&self, id: &TokenId) -> Result<Option<serde_json::Value>, StoreError>;
@@ -99,7 +148,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn secret(&self, tenant: &TenantId, name: &str) -> Result<Option<serde_json::Value>, StoreError>;
 
     /// Seals a secret's document so that it can be put as [`Put::Secret`].
-    fn seal_secret(&self, tenant: &TenantId, name: &str, document: &serde_json::Value) -> Result<Vec<u8>, StoreError>;
+    fn seal_secret(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        document: &serde_json::Value,
+    ) -> Result<Vec<u8>, StoreError>;
 
     /// Names of the tenant's secrets.
     async fn secret_names(&self, tenant: &TenantId) -> Result<Vec<String>, StoreError>;

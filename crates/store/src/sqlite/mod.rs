@@ -1,0 +1,202 @@
+//! SQLite behind the port: one writer thread, a few readers.
+
+mod apply;
+pub(crate) mod open;
+mod port;
+mod prepare;
+mod read;
+mod readers;
+pub(crate) mod tree;
+mod writer;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use audit::VerifyingKey;
+use model::Clock;
+use tokio::sync::oneshot;
+
+use crate::batch::{Batch, CommitError, Committed};
+use crate::secrets::Sealer;
+use open::{DATABASE, HEAD_FILE, OpenError, open};
+use prepare::{Prepared, prepare};
+use readers::Readers;
+use writer::{Command, Gauges, QUEUE_BYTES_MAX, QUEUE_CALLS_MAX, Writer};
+
+/// Most batches of one call.
+const CALL_BATCHES_MAX: usize = 1024;
+
+/// A data directory, open: `omnihub.db`, `blobs/`, `keys/`, `audit/`. Nobody else can open it meanwhile.
+///
+/// Dropping it finishes what is queued, and then closes.
+pub struct SqliteStore {
+    directory: PathBuf,
+    /// None only while it is being dropped.
+    commands: Option<SyncSender<Command>>,
+    writer: Option<JoinHandle<()>>,
+    readers: Readers,
+    sealer: Sealer,
+    audit_key: VerifyingKey,
+    gauges: Arc<Gauges>,
+    /// Held until everything else is closed: fields are dropped in this order.
+    _lock: File,
+}
+
+/// How the store does, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes of the database and its log.
+    pub database_bytes: u64,
+    /// Calls that wait for the writer.
+    pub queue_calls: usize,
+    /// Encoded bytes that wait for the writer.
+    pub queue_bytes: usize,
+    /// Batches of the group that was committed last.
+    pub last_group: usize,
+    /// Groups committed since the store was opened.
+    pub groups: u64,
+    /// True when nothing is accepted any more because the database failed.
+    pub stopped: bool,
+}
+
+impl SqliteStore {
+    /// Opens a data directory, or makes a new one.
+    pub fn open(directory: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+        let opened = open(directory, &*clock)?;
+        let readers = Readers::open(&directory.join(DATABASE))?;
+        let gauges = Arc::new(Gauges::default());
+        let audit_key = opened.audit_key.verifying_key();
+        let writer = Writer {
+            db: opened.db,
+            clock,
+            key: opened.audit_key,
+            frontier: opened.frontier,
+            head: opened.head,
+            head_file: directory.join(HEAD_FILE),
+            gauges: Arc::clone(&gauges),
+            tenants: apply::Tenants::default(),
+            stopped: None,
+        };
+        let (sender, receiver) = sync_channel(QUEUE_CALLS_MAX);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run(&receiver))
+            .map_err(|source| OpenError::File { path: directory.to_owned(), source })?;
+        Ok(Arc::new(Self {
+            directory: directory.to_owned(),
+            commands: Some(sender),
+            writer: Some(thread),
+            readers,
+            sealer: Sealer::new(&opened.secret_key),
+            audit_key,
+            gauges,
+            _lock: opened.lock,
+        }))
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The key that checks the audit log's heads; pin it outside this machine.
+    pub fn audit_key(&self) -> &VerifyingKey {
+        &self.audit_key
+    }
+
+    /// How the store does.
+    pub fn stats(&self) -> Stats {
+        let bytes = |suffix: &str| {
+            let path = self.directory.join(format!("{DATABASE}{suffix}"));
+            path.metadata().map_or(0, |found| found.len())
+        };
+        Stats {
+            database_bytes: bytes("") + bytes("-wal"),
+            queue_calls: self.gauges.queued_calls.load(Ordering::Relaxed),
+            queue_bytes: self.gauges.queued_bytes.load(Ordering::Relaxed),
+            last_group: self.gauges.last_group.load(Ordering::Relaxed),
+            groups: self.gauges.groups.load(Ordering::Relaxed),
+            stopped: self.gauges.stopped.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Encodes here, on the caller's thread; the writer only writes.
+    async fn commit_batches(&self, batches: Vec<Batch>) -> Vec<Result<Committed, CommitError>> {
+        let count = batches.len();
+        if count == 0 {
+            return Vec::new();
+        }
+        if count > CALL_BATCHES_MAX {
+            return vec![Err(CommitError::Overloaded); count];
+        }
+        let mut refused = Vec::new();
+        let mut prepared = Vec::with_capacity(count);
+        for (position, batch) in batches.into_iter().enumerate() {
+            match prepare(batch) {
+                Ok(batch) => prepared.push(batch),
+                Err(error) => refused.push((position, error)),
+            }
+        }
+        let mut answers = self.commit_prepared(prepared).await;
+        for (position, error) in refused {
+            answers.insert(position, Err(error));
+        }
+        answers
+    }
+
+    async fn commit_prepared(&self, batches: Vec<Prepared>) -> Vec<Result<Committed, CommitError>> {
+        let count = batches.len();
+        let all = |error: CommitError| vec![Err(error); count];
+        if count == 0 {
+            return Vec::new();
+        }
+        let bytes = batches.iter().map(|batch| batch.bytes).sum();
+        let waiting = self.gauges.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if waiting > 0 && waiting + bytes > QUEUE_BYTES_MAX {
+            self.gauges.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return all(CommitError::Overloaded);
+        }
+        let (reply, answer) = oneshot::channel();
+        if let Err(error) = self.send(Command::Commit { batches, bytes, reply }) {
+            self.gauges.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return all(error);
+        }
+        answer.await.unwrap_or_else(|_| all(CommitError::Failed(WRITER_ENDED.to_owned())))
+    }
+
+    fn send(&self, command: Command) -> Result<(), CommitError> {
+        let ended = || CommitError::Failed(WRITER_ENDED.to_owned());
+        let commands = self.commands.as_ref().ok_or_else(ended)?;
+        self.gauges.queued_calls.fetch_add(1, Ordering::Relaxed);
+        commands.try_send(command).map_err(|error| {
+            self.gauges.queued_calls.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => CommitError::Overloaded,
+                TrySendError::Disconnected(_) => ended(),
+            }
+        })
+    }
+}
+
+const WRITER_ENDED: &str = "the writer has ended; restart omnihub";
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the store's writer ended by a panic");
+        }
+    }
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,58 @@
+//! A few read-only connections, used on blocking threads.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::open::open_reader;
+use crate::query::StoreError;
+
+/// Reads that run at once; more wait their turn.
+const READERS: usize = 4;
+
+/// The pool.
+#[derive(Clone)]
+pub(crate) struct Readers(Arc<Pool>);
+
+struct Pool {
+    path: PathBuf,
+    turns: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
+        let idle = (0..READERS).map(|_| open_reader(path)).collect::<Result<Vec<_>, _>>()?;
+        let turns = Arc::new(Semaphore::new(READERS));
+        Ok(Self(Arc::new(Pool { path: path.to_owned(), turns, idle: Mutex::new(idle) })))
+    }
+
+    /// Runs a read on a blocking thread; everything it reads is of one moment.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let ended =
+            |error: &dyn std::fmt::Display| StoreError::Failed(format!("a read ended early: {error}"));
+        let turn = Arc::clone(&self.0.turns).acquire_owned().await.map_err(|error| ended(&error))?;
+        let pool = Arc::clone(&self.0);
+        let task = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let idle = pool.idle.lock().pop();
+            // A read that panicked took its connection along.
+            let db = match idle {
+                Some(db) => db,
+                None => open_reader(&pool.path)?,
+            };
+            let snapshot = db.unchecked_transaction()?;
+            let result = work(&db);
+            drop(snapshot);
+            pool.idle.lock().push(db);
+            result
+        });
+        task.await.map_err(|error| ended(&error))?
+    }
+}

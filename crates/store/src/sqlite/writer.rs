@@ -1,0 +1,336 @@
+//! The one writer: a thread that takes what has queued up and commits it with one `fsync`.
+//!
+//! The usual group has no savepoints, because every check of a batch comes before its first row. When the database
+//! refuses a row all the same, the group is rolled back and done again with a savepoint around each batch, so that
+//! one bad batch spoils nobody else's.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use audit::{Frontier, SignedHead, SigningKey};
+use model::Clock;
+use rusqlite::{Connection, ErrorCode, params};
+use tokio::sync::oneshot;
+
+use super::apply::{Refused, Tenants, apply};
+use super::prepare::Prepared;
+use super::tree;
+use crate::batch::{CommitError, Committed};
+use crate::files::replace;
+use crate::query::StoreError;
+
+/// Calls that may wait for the writer.
+pub(crate) const QUEUE_CALLS_MAX: usize = 4096;
+/// Encoded bytes that may wait for the writer.
+pub(crate) const QUEUE_BYTES_MAX: usize = 256 << 20;
+/// Batches after which a group is closed.
+const GROUP_BATCHES_MAX: usize = 512;
+/// Encoded bytes after which a group is closed.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+/// Least time between two writings of the head file.
+const HEAD_FILE_EVERY: Duration = Duration::from_secs(1);
+/// Least time between two purges of answers that have run out, and how many go at once.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+const PURGE_ROWS_MAX: i64 = 1000;
+
+/// What the writer answers to a commit.
+pub(crate) type Answers = Vec<Result<Committed, CommitError>>;
+
+/// What the writer is asked.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Commit these, in order.
+    Commit { batches: Vec<Prepared>, bytes: usize, reply: oneshot::Sender<Answers> },
+    /// Write something, to show that writing works.
+    Ping { reply: oneshot::Sender<Result<(), StoreError>> },
+}
+
+/// Numbers that the writer shares with the store.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    pub(crate) queued_calls: AtomicUsize,
+    pub(crate) queued_bytes: AtomicUsize,
+    pub(crate) last_group: AtomicUsize,
+    pub(crate) groups: AtomicU64,
+    pub(crate) stopped: AtomicBool,
+}
+
+/// The writer's own state.
+pub(crate) struct Writer {
+    pub(crate) db: Connection,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) key: SigningKey,
+    pub(crate) frontier: Frontier,
+    pub(crate) head: SignedHead,
+    pub(crate) head_file: PathBuf,
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) tenants: Tenants,
+    /// Why nothing is written any more.
+    pub(crate) stopped: Option<String>,
+}
+
+/// One commit that is part of a group.
+struct Call {
+    batches: Vec<Prepared>,
+    reply: oneshot::Sender<Answers>,
+}
+
+/// How much of a group a database error spoils.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spoils {
+    Batch,
+    Group,
+    Store,
+}
+
+/// A group that was not committed.
+struct GroupFailed {
+    error: String,
+    spoils: Spoils,
+}
+
+impl Writer {
+    /// Works until every sender is gone.
+    pub(crate) fn run(mut self, commands: &Receiver<Command>) {
+        let mut head_file_at = Instant::now();
+        let mut head_file_size = None;
+        let mut purged_at = Instant::now();
+        loop {
+            let dirty = head_file_size != Some(self.head.size);
+            let next = if dirty {
+                commands.recv_timeout(HEAD_FILE_EVERY.saturating_sub(head_file_at.elapsed()))
+            } else {
+                commands.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            match next {
+                Ok(command) => self.take_group(command, commands),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if head_file_size != Some(self.head.size) && head_file_at.elapsed() >= HEAD_FILE_EVERY {
+                self.write_head_file();
+                head_file_at = Instant::now();
+                head_file_size = Some(self.head.size);
+            }
+            if purged_at.elapsed() >= PURGE_EVERY {
+                self.purge();
+                purged_at = Instant::now();
+            }
+        }
+        if head_file_size != Some(self.head.size) {
+            self.write_head_file();
+        }
+    }
+
+    /// Takes what has queued up behind `first`, commits it, answers.
+    fn take_group(&mut self, first: Command, commands: &Receiver<Command>) {
+        let (mut calls, mut pings) = (Vec::new(), Vec::new());
+        let (mut batches_count, mut bytes_count) = (0, 0);
+        let mut next = Some(first);
+        while let Some(command) = next {
+            self.gauges.queued_calls.fetch_sub(1, Ordering::Relaxed);
+            match command {
+                Command::Commit { batches, bytes, reply } => {
+                    self.gauges.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                    batches_count += batches.len();
+                    bytes_count += bytes;
+                    calls.push(Call { batches, reply });
+                }
+                Command::Ping { reply } => pings.push(reply),
+            }
+            let full = batches_count >= GROUP_BATCHES_MAX || bytes_count >= GROUP_BYTES_MAX;
+            next = if full { None } else { commands.try_recv().ok() };
+        }
+        if !calls.is_empty() {
+            self.gauges.last_group.store(batches_count, Ordering::Relaxed);
+            self.gauges.groups.fetch_add(1, Ordering::Relaxed);
+            self.commit(calls);
+        }
+        if !pings.is_empty() {
+            let result = self.pulse();
+            for reply in pings {
+                // Nobody waiting any more is fine.
+                let _ = reply.send(result.clone());
+            }
+        }
+    }
+
+    fn commit(&mut self, mut calls: Vec<Call>) {
+        let answers = self.commit_all(&mut calls);
+        for (call, answers) in calls.into_iter().zip(answers) {
+            // Whoever no longer waits finds out by reading.
+            let _ = call.reply.send(answers);
+        }
+    }
+
+    fn commit_all(&mut self, calls: &mut [Call]) -> Vec<Answers> {
+        let failed = match self.stopped.clone() {
+            Some(reason) => reason,
+            None => match self.attempt(calls, false) {
+                Ok(answers) => return answers,
+                Err(failed) if failed.spoils == Spoils::Batch => match self.attempt(calls, true) {
+                    Ok(answers) => return answers,
+                    Err(failed) => self.failed(failed),
+                },
+                Err(failed) => self.failed(failed),
+            },
+        };
+        calls.iter().map(|call| vec![Err(CommitError::Failed(failed.clone())); call.batches.len()]).collect()
+    }
+
+    /// Notes a failed group; stops for good when the database can no longer be trusted.
+    fn failed(&mut self, failed: GroupFailed) -> String {
+        if failed.spoils == Spoils::Store {
+            self.stop(failed.error.clone());
+        } else {
+            tracing::error!(error = failed.error, "a group was not committed");
+        }
+        failed.error
+    }
+
+    fn stop(&mut self, error: String) {
+        tracing::error!(error, "the store stopped: nothing more is accepted until it is opened again");
+        self.gauges.stopped.store(true, Ordering::Relaxed);
+        self.stopped = Some(format!("the store stopped after: {error}"));
+    }
+
+    /// One transaction. Whatever fails, the writer's own state is as before.
+    fn attempt(&mut self, calls: &mut [Call], isolate: bool) -> Result<Vec<Answers>, GroupFailed> {
+        let before = self.frontier.clone();
+        let written = self.write(calls, isolate);
+        match written {
+            Ok((answers, head)) => match self.db.execute_batch("COMMIT") {
+                Ok(()) => {
+                    self.head = head.unwrap_or_else(|| self.head.clone());
+                    Ok(answers)
+                }
+                Err(error) => {
+                    self.roll_back(before);
+                    // A commit that failed may be durable all the same; only a full disk surely is not.
+                    let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+                    let spoils = if full { Spoils::Group } else { Spoils::Store };
+                    Err(GroupFailed { error: format!("commit: {error}"), spoils })
+                }
+            },
+            Err(error) => {
+                self.roll_back(before);
+                Err(GroupFailed { spoils: spoils(&error), error: error.to_string() })
+            }
+        }
+    }
+
+    fn roll_back(&mut self, frontier: Frontier) {
+        self.frontier = frontier;
+        self.tenants.forget();
+        if !self.db.is_autocommit()
+            && let Err(error) = self.db.execute_batch("ROLLBACK")
+        {
+            self.stop(format!("rollback: {error}"));
+        }
+    }
+
+    fn write(
+        &mut self,
+        calls: &mut [Call],
+        isolate: bool,
+    ) -> rusqlite::Result<(Vec<Answers>, Option<SignedHead>)> {
+        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        let size = self.frontier.size();
+        let mut answers = Vec::with_capacity(calls.len());
+        for call in calls {
+            let mut own = Vec::with_capacity(call.batches.len());
+            for batch in &mut call.batches {
+                own.push(if isolate { self.write_isolated(batch)? } else { self.write_one(batch)? });
+            }
+            answers.push(own);
+        }
+        if self.frontier.size() == size {
+            return Ok((answers, None));
+        }
+        let head = self.key.sign(self.frontier.size(), self.frontier.root(), self.clock.now());
+        tree::put_head(&self.db, &head)?;
+        Ok((answers, Some(head)))
+    }
+
+    fn write_one(&mut self, batch: &mut Prepared) -> rusqlite::Result<Result<Committed, CommitError>> {
+        match apply(&self.db, &mut self.tenants, &mut self.frontier, batch) {
+            Ok(committed) => Ok(Ok(committed)),
+            Err(Refused::Conflict(message)) => Ok(Err(CommitError::Conflict(message))),
+            Err(Refused::Invalid(message)) => Ok(Err(CommitError::Failed(message))),
+            Err(Refused::Sql(error)) => Err(error),
+        }
+    }
+
+    fn write_isolated(&mut self, batch: &mut Prepared) -> rusqlite::Result<Result<Committed, CommitError>> {
+        let before = self.frontier.clone();
+        self.db.execute_batch("SAVEPOINT batch")?;
+        let result = match self.write_one(batch) {
+            Err(error) if spoils(&error) == Spoils::Batch => {
+                self.db.execute_batch("ROLLBACK TO batch")?;
+                self.frontier = before;
+                self.tenants.forget();
+                Err(CommitError::Failed(error.to_string()))
+            }
+            other => other?,
+        };
+        self.db.execute_batch("RELEASE batch")?;
+        Ok(result)
+    }
+
+    fn pulse(&mut self) -> Result<(), StoreError> {
+        if let Some(reason) = &self.stopped {
+            return Err(StoreError::Failed(reason.clone()));
+        }
+        let sql = "INSERT OR REPLACE INTO pulse (id, at) VALUES (1, ?1)";
+        self.db.prepare_cached(sql)?.execute(params![self.clock.now().0])?;
+        Ok(())
+    }
+
+    /// Forgets answers that have run out. A failure shows again at the next commit, so it is only told.
+    fn purge(&mut self) {
+        if self.stopped.is_some() {
+            return;
+        }
+        let sql = "DELETE FROM answers WHERE (tenant, key) IN \
+                   (SELECT tenant, key FROM answers WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
+        let purged =
+            self.db.prepare_cached(sql).and_then(|mut sql| sql.execute([self.clock.now().0, PURGE_ROWS_MAX]));
+        if let Err(error) = purged {
+            tracing::warn!(%error, "answers that have run out were not removed");
+        }
+    }
+
+    /// Keeps the newest head outside the database, so that cutting leaves and heads together is found.
+    fn write_head_file(&self) {
+        let written = serde_json::to_vec(&self.head)
+            .map_err(std::io::Error::other)
+            .and_then(|text| replace(&self.head_file, &text));
+        if let Err(error) = written {
+            tracing::error!(%error, file = %self.head_file.display(), "the tree head was not written");
+        }
+    }
+}
+
+fn spoils(error: &rusqlite::Error) -> Spoils {
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::SystemIoFailure
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase
+            | ErrorCode::ReadOnly
+            | ErrorCode::CannotOpen
+            | ErrorCode::FileLockingProtocolFailed,
+        ) => Spoils::Store,
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::OutOfMemory
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::OperationInterrupted,
+        ) => Spoils::Group,
+        _ => Spoils::Batch,
+    }
+}

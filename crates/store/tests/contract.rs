@@ -1,0 +1,455 @@
+//! What every store must do, one function for each behaviour, over the port alone.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::id::{DeadLetterId, TokenId};
+use model::{Digest, Timestamp, digest_of};
+use proptest::prelude::*;
+use serde_json::json;
+use store::{AuditQuery, Batch, CommitError, Committed, ExecutionQuery, Expect, Put, Store, StoreError};
+use support::{commit, event, execution, open, record, row, step, tenant};
+
+macro_rules! contract {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                let directory = tempfile::tempdir().expect("a directory");
+                super::$name(super::open(directory.path())).await;
+            })*
+        }
+    };
+}
+
+contract!(
+    histories_grow_and_come_back,
+    a_wrong_length_is_a_conflict_and_spoils_nobody,
+    first_events_need_a_row,
+    a_refused_batch_leaves_nothing,
+    batches_of_one_call_see_each_other,
+    due_and_unfinished_and_blocked_are_found,
+    executions_are_listed_by_page_and_filter,
+    tenants_do_not_see_each_other,
+    documents_are_guarded_and_listed,
+    answers_run_out,
+    dead_letters_tokens_and_secrets,
+    blobs_are_kept_by_digest,
+    leaves_are_found_and_proved,
+    every_concurrent_commit_is_answered,
+    wrong_cursors_are_refused,
+);
+
+async fn histories_grow_and_come_back(store: Arc<dyn Store>) {
+    let (acme, one) = (tenant("acme"), execution("one"));
+    assert_eq!(store.load(&acme, &one).await, Ok(None));
+    commit(&*store, step(&acme, &one, 0, 2)).await;
+    commit(&*store, step(&acme, &one, 2, 3)).await;
+    let history = store.load(&acme, &one).await.expect("reads").expect("exists");
+    assert_eq!(history.events, (0..5).map(event).collect::<Vec<_>>());
+    assert_eq!(store.execution(&acme, &one).await, Ok(Some(row(&acme, &one))));
+    assert!(store.ping().await.is_ok());
+}
+
+async fn a_wrong_length_is_a_conflict_and_spoils_nobody(store: Arc<dyn Store>) {
+    let (acme, one, two) = (tenant("acme"), execution("one"), execution("two"));
+    commit(&*store, step(&acme, &one, 0, 2)).await;
+    let answers = store
+        .commit(vec![
+            step(&acme, &two, 0, 1),
+            step(&acme, &one, 1, 1),
+            step(&acme, &one, 2, 1),
+            step(&acme, &two, 5, 1),
+        ])
+        .await;
+    assert!(matches!(
+        answers.as_slice(),
+        [Ok(_), Err(CommitError::Conflict(_)), Ok(_), Err(CommitError::Conflict(_))]
+    ));
+    assert_eq!(store.load(&acme, &one).await.expect("reads").expect("exists").events.len(), 3);
+    assert_eq!(store.head().await.expect("a head").size, 3);
+}
+
+async fn first_events_need_a_row(store: Arc<dyn Store>) {
+    let (acme, one) = (tenant("acme"), execution("one"));
+    let orphan = Batch { puts: Vec::new(), ..step(&acme, &one, 0, 1) };
+    assert!(matches!(store.commit(vec![orphan]).await.as_slice(), [Err(CommitError::Failed(_))]));
+    commit(&*store, step(&acme, &one, 0, 1)).await;
+    commit(&*store, Batch { puts: Vec::new(), ..step(&acme, &one, 1, 1) }).await;
+    assert_eq!(store.load(&acme, &one).await.expect("reads").expect("exists").events.len(), 2);
+}
+
+async fn a_refused_batch_leaves_nothing(store: Arc<dyn Store>) {
+    let (acme, one) = (tenant("acme"), execution("one"));
+    commit(&*store, step(&acme, &one, 0, 1)).await;
+    let before = store.head().await.expect("a head");
+    let mut refused = step(&acme, &one, 7, 1);
+    refused.puts.push(document("rules", json!(1)));
+    assert!(matches!(store.commit(vec![refused]).await.as_slice(), [Err(CommitError::Conflict(_))]));
+    let starts_again =
+        Batch { expect: vec![Expect::NoExecution(acme.clone(), one.clone())], ..step(&acme, &one, 1, 1) };
+    assert!(matches!(store.commit(vec![starts_again]).await.as_slice(), [Err(CommitError::Conflict(_))]));
+    assert_eq!(store.document(&acme, "policy", "rules").await, Ok(None));
+    assert_eq!(store.load(&acme, &one).await.expect("reads").expect("exists").events.len(), 1);
+    assert_eq!(store.head().await, Ok(before));
+}
+
+async fn batches_of_one_call_see_each_other(store: Arc<dyn Store>) {
+    let (acme, one) = (tenant("acme"), execution("one"));
+    let start =
+        || Batch { expect: vec![Expect::NoExecution(acme.clone(), one.clone())], ..step(&acme, &one, 0, 1) };
+    let answers = store.commit(vec![start(), step(&acme, &one, 1, 1), start()]).await;
+    assert_eq!(answers[0], Ok(Committed { first_leaf: 0, leaves: 1 }));
+    assert_eq!(answers[1], Ok(Committed { first_leaf: 1, leaves: 1 }));
+    assert!(matches!(answers[2], Err(CommitError::Conflict(_))));
+    assert_eq!(store.commit(Vec::new()).await, Vec::new());
+}
+
+async fn due_and_unfinished_and_blocked_are_found(store: Arc<dyn Store>) {
+    let acme = tenant("acme");
+    assert_eq!(store.next_due().await, Ok(None));
+    for (name, due, status, blocked) in [
+        ("late", Some(300), "waiting", Some("timer")),
+        ("early", Some(100), "waiting", Some("control:kill-switch")),
+        ("busy", None, "running", None),
+        ("new", None, "pending", Some("control:safe-mode")),
+        ("done", None, "completed", None),
+    ] {
+        let mut changed = row(&acme, &execution(name));
+        changed.status = status.to_owned();
+        changed.due_at = due.map(Timestamp);
+        changed.blocked_on = blocked.map(str::to_owned);
+        commit(&*store, Batch { puts: vec![Put::Execution(Box::new(changed))], ..Batch::default() }).await;
+    }
+    let named = |name: &str| (acme.clone(), execution(name));
+    assert_eq!(store.next_due().await, Ok(Some(Timestamp(100))));
+    assert_eq!(store.due(Timestamp(299), 9).await, Ok(vec![named("early")]));
+    assert_eq!(store.due(Timestamp(300), 9).await, Ok(vec![named("early"), named("late")]));
+    assert_eq!(store.due(Timestamp(300), 1).await, Ok(vec![named("early")]));
+    assert_eq!(store.blocked("control:", 9).await, Ok(vec![named("early"), named("new")]));
+    assert_eq!(store.blocked("control:k", 9).await, Ok(vec![named("early")]));
+    let unfinished = store.unfinished(None, 9).await.expect("reads");
+    assert_eq!(unfinished.iter().map(|found| found.2.as_str()).collect::<Vec<_>>(), ["busy", "new"]);
+    let rest = store.unfinished(Some(unfinished[0].0), 9).await.expect("reads");
+    assert_eq!(rest, unfinished[1..]);
+    commit(
+        &*store,
+        Batch { puts: vec![Put::Execution(Box::new(row(&acme, &execution("early"))))], ..Batch::default() },
+    )
+    .await;
+    assert_eq!(store.next_due().await, Ok(Some(Timestamp(300))));
+    assert_eq!(store.unfinished(None, 9).await.expect("reads").len(), 3);
+    assert_eq!(store.blocked("control:k", 9).await, Ok(vec![]));
+}
+
+async fn executions_are_listed_by_page_and_filter(store: Arc<dyn Store>) {
+    let acme = tenant("acme");
+    let batches = (0..10).map(|n| {
+        let mut made = row(&acme, &execution(&format!("e{n}")));
+        made.status = if n % 2 == 0 { "completed" } else { "faulted" }.to_owned();
+        made.outcome = (n == 4).then(|| "verified".to_owned());
+        made.started_at = Timestamp(n * 100);
+        made.error = (n == 3).then(|| "Shop UNREACHABLE".to_owned());
+        Batch { puts: vec![Put::Execution(Box::new(made))], ..Batch::default() }
+    });
+    assert!(store.commit(batches.collect()).await.iter().all(Result::is_ok));
+    let list = async |query: ExecutionQuery| {
+        let mut names = Vec::new();
+        let mut cursor = None;
+        loop {
+            let query = ExecutionQuery { cursor, limit: 3, ..query.clone() };
+            let page = store.executions(&acme, query).await.expect("reads");
+            assert!(page.items.len() <= 3);
+            names.extend(page.items.iter().map(|row| row.id.to_string()));
+            cursor = page.next;
+            if cursor.is_none() {
+                return names.join(" ");
+            }
+        }
+    };
+    let all = ExecutionQuery::default;
+    assert_eq!(list(all()).await, "e9 e8 e7 e6 e5 e4 e3 e2 e1 e0");
+    let statuses = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    assert_eq!(list(ExecutionQuery { statuses: statuses(&["faulted"]), ..all() }).await, "e9 e7 e5 e3 e1");
+    assert_eq!(
+        list(ExecutionQuery { statuses: statuses(&["faulted", "completed"]), ..all() }).await.len(),
+        29
+    );
+    assert_eq!(list(ExecutionQuery { text: Some("unreach".to_owned()), ..all() }).await, "e3");
+    assert_eq!(list(ExecutionQuery { outcome: Some("verified".to_owned()), ..all() }).await, "e4");
+    assert_eq!(list(ExecutionQuery { workflow: Some("other/refund".to_owned()), ..all() }).await, "");
+    let between = ExecutionQuery { after: Some(Timestamp(200)), before: Some(Timestamp(400)), ..all() };
+    assert_eq!(list(between).await, "e3 e2");
+    let counts = store.count_by_status(&acme).await;
+    assert_eq!(counts, Ok(vec![("completed".to_owned(), 5), ("faulted".to_owned(), 5)]));
+}
+
+async fn tenants_do_not_see_each_other(store: Arc<dyn Store>) {
+    let (acme, other, one) = (tenant("acme"), tenant("other"), execution("one"));
+    commit(&*store, step(&acme, &one, 0, 1)).await;
+    assert_eq!(store.load(&other, &one).await, Ok(None));
+    assert_eq!(store.execution(&other, &one).await, Ok(None));
+    commit(&*store, step(&other, &one, 0, 2)).await;
+    assert_eq!(store.load(&acme, &one).await.expect("reads").expect("exists").events.len(), 1);
+    let list = store
+        .executions(&other, ExecutionQuery { limit: 9, ..ExecutionQuery::default() })
+        .await
+        .expect("reads");
+    assert_eq!(list.items, [row(&other, &one)]);
+    let query = AuditQuery {
+        tenant: Some(other),
+        correlation: Some("one".to_owned()),
+        limit: 9,
+        ..AuditQuery::default()
+    };
+    let leaves = store.leaves(query).await.expect("reads");
+    assert_eq!(leaves.items.iter().map(|leaf| leaf.sequence).collect::<Vec<_>>(), [1]);
+}
+
+fn document(key: &str, document: serde_json::Value) -> Put {
+    Put::Document { tenant: tenant("acme"), kind: "policy".to_owned(), key: key.to_owned(), document }
+}
+
+async fn documents_are_guarded_and_listed(store: Arc<dyn Store>) {
+    let acme = tenant("acme");
+    let guarded = |expect, put| Batch { expect: vec![expect], puts: vec![put], ..Batch::default() };
+    let absent = || Expect::NoDocument(acme.clone(), "policy".to_owned(), "a/1".to_owned());
+    let is = |digest| Expect::Document(acme.clone(), "policy".to_owned(), "a/1".to_owned(), digest);
+    let (first, second) = (json!({"b": 1.0, "a": 2}), json!({"v": 2}));
+    let missing = store.commit(vec![guarded(is(Digest::of(b"")), document("a/1", first.clone()))]).await;
+    assert!(matches!(missing.as_slice(), [Err(CommitError::Conflict(_))]));
+    commit(&*store, guarded(absent(), document("a/1", first.clone()))).await;
+    let again = store.commit(vec![guarded(absent(), document("a/1", second.clone()))]).await;
+    assert!(matches!(again.as_slice(), [Err(CommitError::Conflict(_))]));
+    commit(&*store, guarded(is(digest_of(&json!({"a": 2, "b": 1}))), document("a/1", second.clone()))).await;
+    let stale = store.commit(vec![guarded(is(digest_of(&first)), document("a/1", first.clone()))]).await;
+    assert!(matches!(stale.as_slice(), [Err(CommitError::Conflict(_))]));
+    assert_eq!(store.document(&acme, "policy", "a/1").await, Ok(Some(second)));
+
+    let puts = ["a/2", "a/3", "b/1"].map(|key| document(key, json!(key))).to_vec();
+    commit(&*store, Batch { puts, ..Batch::default() }).await;
+    let keys = async |prefix: &str, after: Option<&str>, limit| {
+        let found = store.documents(&acme, "policy", prefix, after, limit).await.expect("reads");
+        found.into_iter().map(|(key, _)| key).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(keys("", None, 9).await, "a/1 a/2 a/3 b/1");
+    assert_eq!(keys("a/", Some("a/1"), 9).await, "a/2 a/3");
+    assert_eq!(keys("", Some("a/1"), 2).await, "a/2 a/3");
+    let remove = Put::Remove { tenant: acme.clone(), kind: "policy".to_owned(), key: "a/2".to_owned() };
+    commit(&*store, Batch { puts: vec![remove], ..Batch::default() }).await;
+    assert_eq!(keys("", None, 9).await, "a/1 a/3 b/1");
+}
+
+async fn answers_run_out(store: Arc<dyn Store>) {
+    let acme = tenant("acme");
+    let answer = |document| Put::Answer {
+        tenant: acme.clone(),
+        key: "k".to_owned(),
+        expires_at: Timestamp(100),
+        document,
+    };
+    let at = |now, document| Batch {
+        expect: vec![Expect::NoAnswer(acme.clone(), "k".to_owned(), Timestamp(now))],
+        puts: vec![answer(document)],
+        ..Batch::default()
+    };
+    commit(&*store, at(50, json!(1))).await;
+    assert!(matches!(store.commit(vec![at(99, json!(2))]).await.as_slice(), [Err(CommitError::Conflict(_))]));
+    assert_eq!(store.deduplicated(&acme, "k", Timestamp(99)).await, Ok(Some(json!(1))));
+    assert_eq!(store.deduplicated(&acme, "k", Timestamp(100)).await, Ok(None));
+    commit(&*store, at(100, json!(2))).await;
+}
+
+async fn dead_letters_tokens_and_secrets(store: Arc<dyn Store>) {
+    let acme = tenant("acme");
+    let letter = |name: &str| DeadLetterId::new(name).expect("an id");
+    let put = |name: &str, open| Put::DeadLetter {
+        tenant: acme.clone(),
+        id: letter(name),
+        open,
+        document: json!(name),
+    };
+    let puts = vec![put("d1", true), put("d2", true), put("d3", true), put("d2", false)];
+    commit(&*store, Batch { puts, ..Batch::default() }).await;
+    let first = store.dead_letters(&acme, false, None, 2).await.expect("reads");
+    assert_eq!(first.items, [json!("d3"), json!("d2")]);
+    let rest = store.dead_letters(&acme, false, first.next, 2).await.expect("reads");
+    assert_eq!((rest.items, rest.next), (vec![json!("d1")], None));
+    let open = store.dead_letters(&acme, true, None, 9).await.expect("reads");
+    assert_eq!(open.items, [json!("d3"), json!("d1")]);
+    assert_eq!(store.dead_letter(&acme, &letter("d2")).await, Ok(Some(json!("d2"))));
+
+    let token = TokenId::new("t1").expect("an id");
+    let sealed = store.seal_secret(&acme, "shop", &json!({"token": "s3cret"})).expect("seals");
+    let puts = vec![
+        Put::Token { id: token.clone(), tenant: acme.clone(), document: json!({"hash": "x"}) },
+        Put::Secret { tenant: acme.clone(), name: "shop".to_owned(), sealed: sealed.clone() },
+        Put::Secret { tenant: acme.clone(), name: "moved".to_owned(), sealed },
+    ];
+    commit(&*store, Batch { puts, ..Batch::default() }).await;
+    assert_eq!(store.token(&token).await, Ok(Some(json!({"hash": "x"}))));
+    assert_eq!(store.secret(&acme, "shop").await, Ok(Some(json!({"token": "s3cret"}))));
+    assert!(matches!(store.secret(&acme, "moved").await, Err(StoreError::Corrupt(_))));
+    assert_eq!(store.secret_names(&acme).await, Ok(vec!["moved".to_owned(), "shop".to_owned()]));
+    let puts = vec![
+        Put::RemoveToken(token.clone()),
+        Put::RemoveSecret { tenant: acme.clone(), name: "shop".to_owned() },
+    ];
+    commit(&*store, Batch { puts, ..Batch::default() }).await;
+    assert_eq!(store.token(&token).await, Ok(None));
+    assert_eq!(store.secret(&acme, "shop").await, Ok(None));
+}
+
+async fn blobs_are_kept_by_digest(store: Arc<dyn Store>) {
+    let (acme, other) = (tenant("acme"), tenant(".."));
+    let digest = store.put_blob(&acme, b"payload".to_vec()).await.expect("keeps");
+    assert_eq!(digest, Digest::of(b"payload"));
+    assert_eq!(store.put_blob(&acme, b"payload".to_vec()).await, Ok(digest));
+    assert_eq!(store.blob(&acme, &digest).await, Ok(Some(b"payload".to_vec())));
+    assert_eq!(store.blob(&other, &digest).await, Ok(None));
+    assert_eq!(store.put_blob(&other, b"payload".to_vec()).await, Ok(digest));
+}
+
+async fn leaves_are_found_and_proved(store: Arc<dyn Store>) {
+    let acme = tenant("acme");
+    let empty = store.head().await.expect("a head");
+    assert_eq!((empty.size, empty.root), (0, audit::EMPTY_ROOT));
+    let records = (0..600).map(|n| {
+        let action = if n % 100 == 7 { "control.set" } else { "effect.judged" };
+        record(&acme, &format!("c{}", n % 3), action)
+    });
+    let committed = commit(&*store, Batch { records: records.collect(), ..Batch::default() }).await;
+    assert_eq!(committed, Committed { first_leaf: 0, leaves: 600 });
+    let head = store.head().await.expect("a head");
+    let page = store.leaves(AuditQuery { limit: 1000, ..AuditQuery::default() }).await.expect("reads");
+    assert_eq!((page.items.len(), page.next), (600, None));
+    for index in [0, 1, 255, 256, 511, 512, 599] {
+        let leaf = &page.items[usize::try_from(index).expect("small")];
+        assert_eq!(audit::leaf_hash(&leaf.bytes), leaf.hash);
+        let proof = store.inclusion(index, 600).await.expect("a proof");
+        assert_eq!(audit::verify_inclusion(&leaf.hash, index, 600, &proof, &head.root), Ok(()));
+    }
+    for first in [1, 255, 256, 300, 600] {
+        let proof = store.consistency(first, 600).await.expect("a proof");
+        let mut old = audit::Frontier::default();
+        page.items[..usize::try_from(first).expect("small")]
+            .iter()
+            .for_each(|leaf| old.append(leaf.hash, |_, _, _| {}));
+        assert_eq!(audit::verify_consistency(first, &old.root(), 600, &head.root, &proof), Ok(()));
+    }
+    assert!(store.inclusion(600, 600).await.is_err());
+    assert!(store.inclusion(0, 601).await.is_err());
+    assert!(store.consistency(1, 601).await.is_err());
+
+    let find = async |query: AuditQuery| {
+        let page = store.leaves(AuditQuery { limit: 3, ..query }).await.expect("reads");
+        (page.items.iter().map(|leaf| leaf.sequence).collect::<Vec<_>>(), page.next)
+    };
+    let controls = || AuditQuery { action: Some("control.".to_owned()), ..AuditQuery::default() };
+    let (first, next) = find(controls()).await;
+    assert_eq!(first, [7, 107, 207]);
+    assert_eq!(find(AuditQuery { cursor: next, ..controls() }).await, (vec![307, 407, 507], None));
+    let (newest, next) = find(AuditQuery { newest_first: true, ..controls() }).await;
+    assert_eq!(newest, [507, 407, 307]);
+    assert_eq!(find(AuditQuery { newest_first: true, cursor: next, ..controls() }).await.0, [207, 107, 7]);
+    let of_one = AuditQuery { correlation: Some("c1".to_owned()), from: 590, ..AuditQuery::default() };
+    assert_eq!(find(of_one).await.0, [592, 595, 598]);
+    assert_eq!(
+        find(AuditQuery { actor: Some("bob".to_owned()), ..AuditQuery::default() }).await,
+        (vec![], None)
+    );
+    assert_eq!(
+        find(AuditQuery { tenant: Some(tenant("other")), ..AuditQuery::default() }).await,
+        (vec![], None)
+    );
+}
+
+async fn every_concurrent_commit_is_answered(store: Arc<dyn Store>) {
+    let acme = tenant("acme");
+    let tasks: Vec<_> = (0..40)
+        .map(|n| {
+            let (store, acme) = (Arc::clone(&store), acme.clone());
+            tokio::spawn(async move {
+                let id = execution(&format!("e{}", n / 2));
+                // Two tasks want the same execution: exactly one of them may have it.
+                let expect = vec![Expect::NoExecution(acme.clone(), id.clone())];
+                store.commit(vec![Batch { expect, ..step(&acme, &id, 0, 1) }]).await
+            })
+        })
+        .collect();
+    let mut won = 0;
+    for task in tasks {
+        match task.await.expect("no panic").as_slice() {
+            [Ok(_)] => won += 1,
+            [Err(CommitError::Conflict(_))] => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(won, 20);
+    assert_eq!(store.head().await.expect("a head").size, 20);
+}
+
+async fn wrong_cursors_are_refused(store: Arc<dyn Store>) {
+    let acme = tenant("acme");
+    let cursor = Some("nonsense".to_owned());
+    let page = store
+        .executions(&acme, ExecutionQuery { cursor: cursor.clone(), limit: 1, ..ExecutionQuery::default() });
+    assert!(matches!(page.await, Err(StoreError::Cursor(_))));
+    let page = store.leaves(AuditQuery { cursor: cursor.clone(), limit: 1, ..AuditQuery::default() });
+    assert!(matches!(page.await, Err(StoreError::Cursor(_))));
+    assert!(matches!(store.dead_letters(&acme, false, cursor, 1).await, Err(StoreError::Cursor(_))));
+}
+
+/// What the store should hold after a sequence of batches: lengths of histories by execution, and leaves.
+#[derive(Debug, Default)]
+struct Simple {
+    lengths: BTreeMap<u8, u64>,
+    leaves: u64,
+}
+
+impl Simple {
+    fn commit(&mut self, (id, before, count): (u8, u64, u64)) -> bool {
+        let length = self.lengths.get(&id).copied().unwrap_or(0);
+        if length == before {
+            self.lengths.insert(id, before + count);
+            self.leaves += 1;
+        }
+        length == before
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn random_batches_end_as_in_a_simple_model(
+        calls in prop::collection::vec(prop::collection::vec((0u8..4, 0u64..6, 0u64..3), 1..12), 1..8)
+    ) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let acme = tenant("acme");
+            let name = |id: u8| execution(&format!("e{id}"));
+            let mut simple = Simple::default();
+            let mut store = open(directory.path());
+            for (number, call) in calls.into_iter().enumerate() {
+                let batches = call.iter().map(|(id, before, count)| step(&acme, &name(*id), *before, *count)).collect();
+                let answers = store.commit(batches).await;
+                let expected: Vec<bool> = call.into_iter().map(|batch| simple.commit(batch)).collect();
+                prop_assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), expected);
+                if number % 3 == 2 {
+                    drop(store);
+                    store = open(directory.path());
+                }
+            }
+            for (id, length) in &simple.lengths {
+                let history = store.load(&acme, &name(*id)).await.expect("reads").expect("exists");
+                prop_assert_eq!(history.events, (0..length.cast_signed()).map(event).collect::<Vec<_>>());
+            }
+            prop_assert_eq!(store.head().await.expect("a head").size, simple.leaves);
+            prop_assert_eq!(store::verify_directory(directory.path(), None).expect("reads").first_bad, None);
+            Ok(())
+        })?;
+    }
+}
