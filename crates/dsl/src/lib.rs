@@ -1,8 +1,10 @@
 //! Workflow text to a checked [`Definition`], and the expression language. Pure: returns a value and problems.
 
 pub mod action;
+pub mod codes;
 pub mod compile;
 pub mod diagnostic;
+mod document;
 pub mod duration;
 pub mod expr;
 pub mod plan;

@@ -1,0 +1,272 @@
+//! Compiles outside acts: `call` and `run`, endpoints and authentication.
+
+use model::effect::{HttpOutput, ProcessOutput, SecretScheme};
+use model::{Data, Value};
+
+use crate::codes;
+use crate::compile::Compiler;
+use crate::compile::expression::{Place, Scope, is_expression};
+use crate::document::node::{Node, NodeData};
+use crate::document::report::nearest;
+use crate::document::shape::quoted;
+use crate::plan::{AuthenticationWork, HttpWork, ProcessWork, TaskKind, UriPiece, UriTemplate, Work};
+use crate::template::Template;
+
+const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+const LANGUAGES: &[&str] = &["javascript", "python"];
+
+impl Compiler<'_, '_> {
+    /// `call`
+    pub fn call(&mut self, name: &str, node: &Node, function: &Node, scope: &Scope) -> Option<TaskKind> {
+        match function.text()? {
+            "http" => self.http(node.get("with")?, Place::Task, scope).map(|w| TaskKind::Work(Work::Http(Box::new(w)))),
+            protocol @ ("grpc" | "openapi" | "asyncapi" | "mcp" | "a2a") => {
+                self.not_built(node, &format!("the task `{name}`: `call: {protocol}`"));
+                None
+            }
+            other => {
+                let action = self.function(name, function, other);
+                let with = node.get("with").map(|w| self.data(w, Place::Task, scope));
+                let with = with.unwrap_or_else(|| Template::Constant(empty()));
+                let action = action?;
+                self.arguments(node, &action, &with);
+                Some(TaskKind::Action { action, with })
+            }
+        }
+    }
+
+    /// `with` of `call: http`
+    pub fn http(&mut self, node: &Node, place: Place, scope: &Scope) -> Option<HttpWork> {
+        let method = node.get("method").and_then(|n| self.method(n));
+        let endpoint = node.get("endpoint");
+        let written = endpoint.and_then(|e| if e.members().is_some() { e.get("uri") } else { Some(e) });
+        let uri = written.and_then(|n| self.uri(n, place, scope));
+        let authentication = endpoint
+            .and_then(|e| e.get("authentication"))
+            .map(|n| self.authentication(n, place, scope));
+        let mut data = |name: &str| node.get(name).map(|n| self.data(n, place, scope));
+        let (headers, query, body) = (data("headers"), data("query"), data("body"));
+        for (name, template) in [("headers", &headers), ("query", &query)] {
+            if let (Some(node), Some(Template::Constant(value))) = (node.get(name), template) {
+                if value.as_str().is_some() {
+                    self.report.node(codes::WRONG_TYPE, node, format!("`{name}` must be an object or an expression"))
+                        .hint("write `name: value` pairs, or one whole `${ }`");
+                }
+            }
+        }
+        let output = match node.text_of("output") {
+            Some("raw") => HttpOutput::Raw,
+            Some("response") => HttpOutput::Response,
+            _ => HttpOutput::Content,
+        };
+        let redirect = matches!(node.get("redirect").map(|n| &n.data), Some(NodeData::Bool(true)));
+        let authentication = match authentication {
+            Some(compiled) => Some(compiled?),
+            None => None,
+        };
+        Some(HttpWork { method: method?, uri: uri?, headers, query, body, authentication, output, redirect })
+    }
+
+    fn method(&mut self, node: &Node) -> Option<String> {
+        let method = node.text()?.to_ascii_uppercase();
+        if METHODS.contains(&method.as_str()) {
+            return Some(method);
+        }
+        let near = nearest(&method, METHODS.iter().copied()).map(|m| format!("did you mean `{m}`?"));
+        self.report.node(codes::WRONG_VALUE, node, format!("`{method}` is not a method"))
+            .hint(near.unwrap_or_else(|| format!("write one of {}", quoted(METHODS))));
+        None
+    }
+
+    fn uri(&mut self, node: &Node, place: Place, scope: &Scope) -> Option<UriTemplate> {
+        let text = node.text()?;
+        if is_expression(text) {
+            return self.expression(node, place, scope).map(UriTemplate::Expr);
+        }
+        if text.contains("${") {
+            self.data(node, place, scope);
+            return None;
+        }
+        match pieces(text) {
+            Ok(pieces) => Some(UriTemplate::Pieces(pieces)),
+            Err((message, hint)) => {
+                self.report.node(codes::ENDPOINT, node, message).hint(hint);
+                None
+            }
+        }
+    }
+
+    /// `authentication`, or an entry of `use.authentications`.
+    pub fn authentication(&mut self, node: &Node, place: Place, scope: &Scope) -> Option<AuthenticationWork> {
+        if let Some(name) = node.get("use") {
+            let found = self.referred("authentications", name)?;
+            return self.authentication(found, place, scope);
+        }
+        for unbuilt in ["digest", "oauth2", "oidc"] {
+            if let Some(method) = node.get(unbuilt) {
+                self.not_built(method, &format!("`authentication: {unbuilt}`"));
+                return None;
+            }
+        }
+        let secret = |body: &Node| body.get("use").cloned();
+        if let Some(basic) = node.get("basic") {
+            if let Some(name) = secret(basic) {
+                return self.secret(&name, basic, SecretScheme::Basic);
+            }
+            for name in ["username", "password"].into_iter().filter(|n| basic.get(n).is_none()) {
+                self.report.node(codes::MISSING_KEY, basic, format!("`basic` needs `{name}`"))
+                    .hint("write `username` and `password`, or `use` with the name of a secret");
+            }
+            let mut part = |name: &str| basic.get(name).map(|n| self.data(n, place, scope));
+            let (username, password) = (part("username"), part("password"));
+            return Some(AuthenticationWork::Basic { username: username?, password: password? });
+        }
+        let bearer = node.get("bearer")?;
+        if let Some(name) = secret(bearer) {
+            return self.secret(&name, bearer, SecretScheme::Bearer);
+        }
+        Some(AuthenticationWork::Bearer { token: bearer.get("token").map(|n| self.data(n, place, scope))? })
+    }
+
+    fn secret(&mut self, node: &Node, body: &Node, with: SecretScheme) -> Option<AuthenticationWork> {
+        let name = node.text()?;
+        if body.members().is_some_and(|m| m.len() > 1) {
+            self.report.node(codes::NOT_EXACTLY_ONE, body, "`use` stands alone").hint("keep the secret or the values, not both");
+        }
+        let root = self.root;
+        // Action documents have no `use`: the catalogue reviews them, secrets included.
+        let workflow = root.get("action").is_none();
+        let declared = || root.get("use").and_then(|u| u.get("secrets")).map(Node::items).unwrap_or_default();
+        if workflow && !declared().iter().any(|s| s.text() == Some(name)) {
+            let near = nearest(name, declared().iter().filter_map(Node::text)).map(|n| format!("did you mean `{n}`?"));
+            self.report.node(codes::UNKNOWN_REFERENCE, node, format!("`use.secrets` does not list `{name}`"))
+                .hint(near.unwrap_or_else(|| format!("add `{name}` to `use.secrets`")));
+        }
+        Some(AuthenticationWork::Secret { name: name.to_owned(), with })
+    }
+
+    /// `run`
+    pub fn run(&mut self, name: &str, node: &Node, place: Place, scope: &Scope) -> Option<Work> {
+        for unbuilt in ["container", "workflow"] {
+            if let Some(body) = node.get(unbuilt) {
+                self.not_built(body, &format!("the task `{name}`: `run: {unbuilt}`"));
+                return None;
+            }
+        }
+        if let Some(waits) = node.get("await").filter(|n| matches!(n.data, NodeData::Bool(false))) {
+            self.not_built(waits, &format!("the task `{name}`: `await: false`"));
+        }
+        let (body, language) = match (node.get("shell"), node.get("script")) {
+            (Some(shell), _) => (shell, None),
+            (None, Some(script)) => (script, Some(self.language(script)?)),
+            (None, None) => return None,
+        };
+        let code = body.get(if language.is_some() { "code" } else { "command" });
+        let code = code.filter(|n| n.text().is_some()).map(|n| self.foreign(n, place, scope));
+        let mut data = |name: &str| body.get(name).map(|n| self.data(n, place, scope));
+        let (arguments, stdin, environment) = (data("arguments"), data("stdin"), data("environment"));
+        for (name, template) in [("arguments", &arguments), ("environment", &environment)] {
+            if let (Some(node), Some(Template::Constant(value))) = (body.get(name), template) {
+                if value.as_str().is_some() {
+                    self.report.node(codes::WRONG_TYPE, node, format!("`{name}` must not be a text"))
+                        .hint("write a list or `name: value` pairs, or one whole `${ }`");
+                }
+            }
+        }
+        let output = match node.text_of("return") {
+            Some("stderr") => ProcessOutput::Stderr,
+            Some("code") => ProcessOutput::Code,
+            Some("all") => ProcessOutput::All,
+            Some("none") => ProcessOutput::None,
+            _ => ProcessOutput::Stdout,
+        };
+        Some(Work::Process(Box::new(ProcessWork { language, code: code?, arguments, stdin, environment, output })))
+    }
+
+    fn language(&mut self, script: &Node) -> Option<String> {
+        if let Some(source) = script.get("source") {
+            self.report.node(codes::EXTERNAL_RESOURCE, source, "scripts are not fetched from elsewhere")
+                .hint("write the script here, under `code`");
+            return None;
+        }
+        let node = script.get("language")?;
+        let language = node.text()?;
+        if !LANGUAGES.contains(&language) {
+            self.report.node(codes::WRONG_VALUE, node, format!("`{language}` is not a language that is run here"))
+                .hint(format!("write one of {}", quoted(LANGUAGES)));
+            return None;
+        }
+        Some(language.to_owned())
+    }
+}
+
+/// The host and, when it is written, the port of a literal endpoint.
+pub(crate) fn host_of(uri: &UriTemplate) -> Option<String> {
+    let UriTemplate::Pieces(pieces) = uri else { return None };
+    let url = url::Url::parse(&sample(pieces)).ok()?;
+    let host = url.host_str()?;
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+}
+
+fn empty() -> Value {
+    Value::new(Data::Object(std::sync::Arc::default()))
+}
+
+fn sample(pieces: &[UriPiece]) -> String {
+    pieces
+        .iter()
+        .map(|piece| match piece {
+            UriPiece::Text(text) => text.as_str(),
+            UriPiece::Name(_) => "x",
+        })
+        .collect()
+}
+
+/// Splits a URI with `{name}` places; the error is what is wrong and what to write.
+fn pieces(text: &str) -> Result<Vec<UriPiece>, (String, String)> {
+    let example = || "write for example `https://shop.example/orders/{orderId}`".to_owned();
+    let mut pieces = Vec::new();
+    let mut rest = text.trim();
+    while let Some(open) = rest.find('{') {
+        let (before, after) = rest.split_at(open);
+        let close = after.find('}').ok_or_else(|| ("a `{` has no `}`".to_owned(), example()))?;
+        let name = after.get(1..close).unwrap_or_default();
+        let fine = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if !fine {
+            let hint = "write `{name}` for a top-level member of the data, or make the whole endpoint an expression";
+            return Err((format!("`{{{name}}}` is not a place for a member"), hint.to_owned()));
+        }
+        if !before.is_empty() {
+            pieces.push(UriPiece::Text(before.to_owned()));
+        }
+        pieces.push(UriPiece::Name(name.to_owned()));
+        rest = after.get(close + 1..).unwrap_or_default();
+    }
+    if rest.contains('}') {
+        return Err(("a `}` has no `{`".to_owned(), example()));
+    }
+    if !rest.is_empty() {
+        pieces.push(UriPiece::Text(rest.to_owned()));
+    }
+    let whole = sample(&pieces);
+    let url = url::Url::parse(&whole).map_err(|e| (format!("`{text}` is not an absolute URI: {e}"), example()))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+        return Err((format!("`{text}` is not an `http` or `https` URI"), example()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(("credentials do not belong in a URI".to_owned(), "use `endpoint.authentication`".to_owned()));
+    }
+    if authority(text).contains('{') {
+        let hint = "write the host out; if it must vary, make the whole endpoint an expression";
+        return Err(("the host must be literal".to_owned(), hint.to_owned()));
+    }
+    Ok(pieces)
+}
+
+fn authority(text: &str) -> &str {
+    match text.split_once("://") {
+        Some((_, rest)) => rest.split(['/', '?', '#', '\\']).next().unwrap_or_default(),
+        // Without `//` a place could be anywhere in the authority.
+        None => text,
+    }
+}
