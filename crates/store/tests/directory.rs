@@ -139,11 +139,11 @@ fn every_kind_of_tampering_is_found_and_named() {
                 UPDATE leaves SET sequence = 20 WHERE sequence = -1;";
     let table = [
         (
-            "UPDATE leaves SET bytes = substr(bytes, 1, 40) || x'00' || substr(bytes, 42) WHERE sequence = 12",
+            "UPDATE leaves SET bytes = CAST(substr(bytes, 1, 40) || x'01' || substr(bytes, 42) AS BLOB) WHERE sequence = 12",
             12,
         ),
-        ("UPDATE leaves SET bytes = x'ff' || substr(bytes, 2) WHERE sequence = 0", 0),
-        ("UPDATE leaves SET bytes = bytes || x'20' WHERE sequence = 29", 29),
+        ("UPDATE leaves SET bytes = CAST(x'ff' || substr(bytes, 2) AS BLOB) WHERE sequence = 0", 0),
+        ("UPDATE leaves SET bytes = CAST(bytes || x'20' AS BLOB) WHERE sequence = 29", 29),
         ("UPDATE leaves SET hash = x'00' WHERE sequence = 3", 3),
         ("UPDATE leaves SET hash = zeroblob(32) WHERE sequence = 4", 4),
         ("UPDATE leaves SET correlation = 7 WHERE sequence = 6", 6),
