@@ -247,6 +247,18 @@ fn a_batch_that_the_database_refuses_spoils_nobody_else() {
     assert_eq!(first_bad(directory.path()), None);
 }
 
+#[test]
+fn a_call_of_too_many_batches_is_refused_whole() {
+    let directory = filled();
+    let store = open(directory.path());
+    let batches = vec![store::Batch::default(); 1025];
+    let answers = runtime().block_on(store.commit(batches));
+    assert_eq!(answers, vec![Err(store::CommitError::Overloaded); 1025]);
+    let stats = store.stats();
+    assert_eq!((stats.queue_calls, stats.queue_bytes, stats.groups, stats.stopped), (0, 0, 0, false));
+    assert!(stats.database_bytes > 0);
+}
+
 /// Does nothing unless it runs as the child of the test below.
 #[test]
 fn child_writes_until_it_is_killed() {

@@ -93,7 +93,7 @@ pub(crate) fn apply(
 }
 
 /// What must be known of an execution to change it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Found {
     key: i64,
     events: u64,
@@ -193,19 +193,26 @@ fn put_execution(
     known: &mut Option<Found>,
     row: &ExecutionRow,
 ) -> Result<(), Refused> {
-    let own = events.is_some_and(|events| events.id == row.id && events.tenant == row.tenant);
-    let found = if own { known.clone() } else { find(db, tenants, &row.tenant, &row.id)? };
-    let Some(found) = found else {
-        let key = insert_execution(db, tenants, row)?;
-        if own {
-            let (status, blocked_on) = (row.status.clone(), row.blocked_on.clone());
-            *known = Some(Found { key, events: 0, status, blocked_on, due_at: row.due_at.map(|at| at.0) });
-        }
-        return Ok(());
+    let own = events.filter(|events| events.id == row.id && events.tenant == row.tenant);
+    let found = if own.is_some() { known.take() } else { find(db, tenants, &row.tenant, &row.id)? };
+    let events =
+        own.map_or_else(|| found.as_ref().map_or(0, |found| found.events), |own| own.before + own.count);
+    let key = match found {
+        Some(found) => update_execution(db, &found, events, row)?,
+        None => insert_execution(db, tenants, events, row)?,
     };
+    if own.is_some() {
+        let (status, blocked_on) = (row.status.clone(), row.blocked_on.clone());
+        *known = Some(Found { key, events, status, blocked_on, due_at: row.due_at.map(|at| at.0) });
+    }
+    Ok(())
+}
+
+fn update_execution(db: &Connection, found: &Found, events: u64, row: &ExecutionRow) -> Result<i64, Refused> {
     // Setting an indexed column writes its indexes even when nothing changes: most steps change none of the three.
     let sql = "UPDATE executions SET namespace = ?2, name = ?3, version = ?4, outcome = ?5, requester = ?6, \
-               intent = ?7, error = ?8, started_at = ?9, updated_at = ?10, ended_at = ?11 WHERE key = ?1";
+               intent = ?7, error = ?8, started_at = ?9, updated_at = ?10, ended_at = ?11, events = ?12 \
+               WHERE key = ?1";
     db.prepare_cached(sql)?.execute(params![
         found.key,
         row.namespace,
@@ -218,24 +225,25 @@ fn put_execution(
         row.started_at.0,
         row.updated_at.0,
         row.ended_at.map(|at| at.0),
+        events.cast_signed(),
     ])?;
     let due_at = row.due_at.map(|at| at.0);
     if found.status != row.status || found.blocked_on != row.blocked_on || found.due_at != due_at {
         let sql = "UPDATE executions SET status = ?2, blocked_on = ?3, due_at = ?4 WHERE key = ?1";
         db.prepare_cached(sql)?.execute(params![found.key, row.status, row.blocked_on, due_at])?;
-        if let (true, Some(known)) = (own, known.as_mut()) {
-            known.status.clone_from(&row.status);
-            known.blocked_on.clone_from(&row.blocked_on);
-            known.due_at = due_at;
-        }
     }
-    Ok(())
+    Ok(found.key)
 }
 
-fn insert_execution(db: &Connection, tenants: &mut Tenants, row: &ExecutionRow) -> Result<i64, Refused> {
+fn insert_execution(
+    db: &Connection,
+    tenants: &mut Tenants,
+    events: u64,
+    row: &ExecutionRow,
+) -> Result<i64, Refused> {
     let sql = "INSERT INTO executions (tenant, id, events, namespace, name, version, status, outcome, blocked_on, \
                requester, intent, error, started_at, updated_at, ended_at, due_at) \
-               VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+               VALUES (?1, ?2, ?16, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
     let tenant = tenants.key(db, &row.tenant)?;
     Ok(db.prepare_cached(sql)?.insert(params![
         tenant,
@@ -253,20 +261,25 @@ fn insert_execution(db: &Connection, tenants: &mut Tenants, row: &ExecutionRow) 
         row.updated_at.0,
         row.ended_at.map(|at| at.0),
         row.due_at.map(|at| at.0),
+        events.cast_signed(),
     ])?)
 }
 
 fn append_events(db: &Connection, events: &NewEvents, known: Option<&Found>) -> Result<(), Refused> {
     let Some(found) = known else {
-        return Err(Refused::Invalid(format!("execution `{}` has no row", events.id)));
+        // Rows may have been written by now, so this must roll back; the checks before them exclude it.
+        return Err(Refused::Sql(rusqlite::Error::QueryReturnedNoRows));
     };
     if events.count == 0 {
         return Ok(());
     }
     db.prepare_cached("INSERT INTO history (execution, first, events) VALUES (?1, ?2, ?3)")?
         .execute(params![found.key, events.before.cast_signed(), events.blob,])?;
-    let length = (events.before + events.count).cast_signed();
-    db.prepare_cached("UPDATE executions SET events = ?2 WHERE key = ?1")?.execute([found.key, length])?;
+    let length = events.before + events.count;
+    if found.events != length {
+        let sql = "UPDATE executions SET events = ?2 WHERE key = ?1";
+        db.prepare_cached(sql)?.execute([found.key, length.cast_signed()])?;
+    }
     Ok(())
 }
 

@@ -113,9 +113,10 @@ pub(crate) fn open(directory: &Path, clock: &dyn Clock) -> Result<Opened, OpenEr
     let applied = applied.ok_or(OpenError::NewerSchema { found: schema, known })?;
     let audit_key = SigningKey::from_bytes(&key(directory, "keys/audit.key", applied == 0)?);
     let secret_key = key(directory, "keys/secrets.key", applied == 0)?;
-    publish_key(directory, &audit_key.verifying_key())?;
     migrate(&mut db, applied)?;
     let (frontier, head) = check_log(&db, directory, &audit_key, clock)?;
+    // Only once the key is known to be the one that signed the log.
+    publish_key(directory, &audit_key.verifying_key())?;
     Ok(Opened { lock, db, audit_key, secret_key, frontier, head })
 }
 

@@ -111,9 +111,8 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if head_file_size != Some(self.head.size) && head_file_at.elapsed() >= HEAD_FILE_EVERY {
-                self.write_head_file();
                 head_file_at = Instant::now();
-                head_file_size = Some(self.head.size);
+                head_file_size = self.write_head_file().or(head_file_size);
             }
             if purged_at.elapsed() >= PURGE_EVERY {
                 self.purge();
@@ -304,13 +303,16 @@ impl Writer {
     }
 
     /// Keeps the newest head outside the database, so that cutting leaves and heads together is found.
-    fn write_head_file(&self) {
+    /// Answers the size that was written; a failure is tried again.
+    fn write_head_file(&self) -> Option<u64> {
         let written = serde_json::to_vec(&self.head)
             .map_err(std::io::Error::other)
             .and_then(|text| replace(&self.head_file, &text));
         if let Err(error) = written {
             tracing::error!(%error, file = %self.head_file.display(), "the tree head was not written");
+            return None;
         }
+        Some(self.head.size)
     }
 }
 
