@@ -1,0 +1,473 @@
+//! The sandbox itself: one program in, what it wrote and how it ended out.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use model::effect::{ProcessOutput, ProcessRequest, Program};
+use tokio::sync::{Semaphore, watch};
+
+use crate::capability::{Capabilities, Control};
+use crate::confine::Confinement;
+use crate::filter::{self, Surroundings};
+use crate::spawn::Running;
+use crate::workspace::Workspace;
+use crate::{interpreter, ruleset, watch as usage};
+
+/// First of the user ids that belong to sandboxed programs of processes run by root.
+const USERS_FROM: u32 = 1_000_000_000;
+/// User ids for each server process, and the most programs at once.
+const SLOTS_MAX: u32 = 64;
+/// Most bytes of arguments, environment and script together.
+const GIVEN_BYTES_MAX: usize = 1024 * 1024;
+/// How often a running program is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Looks between two countings of the directory.
+const LOOKS_PER_COUNTING: u32 = 20;
+
+/// What a sandbox is built from.
+#[derive(Clone, Debug)]
+pub struct SandboxConfig {
+    /// Where fresh directories are made. As root it must be passable for every user.
+    pub base: PathBuf,
+    /// Controls that this machine lacks and that are given up knowingly.
+    pub given_up: BTreeSet<Control>,
+    /// Programs at once; 1 to 64. More wait.
+    pub concurrency: u32,
+}
+
+/// Limits of one run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Time on the wall; the request's own limit applies when it is shorter.
+    pub wall: Duration,
+    /// Processor time of each process, in seconds.
+    pub processor_s: u64,
+    /// Memory of all processes together, in bytes.
+    pub memory_bytes: u64,
+    /// Processes and threads at once.
+    pub processes: u64,
+    /// Open files of each process.
+    pub files: u64,
+    /// Everything in the directory together, and the largest file, in bytes.
+    pub disk_bytes: u64,
+    /// Kept of standard output, and of standard error, in bytes; the rest is read and thrown away.
+    pub output_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            wall: Duration::from_secs(300),
+            processor_s: 300,
+            memory_bytes: 512 * 1024 * 1024,
+            processes: 64,
+            files: 256,
+            disk_bytes: 256 * 1024 * 1024,
+            output_bytes: 1024 * 1024,
+        }
+    }
+}
+
+/// How a program ended. Nothing that it started is left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProcessResult {
+    /// Exit code; 128 and the signal's number when a signal ended it.
+    pub code: i32,
+    /// Standard output; bytes that are not UTF-8 are replaced.
+    pub stdout: String,
+    /// Standard error; bytes that are not UTF-8 are replaced.
+    pub stderr: String,
+    /// True when standard output was longer than the limit.
+    pub stdout_truncated: bool,
+    /// True when standard error was longer than the limit.
+    pub stderr_truncated: bool,
+    /// From start to the end of the last process.
+    pub duration_ms: u64,
+    /// Why it was ended, when it did not end by itself.
+    pub killed: Option<Killed>,
+}
+
+/// Why a program was ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Killed {
+    /// Its time was over.
+    Timeout,
+    /// The caller no longer wants it.
+    Cancelled,
+    /// Its processes used too much memory together.
+    Memory,
+    /// Its directory held too much.
+    Disk,
+}
+
+/// A program was not run, or its end could not be made certain.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// Controls that are required cannot be held on this machine.
+    #[error(
+        "sandbox controls are not in force here: {0}; run on a machine that has them, or give them up expressly"
+    )]
+    NotInForce(String),
+    /// The configuration does not work.
+    #[error("the sandbox does not work in `{base}`: {reason}")]
+    Unusable {
+        /// Where fresh directories should be made.
+        base: String,
+        /// What failed.
+        reason: String,
+    },
+    /// No interpreter for the language.
+    #[error("there is no interpreter for `{0}` on this machine")]
+    Language(String),
+    /// The request cannot be run as it is.
+    #[error("the program cannot be run: {0}")]
+    Invalid(String),
+    /// The system failed; the program did not run, or what it started may still be ending.
+    #[error("the program could not be run: {0}")]
+    System(String),
+}
+
+/// Runs programs. Cheap to clone.
+#[derive(Clone)]
+pub struct Sandbox {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: SandboxConfig,
+    capabilities: Capabilities,
+    places: Arc<Semaphore>,
+    free_slots: std::sync::Mutex<Vec<u32>>,
+}
+
+impl Sandbox {
+    /// Says what this machine can hold a program to.
+    pub fn probe() -> Capabilities {
+        Capabilities::probe()
+    }
+
+    /// Builds a sandbox, or says which control is missing. Runs a short program to see that it works.
+    pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
+        let capabilities = Capabilities::probe();
+        let lacking = capabilities.lacking(&config.given_up);
+        if !lacking.is_empty() {
+            let listed: Vec<String> =
+                lacking.iter().map(|(control, reason)| format!("`{}` ({reason})", control.name())).collect();
+            return Err(SandboxError::NotInForce(listed.join(", ")));
+        }
+        let slots = config.concurrency.clamp(1, SLOTS_MAX);
+        let sandbox = Self {
+            inner: Arc::new(Inner {
+                places: Arc::new(Semaphore::new(slots as usize)),
+                free_slots: std::sync::Mutex::new((0..slots).rev().collect()),
+                capabilities,
+                config,
+            }),
+        };
+        sandbox.try_out()?;
+        Ok(sandbox)
+    }
+
+    /// What this sandbox holds programs to.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.inner.capabilities
+    }
+
+    /// Runs a program to its end. When `cancel` turns true, or the future is dropped, everything is ended.
+    pub async fn run(
+        &self,
+        request: &ProcessRequest,
+        limits: Limits,
+        cancel: watch::Receiver<bool>,
+    ) -> Result<ProcessResult, SandboxError> {
+        let place = Arc::clone(&self.inner.places).acquire_owned().await;
+        let place = place.map_err(|_| SandboxError::System("the sandbox is closed".to_owned()))?;
+        let given_up = GivenUp(Arc::new(AtomicBool::new(false)));
+        let flag = Arc::clone(&given_up.0);
+        let (inner, request) = (Arc::clone(&self.inner), request.clone());
+        // A thread of its own for the whole run: programs die with the thread that started them.
+        let work = tokio::task::spawn_blocking(move || {
+            let result = inner.run(&request, limits, &|| *cancel.borrow() || flag.load(Ordering::Acquire));
+            drop(place);
+            result
+        });
+        work.await.map_err(|error| SandboxError::System(error.to_string()))?
+    }
+
+    /// Runs a program that uses what programs need and tries what they must not.
+    fn try_out(&self) -> Result<(), SandboxError> {
+        let unusable = |reason: String| SandboxError::Unusable {
+            base: self.inner.config.base.display().to_string(),
+            reason,
+        };
+        let command =
+            "echo x > \"$HOME/x\" && cat \"$HOME/x\" || exit 11; cat /etc/passwd > x 2>&1 && exit 12; exit 0";
+        let request = ProcessRequest {
+            program: Program::Shell { command: command.to_owned() },
+            arguments: Vec::new(),
+            stdin: None,
+            environment: Vec::new(),
+            output: ProcessOutput::All,
+            timeout_ms: 10_000,
+        };
+        let result = self.inner.run(&request, Limits::default(), &|| false)?;
+        match result.code {
+            0 if result.stdout == "x\n" => Ok(()),
+            11 => Err(unusable(
+                "a program cannot use its own directory; is the base passable for every user?".to_owned(),
+            )),
+            12 if !self.inner.capabilities.holds(Control::Files) => Ok(()),
+            12 => Err(SandboxError::NotInForce(
+                "`files` (a program read a file outside its directory)".to_owned(),
+            )),
+            code => Err(unusable(format!("a trial program ended with {code}: {}", result.stderr))),
+        }
+    }
+}
+
+/// Tells the run that nobody waits for it any more.
+struct GivenUp(Arc<AtomicBool>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// A user id of one's own for the time of one run.
+struct Slot<'a> {
+    inner: &'a Inner,
+    number: u32,
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.inner.slots().push(self.number);
+    }
+}
+
+impl Inner {
+    fn slots(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
+        self.free_slots.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn run(
+        &self,
+        request: &ProcessRequest,
+        limits: Limits,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<ProcessResult, SandboxError> {
+        check(request)?;
+        let number = self.slots().pop().ok_or_else(|| SandboxError::System("no place is free".to_owned()))?;
+        let slot = Slot { inner: self, number };
+        let user = self.capabilities.own_user.then(|| {
+            // Other servers on this machine use other ids.
+            USERS_FROM + (std::process::id() % 1_000_000) * SLOTS_MAX + slot.number
+        });
+        let workspace = Workspace::create(&self.config.base, user).map_err(|error| {
+            SandboxError::Unusable { base: self.config.base.display().to_string(), reason: error.to_string() }
+        })?;
+        let command = self.command(request, &workspace, user)?;
+        let confinement = self.confinement(&workspace, user, limits)?;
+        let own_tree = self.capabilities.isolation().own_tree;
+        let started = Instant::now();
+        let running = Running::start(command, confinement, own_tree)
+            .map_err(|error| SandboxError::System(format!("it cannot be started: {error}")))?;
+        let wall = limits.wall.min(Duration::from_millis(request.timeout_ms));
+        attend(running, request.stdin.as_deref(), &workspace, limits, started, wall, cancelled)
+    }
+
+    fn command(
+        &self,
+        request: &ProcessRequest,
+        workspace: &Workspace,
+        user: Option<u32>,
+    ) -> Result<Command, SandboxError> {
+        let found = interpreter::command(&request.program, &self.capabilities.interpreters)
+            .map_err(SandboxError::Language)?;
+        if let Some(script) = &found.script {
+            workspace
+                .put(interpreter::SCRIPT, script, user)
+                .map_err(|error| SandboxError::System(format!("the script cannot be written: {error}")))?;
+        }
+        let mut command = Command::new(found.path);
+        command.args(found.arguments).args(&request.arguments).current_dir(workspace.path());
+        command.env_clear().env("PATH", interpreter::PLACES.join(":"));
+        command.env("HOME", workspace.path()).env("TMPDIR", workspace.path());
+        command.envs(request.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(command)
+    }
+
+    fn confinement(
+        &self,
+        workspace: &Workspace,
+        user: Option<u32>,
+        limits: Limits,
+    ) -> Result<Confinement, SandboxError> {
+        let isolation = self.capabilities.isolation();
+        let system = |reason: String| SandboxError::System(format!("it cannot be confined: {reason}"));
+        let ruleset = match self.capabilities.holds(Control::Files) {
+            true => Some(ruleset::build(workspace.path()).map_err(system)?),
+            false => None,
+        };
+        let surroundings =
+            Surroundings { own_tree: isolation.own_tree, own_user: self.capabilities.own_user };
+        let filters = match self.capabilities.holds(Control::SystemCalls) {
+            true => filter::build(surroundings).map_err(system)?,
+            false => Vec::new(),
+        };
+        let mut rlimits = vec![
+            (libc::RLIMIT_CPU, limits.processor_s),
+            (libc::RLIMIT_DATA, limits.memory_bytes),
+            (libc::RLIMIT_FSIZE, limits.disk_bytes),
+            (libc::RLIMIT_NOFILE, limits.files),
+            (libc::RLIMIT_CORE, 0),
+            (libc::RLIMIT_MEMLOCK, 0),
+            (libc::RLIMIT_MSGQUEUE, 0),
+        ];
+        if self.capabilities.holds(Control::ProcessCount) {
+            rlimits.push((libc::RLIMIT_NPROC, limits.processes));
+        }
+        Ok(Confinement {
+            namespaces: isolation.namespaces,
+            tell: None,
+            user,
+            limits: rlimits,
+            ruleset,
+            filters,
+        })
+    }
+}
+
+/// Refuses what the system would misread.
+fn check(request: &ProcessRequest) -> Result<(), SandboxError> {
+    let code = match &request.program {
+        Program::Shell { command } => command,
+        Program::Script { code, .. } => code,
+    };
+    let pairs = request.environment.iter().flat_map(|(name, value)| [name, value]);
+    let given: usize = request.arguments.iter().chain(pairs.clone()).map(String::len).sum();
+    if given + code.len() > GIVEN_BYTES_MAX {
+        return Err(SandboxError::Invalid(
+            "arguments, environment and script are larger than 1 MiB".to_owned(),
+        ));
+    }
+    let shell = matches!(request.program, Program::Shell { .. });
+    if request.arguments.iter().chain(pairs).any(|text| text.contains('\0')) || (shell && code.contains('\0'))
+    {
+        return Err(SandboxError::Invalid("an argument or variable holds a zero byte".to_owned()));
+    }
+    match request.environment.iter().find(|(name, _)| name.is_empty() || name.contains('=')) {
+        Some((name, _)) => {
+            Err(SandboxError::Invalid(format!("`{name}` cannot name an environment variable")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Feeds and watches a running program until it and everything it started has ended.
+fn attend(
+    mut running: Running,
+    stdin: Option<&str>,
+    workspace: &Workspace,
+    limits: Limits,
+    started: Instant,
+    wall: Duration,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<ProcessResult, SandboxError> {
+    let feeder = running.child.stdin.take().map(|pipe| feed(pipe, stdin.unwrap_or_default().to_owned()));
+    let stdout = running.child.stdout.take().map(|pipe| collect(pipe, limits.output_bytes));
+    let stderr = running.child.stderr.take().map(|pipe| collect(pipe, limits.output_bytes));
+    let system = |error: std::io::Error| SandboxError::System(error.to_string());
+    let mut looks = 0u32;
+    let (status, killed) = loop {
+        if let Some(status) = running.child.try_wait().map_err(system)? {
+            break (status, None);
+        }
+        looks = looks.wrapping_add(1);
+        let reason = match () {
+            () if cancelled() => Some(Killed::Cancelled),
+            () if started.elapsed() >= wall => Some(Killed::Timeout),
+            () if usage::memory_below(running.root()) > limits.memory_bytes => Some(Killed::Memory),
+            () if looks.is_multiple_of(LOOKS_PER_COUNTING)
+                && usage::overfull(workspace.path(), limits.disk_bytes) =>
+            {
+                Some(Killed::Disk)
+            }
+            () => None,
+        };
+        if reason.is_some() {
+            break (running.end().map_err(system)?, reason);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    };
+    if !running.in_own_tree() {
+        running.end_group();
+    }
+    if let Some(feeder) = feeder {
+        // The pipe has no reader any more, so the feeder has ended or is about to.
+        drop(feeder.join());
+    }
+    let (stdout, stdout_truncated) = collected(stdout)?;
+    let (stderr, stderr_truncated) = collected(stderr)?;
+    Ok(ProcessResult {
+        code: code_of(status),
+        stdout,
+        stderr,
+        stdout_truncated,
+        stderr_truncated,
+        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        killed,
+    })
+}
+
+fn code_of(status: std::process::ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+fn feed(mut pipe: std::process::ChildStdin, text: String) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        // A program need not read its input; then the pipe breaks, which is no error.
+        drop(pipe.write_all(text.as_bytes()));
+    })
+}
+
+type Collected = (Vec<u8>, bool);
+
+/// Reads to the end, keeps the first `bytes_max` bytes and says whether there were more.
+fn collect(mut pipe: impl Read + Send + 'static, bytes_max: usize) -> JoinHandle<std::io::Result<Collected>> {
+    std::thread::spawn(move || {
+        let (mut kept, mut more) = (Vec::new(), false);
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let read = match pipe.read(&mut buffer) {
+                Ok(0) => return Ok((kept, more)),
+                Ok(read) => read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let room = bytes_max.saturating_sub(kept.len()).min(read);
+            kept.extend_from_slice(&buffer[..room]);
+            more |= room < read;
+        }
+    })
+}
+
+fn collected(
+    collecting: Option<JoinHandle<std::io::Result<Collected>>>,
+) -> Result<(String, bool), SandboxError> {
+    let Some(collecting) = collecting else { return Ok((String::new(), false)) };
+    let (bytes, more) = collecting
+        .join()
+        .map_err(|_| SandboxError::System("the output could not be collected".to_owned()))?
+        .map_err(|error| SandboxError::System(format!("the output could not be read: {error}")))?;
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), more))
+}
