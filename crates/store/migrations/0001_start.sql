@@ -52,6 +52,7 @@ CREATE TABLE approvals (
     document TEXT NOT NULL,
     UNIQUE (tenant, id)
 ) STRICT;
+CREATE INDEX approvals_by_tenant ON approvals (tenant, key);
 CREATE INDEX approvals_by_status ON approvals (tenant, status, key);
 CREATE INDEX approvals_by_execution ON approvals (tenant, execution, key);
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::SqliteStore;
-use super::read::{self, PAGE_MAX};
+use super::read;
 use super::tree;
 use super::writer::Command;
 use crate::Store;
@@ -115,9 +115,9 @@ impl Store for SqliteStore {
     ) -> Result<Vec<(String, Value)>, StoreError> {
         let (tenant, kind, prefix) = (tenant.clone(), kind.to_owned(), prefix.to_owned());
         let after = after.map(str::to_owned);
-        let read = self.readers.read(move |db| {
-            read::documents(db, &tenant, &kind, &prefix, after.as_deref(), limit.min(PAGE_MAX))
-        });
+        let read = self
+            .readers
+            .read(move |db| read::documents(db, &tenant, &kind, &prefix, after.as_deref(), limit));
         read.await
     }
 
