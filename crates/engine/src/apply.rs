@@ -124,7 +124,7 @@ impl Execution {
                     ApprovalDecision::Expired => self.denied(*effect, denied(408, "decided in time")),
                 }
             }
-            EventBody::Edited { effect, arguments, .. } => match self.edit(*effect, arguments) {
+            EventBody::Edited { effect, arguments, by, .. } => match self.edit(*effect, arguments, by) {
                 Ok(()) => Signal::Blocked,
                 Err(error) => self.denied(*effect, error),
             },

@@ -118,6 +118,8 @@ impl Execution {
             probes: 0,
             settled_at: None,
             awaited: true,
+            parked_at: None,
+            edited_by: None,
         });
         self.open.push(number);
         if probe_of.is_none() {
@@ -176,7 +178,7 @@ impl Execution {
     }
 
     /// An approver's arguments take the place of the requested ones.
-    pub(crate) fn edit(&mut self, number: EffectNumber, arguments: &Value) -> Result<(), WorkflowError> {
+    pub(crate) fn edit(&mut self, number: EffectNumber, arguments: &Value, by: &model::PrincipalId) -> Result<(), WorkflowError> {
         let (request, arguments) = self.edited_request(number, arguments)?;
         let effect = self.effect_ref(number);
         let digest = self.digest_for(&effect.task, &effect.operation, &arguments, &request, &effect.contract);
@@ -187,6 +189,7 @@ impl Execution {
         effect.phase = Phase::Requested;
         effect.approved = None;
         effect.approval = None;
+        effect.edited_by = Some(by.clone());
         Ok(())
     }
 
@@ -467,8 +470,10 @@ impl Execution {
     }
 
     fn park(&mut self, number: EffectNumber, reason: String, repeatable: bool) -> Signal {
+        let now = self.now;
         let effect = self.effect_mut(number);
         effect.evidence = Some(reason);
+        effect.parked_at = Some(now);
         effect.phase = Phase::Parked { repeatable };
         Signal::Blocked
     }

@@ -40,6 +40,10 @@ impl Execution {
     /// Ends the execution with an error. The stack stays, so that a retry can begin where it stopped.
     pub(crate) fn fault(&mut self, error: WorkflowError) -> Signal {
         self.trace_faults();
+        if let Some(Doing::Effect(number)) = self.top_task().map(|frame| &frame.doing) {
+            let (number, now) = (*number, self.now);
+            self.effect_mut(number).parked_at = Some(now);
+        }
         self.end = Some(End::Faulted(error));
         Signal::Blocked
     }

@@ -236,6 +236,10 @@ pub struct Effect {
     pub settled_at: Option<Timestamp>,
     /// False when the flow no longer waits for it (its task timed out).
     pub awaited: bool,
+    /// When it was last parked, or ended the execution with its error.
+    pub parked_at: Option<Timestamp>,
+    /// Who edited its arguments last.
+    pub edited_by: Option<model::PrincipalId>,
 }
 
 /// One try.

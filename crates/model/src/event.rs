@@ -211,6 +211,11 @@ pub struct Started {
     pub input_label: Label,
     /// Who asked.
     pub requester: PrincipalId,
+    /// What sort of actor that is.
+    pub requester_kind: crate::principal::PrincipalKind,
+    /// What the requester may do.
+    #[serde(default)]
+    pub requester_roles: std::collections::BTreeSet<crate::principal::Role>,
     /// Live or advisory.
     pub mode: Mode,
     /// The text of the goal, when it was text.
