@@ -13,7 +13,7 @@ use crate::compile::{Compiler, Nothing, host_of};
 use crate::diagnostic::Diagnostic;
 use crate::document::node::{Node, NodeData};
 use crate::document::reader;
-use crate::document::report::Report;
+use crate::document::report::{Report, split_hint};
 use crate::document::shape::{Shape, check_object};
 use crate::document::shape_action::{ACTION, WRAPPED_SCHEMA};
 use crate::duration;
@@ -63,7 +63,8 @@ impl Compiler<'_, '_> {
         let compensate = root.get("compensate").and_then(|n| self.contract_call(n));
         let input = root.get("input").and_then(|i| i.get("schema")).and_then(|n| self.either_schema(n));
         let output = self.action_output();
-        let contract = self.contract(run.as_ref(), ensure.is_some(), compensate.as_ref().map(|(a, _)| a.clone()));
+        let contract =
+            self.contract(run.as_ref(), ensure.is_some(), compensate.as_ref().map(|(a, _)| a.clone()));
         let document = root.value();
         Some(Action {
             reference: reference?,
@@ -89,16 +90,24 @@ impl Compiler<'_, '_> {
             Ok(reference) => return Some(reference),
             Err(message) => message,
         };
-        self.report.node(codes::WRONG_VALUE, node, told).hint("write `name:version`, for example `refund-create:1.0.0`");
+        let (told, _) = split_hint(&told);
+        self.report
+            .node(codes::WRONG_VALUE, node, told)
+            .hint("write `name:version`, for example `refund-create:1.0.0`");
         None
     }
 
     fn action_run(&mut self, node: &Node) -> Option<Work> {
         let scope = Scope::default();
         self.shape(node, &Shape::Task);
-        let extra = node.members().into_iter().flatten().find(|(k, _)| !matches!(k.as_ref(), "call" | "with" | "run"));
+        let extra = node
+            .members()
+            .into_iter()
+            .flatten()
+            .find(|(k, _)| !matches!(k.as_ref(), "call" | "with" | "run"));
         if let Some((name, member)) = extra {
-            self.report.member(codes::ACTION_RUN, member, format!("`run` of an action has no `{name}`"))
+            self.report
+                .member(codes::ACTION_RUN, member, format!("`run` of an action has no `{name}`"))
                 .hint("`run` holds only `call: http` with `with`, or `run: { shell: … }`");
         }
         match (node.text_of("call"), node.get("run")) {
@@ -107,7 +116,12 @@ impl Compiler<'_, '_> {
             }
             (None, Some(run)) => self.run("run", run, Place::ActionRun, &scope),
             _ => {
-                self.report.node(codes::ACTION_RUN, node, "`run` of an action must be one `call: http`, `run: shell` or `run: script`")
+                self.report
+                    .node(
+                        codes::ACTION_RUN,
+                        node,
+                        "`run` of an action must be one `call: http`, `run: shell` or `run: script`",
+                    )
                     .hint("put anything longer into a workflow that calls several actions");
                 None
             }
@@ -146,7 +160,8 @@ impl Compiler<'_, '_> {
 
     fn ensure(&mut self, node: &Node) -> Option<Ensure> {
         let probe = node.get("probe").and_then(|n| self.contract_call(n));
-        let that = node.get("that").and_then(|n| self.expression(n, Place::ActionContract, &Scope::default()));
+        let that =
+            node.get("that").and_then(|n| self.expression(n, Place::ActionContract, &Scope::default()));
         let every = self.constant_duration(node.get("every"), PROBE_EVERY);
         let within = self.constant_duration(node.get("within"), PROBE_WITHIN);
         let (probe, with) = probe?;
@@ -160,18 +175,31 @@ impl Compiler<'_, '_> {
             Ok(duration) => return duration,
             Err(message) => message,
         };
-        self.report.node(codes::DURATION, node, told).hint("write a duration such as `PT5S`; a contract has no expressions here");
+        let (told, _) = split_hint(&told);
+        self.report
+            .node(codes::DURATION, node, told)
+            .hint("write a duration such as `PT5S`; a contract has no expressions here");
         default
     }
 
-    fn contract(&mut self, run: Option<&Work>, verified: bool, compensate: Option<ActionRef>) -> Option<Contract> {
+    fn contract(
+        &mut self,
+        run: Option<&Work>,
+        verified: bool,
+        compensate: Option<ActionRef>,
+    ) -> Option<Contract> {
         let root = self.root;
         let effect: EffectKind = word(root.get("effect")?)?;
         let class: EffectClass = word(root.get("class")?)?;
         self.consistent(effect, class);
         if let (Some(Work::Http(http)), EffectKind::Read) = (run, effect) {
             if !matches!(http.method.as_str(), "GET" | "HEAD") {
-                self.report.node(codes::RUN_DISAGREES, root.get("run")?, format!("the effect is `read`, but the method is `{}`", http.method))
+                self.report
+                    .node(
+                        codes::RUN_DISAGREES,
+                        root.get("run")?,
+                        format!("the effect is `read`, but the method is `{}`", http.method),
+                    )
                     .hint("use `GET` or `HEAD`, or say what the action changes in `effect`");
             }
         }
@@ -180,7 +208,12 @@ impl Compiler<'_, '_> {
             Some(AmountFields { value: n.text_of("value")?.to_owned(), currency })
         });
         if effect == EffectKind::Money && amount.is_none() {
-            self.report.node(codes::MONEY_WITHOUT_AMOUNT, root.get("effect")?, "policies cannot see how much money moves")
+            self.report
+                .node(
+                    codes::MONEY_WITHOUT_AMOUNT,
+                    root.get("effect")?,
+                    "policies cannot see how much money moves",
+                )
                 .hint("add `amount: { value: /amount, currency: /currency }`");
         }
         let radius = root.get("blastRadius");
@@ -212,15 +245,30 @@ impl Compiler<'_, '_> {
         let needs = |name: &str| root.get(name).is_none();
         match class {
             EffectClass::Idempotent if needs("idempotency") => {
-                self.report.node(codes::MISSING_KEY_EXPRESSION, written, "the class is `idempotent`, but there is no `idempotency.key`")
+                self.report
+                    .node(
+                        codes::MISSING_KEY_EXPRESSION,
+                        written,
+                        "the class is `idempotent`, but there is no `idempotency.key`",
+                    )
                     .hint("add `idempotency: { key: …, header: Idempotency-Key }`, or choose another class");
             }
             EffectClass::Probeable if needs("ensure") => {
-                self.report.node(codes::MISSING_PROBE, written, "the class is `probeable`, but there is no `ensure.probe`")
+                self.report
+                    .node(
+                        codes::MISSING_PROBE,
+                        written,
+                        "the class is `probeable`, but there is no `ensure.probe`",
+                    )
                     .hint("add `ensure: { probe: { call: … }, that: … }`, or choose another class");
             }
             EffectClass::Compensable if needs("compensate") => {
-                self.report.node(codes::MISSING_COMPENSATION, written, "the class is `compensable`, but there is no `compensate`")
+                self.report
+                    .node(
+                        codes::MISSING_COMPENSATION,
+                        written,
+                        "the class is `compensable`, but there is no `compensate`",
+                    )
                     .hint("add `compensate: { call: …, with: { … } }`, or choose another class");
             }
             EffectClass::Pure
@@ -239,7 +287,11 @@ impl Compiler<'_, '_> {
                 }
             };
             self.report
-                .node(codes::CLASS_DISAGREES, written, format!("the effect is `{}`, but the class is `{}`", effect.name(), class.name()))
+                .node(
+                    codes::CLASS_DISAGREES,
+                    written,
+                    format!("the effect is `{}`, but the class is `{}`", effect.name(), class.name()),
+                )
                 .hint(hint);
         }
     }
@@ -250,7 +302,8 @@ impl Compiler<'_, '_> {
         let listed = texts(root.get("hosts"));
         for node in root.get("hosts").map(Node::items).unwrap_or_default() {
             if let Some(text) = node.text().filter(|t| !is_host(t)) {
-                self.report.node(codes::HOST, node, format!("`{text}` is not a host"))
+                self.report
+                    .node(codes::HOST, node, format!("`{text}` is not a host"))
                     .hint("write `host` or `host:port`, for example `shop.example:443`");
             }
         }
@@ -258,13 +311,23 @@ impl Compiler<'_, '_> {
         let literal = host_of(&http.uri);
         match (&http.uri, literal) {
             (UriTemplate::Expr(_), _) if listed.is_empty() => {
-                self.report.node(codes::MISSING_HOSTS, root.get("run").unwrap_or(root), "the endpoint is an expression, so `hosts` must list where it may connect")
+                self.report
+                    .node(
+                        codes::MISSING_HOSTS,
+                        root.get("run").unwrap_or(root),
+                        "the endpoint is an expression, so `hosts` must list where it may connect",
+                    )
                     .hint("add `hosts: [ shop.example ]`");
                 listed
             }
             (_, Some(host)) if listed.is_empty() => vec![host],
             (_, Some(host)) if !listed.iter().any(|l| covers(l, &host)) => {
-                self.report.node(codes::HOST, root.get("hosts").unwrap_or(root), format!("`hosts` does not list `{host}`, where `run` connects"))
+                self.report
+                    .node(
+                        codes::HOST,
+                        root.get("hosts").unwrap_or(root),
+                        format!("`hosts` does not list `{host}`, where `run` connects"),
+                    )
                     .hint(format!("add `{host}`"));
                 listed
             }
@@ -277,8 +340,13 @@ impl Compiler<'_, '_> {
         let NodeData::Int(int) = node.data else { return None };
         let fine = u64::try_from(int).ok().filter(|n| *n <= most);
         if fine.is_none() {
-            self.report.node(codes::WRONG_VALUE, node, format!("`{int}` is not allowed here"))
-                .hint(if most == u64::MAX { "write a whole number from 0".to_owned() } else { format!("write a whole number from 0 to {most}") });
+            self.report.node(codes::WRONG_VALUE, node, format!("`{int}` is not allowed here")).hint(
+                if most == u64::MAX {
+                    "write a whole number from 0".to_owned()
+                } else {
+                    format!("write a whole number from 0 to {most}")
+                },
+            );
         }
         fine
     }
@@ -294,11 +362,16 @@ fn texts(node: Option<&Node>) -> Vec<String> {
 
 /// `shop.example` covers every port of the host.
 fn covers(listed: &str, host: &str) -> bool {
-    let bare = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(h, _)| h);
+    let bare = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(host, |(h, _)| h);
     listed.eq_ignore_ascii_case(host) || listed.eq_ignore_ascii_case(bare)
 }
 
 fn is_host(text: &str) -> bool {
     let plain = !text.is_empty() && !text.contains(['/', '?', '#', '@', '\\', '*', ' ']);
-    plain && url::Url::parse(&format!("http://{text}/")).is_ok_and(|u| u.host_str().is_some_and(|h| !h.is_empty()))
+    plain
+        && url::Url::parse(&format!("http://{text}/"))
+            .is_ok_and(|u| u.host_str().is_some_and(|h| !h.is_empty()))
 }

@@ -153,7 +153,11 @@ mod tests {
         }
         for entry in ALL {
             let page = std::fs::read_to_string(pages.join(format!("{}.md", entry.code))).unwrap_or_default();
-            assert!(page.starts_with(&format!("# {}: {}", entry.code, entry.title)), "{} has no page", entry.code);
+            assert!(
+                page.starts_with(&format!("# {}: {}", entry.code, entry.title)),
+                "{} has no page",
+                entry.code
+            );
             assert!(page.contains(entry.explanation), "the page of {} says something else", entry.code);
         }
     }

@@ -29,7 +29,9 @@ pub fn of(value: &Value) -> Result<Duration, String> {
 }
 
 fn parts(value: &Value) -> Result<u64, String> {
-    let Data::Object(members) = &value.data else { return Err("a duration must be an object or a text".to_owned()) };
+    let Data::Object(members) = &value.data else {
+        return Err("a duration must be an object or a text".to_owned());
+    };
     if members.is_empty() {
         return Err("the duration is empty; write for example `{ seconds: 30 }`".to_owned());
     }
@@ -41,7 +43,11 @@ fn parts(value: &Value) -> Result<u64, String> {
             "minutes" => MS_PER_MINUTE,
             "seconds" => MS_PER_SECOND,
             "milliseconds" => 1,
-            _ => return Err(format!("`{name}` is not a unit of durations; write days, hours, minutes, seconds or milliseconds")),
+            _ => {
+                return Err(format!(
+                    "`{name}` is not a unit of durations; write days, hours, minutes, seconds or milliseconds"
+                ));
+            }
         };
         let Some(amount) = whole(amount) else {
             return Err(format!("`{name}` must be a whole number from 0"));
@@ -55,9 +61,15 @@ fn parts(value: &Value) -> Result<u64, String> {
 fn whole(value: &Value) -> Option<u64> {
     match value.data {
         Data::Int(int) => u64::try_from(int).ok(),
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked to be whole and in range"
+        )]
         Data::Float(float) if float >= 0.0 && float <= 1e15 && float.fract() == 0.0 => Some(float as u64),
-        Data::Null | Data::Bool(_) | Data::Float(_) | Data::String(_) | Data::Array(_) | Data::Object(_) => None,
+        Data::Null | Data::Bool(_) | Data::Float(_) | Data::String(_) | Data::Array(_) | Data::Object(_) => {
+            None
+        }
     }
 }
 
@@ -79,7 +91,9 @@ fn iso(text: &str) -> Result<u64, String> {
         rest = after.get(designator.len_utf8()..).unwrap_or_default();
         let (rank, unit) = match (in_time, designator) {
             (false, 'Y' | 'M') => {
-                return Err(format!("`{text}` counts years or months, which have no fixed length; write days, for example `P30D`"));
+                return Err(format!(
+                    "`{text}` counts years or months, which have no fixed length; write days, for example `P30D`"
+                ));
             }
             (false, 'W') => (1, 7 * MS_PER_DAY),
             (false, 'D') => (2, MS_PER_DAY),
@@ -92,7 +106,9 @@ fn iso(text: &str) -> Result<u64, String> {
             return Err(wrong());
         }
         if rank < 3 && number.contains('.') {
-            return Err(format!("`{text}` has a fraction of a day or week; write hours, for example `PT36H`"));
+            return Err(format!(
+                "`{text}` has a fraction of a day or week; write hours, for example `PT36H`"
+            ));
         }
         (order, seen) = (rank, true);
         ms = ms.saturating_add(amount(number, unit).ok_or_else(wrong)?);
@@ -148,7 +164,21 @@ mod tests {
 
     #[test]
     fn everything_else_says_what_to_write() {
-        for written in ["", "P", "PT", "1M", "PT1", "P1M", "P1Y", "P1.5D", "PT1S1M", "P1DT", "PT1.S", "P99999999D", "PTé"] {
+        for written in [
+            "",
+            "P",
+            "PT",
+            "1M",
+            "PT1",
+            "P1M",
+            "P1Y",
+            "P1.5D",
+            "PT1S1M",
+            "P1DT",
+            "PT1.S",
+            "P99999999D",
+            "PTé",
+        ] {
             let said = check(serde_json::json!(written));
             assert!(said.contains("write") || said.contains("at the most"), "{written}: {said}");
         }

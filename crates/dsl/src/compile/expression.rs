@@ -6,7 +6,6 @@ use model::Value;
 
 use crate::codes;
 use crate::compile::Compiler;
-use crate::compile::bridge::Bridge as _;
 use crate::document::node::{Node, NodeData};
 use crate::document::report::nearest;
 use crate::expr::Expr;
@@ -46,7 +45,9 @@ impl Place {
             Place::TaskInput => &["context", "task", "workflow", "runtime"],
             Place::Task => &["context", "input", "task", "workflow", "runtime"],
             Place::TaskOutput => &["context", "input", "task", "workflow", "runtime", "authorization"],
-            Place::TaskExport => &["context", "input", "output", "task", "workflow", "runtime", "authorization"],
+            Place::TaskExport => {
+                &["context", "input", "output", "task", "workflow", "runtime", "authorization"]
+            }
             Place::ActionRun => &["action", "workflow"],
             Place::ActionKey => &["workflow"],
             Place::ActionContract => &["action"],
@@ -58,6 +59,8 @@ impl Place {
 #[derive(Clone, Default)]
 pub(crate) struct Scope {
     names: Vec<Arc<str>>,
+    /// True for reusable parts, which see what the place of their use adds; there they are checked again.
+    open: bool,
 }
 
 impl Scope {
@@ -65,7 +68,12 @@ impl Scope {
     pub fn with(&self, more: &[&Arc<str>]) -> Scope {
         let mut names = self.names.clone();
         names.extend(more.iter().map(|n| (*n).clone()));
-        Scope { names }
+        Scope { names, open: self.open }
+    }
+
+    /// The scope of an entry of `use`.
+    pub fn of_use() -> Scope {
+        Scope { names: Vec::new(), open: true }
     }
 }
 
@@ -114,17 +122,22 @@ impl Compiler<'_, '_> {
         match &node.data {
             NodeData::String(text) => self.text(node, text, place, scope, inside),
             NodeData::Array(items) => {
-                let parts: Vec<Template> = items.iter().map(|i| self.template(i, place, scope, inside)).collect();
+                let parts: Vec<Template> =
+                    items.iter().map(|i| self.template(i, place, scope, inside)).collect();
                 match parts.iter().all(is_constant) {
                     true => Template::Constant(Value::array(parts.into_iter().filter_map(constant))),
                     false => Template::Array(parts),
                 }
             }
             NodeData::Object(members) => {
-                let parts: Vec<(Arc<str>, Template)> =
-                    members.iter().map(|(k, m)| (k.clone(), self.template(&m.value, place, scope, inside))).collect();
+                let parts: Vec<(Arc<str>, Template)> = members
+                    .iter()
+                    .map(|(k, m)| (k.clone(), self.template(&m.value, place, scope, inside)))
+                    .collect();
                 match parts.iter().all(|(_, t)| is_constant(t)) {
-                    true => Template::Constant(Value::object(parts.into_iter().filter_map(|(k, t)| Some((k, constant(t)?))))),
+                    true => Template::Constant(Value::object(
+                        parts.into_iter().filter_map(|(k, t)| Some((k, constant(t)?))),
+                    )),
                     false => Template::Object(parts),
                 }
             }
@@ -152,25 +165,39 @@ impl Compiler<'_, '_> {
     fn interpolation(&mut self, node: &Node) {
         let at = node.text().and_then(|t| t.find("${")).unwrap_or(0);
         self.report
-            .inside(codes::INTERPOLATION, node, at, "an expression must be the whole value, from `${` to its `}`")
+            .inside(
+                codes::INTERPOLATION,
+                node,
+                at,
+                "an expression must be the whole value, from `${` to its `}`",
+            )
             .hint("build the text in the expression: `${ \"Hello \\(.name)\" }`");
     }
 
     fn parse(&mut self, node: &Node, start: usize, body: &str, place: Place, scope: &Scope) -> Option<Expr> {
         if body.trim().is_empty() {
-            self.report.node(codes::EXPRESSION, node, "the expression is empty").hint("write `.` for the data itself");
+            self.report
+                .node(codes::EXPRESSION, node, "the expression is empty")
+                .hint("write `.` for the data itself");
             return None;
         }
         match Expr::parse(body) {
             Ok(expr) => {
                 for name in expr.variables() {
-                    self.variable(node, start, body, name.as_ref(), place, scope);
+                    self.variable(node, start, body, name, place, scope);
                 }
                 Some(expr)
             }
             Err(error) => {
-                let told = self.report.inside(codes::EXPRESSION, node, start.saturating_add(error.offset), error.message);
-                told.maybe(error.hint.map(Into::into));
+                let told = self.report.inside(
+                    codes::EXPRESSION,
+                    node,
+                    start.saturating_add(error.offset),
+                    error.message,
+                );
+                told.hint(error.hint.unwrap_or_else(|| {
+                    "check the brackets, quotes and operators around this place".to_owned()
+                }));
                 None
             }
         }
@@ -187,13 +214,25 @@ impl Compiler<'_, '_> {
                 .hint("name the secret in `use.secrets` and refer to it by `authentication: { bearer: { use: name } }`");
             return;
         }
-        let known: Vec<&str> = place.variables().iter().copied().chain(scope.names.iter().map(|n| &**n)).collect();
+        if scope.open {
+            return;
+        }
+        let known: Vec<&str> =
+            place.variables().iter().copied().chain(scope.names.iter().map(|n| &**n)).collect();
         let hint = match nearest(name, known.iter().copied()) {
             Some(near) => format!("did you mean `${near}`?"),
-            None => format!("known here: {}", known.iter().map(|k| format!("`${k}`")).collect::<Vec<_>>().join(", ")),
+            None => format!(
+                "known here: {}",
+                known.iter().map(|k| format!("`${k}`")).collect::<Vec<_>>().join(", ")
+            ),
         };
         self.report
-            .inside(codes::UNKNOWN_VARIABLE, node, at, format!("there is no variable `${name}` in this place"))
+            .inside(
+                codes::UNKNOWN_VARIABLE,
+                node,
+                at,
+                format!("there is no variable `${name}` in this place"),
+            )
             .hint(hint);
     }
 }
@@ -202,7 +241,7 @@ impl Compiler<'_, '_> {
 pub(crate) fn mentions(template: &Template, variable: &str) -> bool {
     match template {
         Template::Constant(_) => false,
-        Template::Expr(expr) => expr.variables().into_iter().any(|n| { let n: &str = n.as_ref(); n == variable }),
+        Template::Expr(expr) => expr.variables().any(|name| name == variable),
         Template::Array(items) => items.iter().any(|t| mentions(t, variable)),
         Template::Object(members) => members.iter().any(|(_, t)| mentions(t, variable)),
     }

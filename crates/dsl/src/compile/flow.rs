@@ -35,11 +35,17 @@ impl Compiler<'_, '_> {
         for (position, item) in node.items().iter().enumerate() {
             for (name, member) in item.members().into_iter().flatten() {
                 if DIRECTIVES.contains(&&**name) {
-                    self.report.member(codes::WRONG_VALUE, member, format!("a task cannot be called `{name}`"))
+                    self.report
+                        .member(codes::WRONG_VALUE, member, format!("a task cannot be called `{name}`"))
                         .hint("`then` uses this word; choose another name");
                 }
                 if siblings.contains_key(name) {
-                    self.report.member(codes::DUPLICATE_TASK, member, format!("the list has a task `{name}` already"))
+                    self.report
+                        .member(
+                            codes::DUPLICATE_TASK,
+                            member,
+                            format!("the list has a task `{name}` already"),
+                        )
                         .hint("give one of them another name");
                 } else {
                     siblings.insert(name.clone(), position);
@@ -68,7 +74,8 @@ impl Compiler<'_, '_> {
 
     fn nowhere(&mut self, node: &Node, name: &str, siblings: &Siblings) {
         if self.task_names.contains(name) {
-            self.report.node(codes::OTHER_SCOPE, node, format!("the task `{name}` is in another list"))
+            self.report
+                .node(codes::OTHER_SCOPE, node, format!("the task `{name}` is in another list"))
                 .hint("the flow goes only to tasks of the same list; `exit` leaves the list");
             return;
         }
@@ -77,6 +84,8 @@ impl Compiler<'_, '_> {
             Some(near) => format!("did you mean `{near}`?"),
             None => "write `continue`, `exit`, `end` or the name of a task of this list".to_owned(),
         };
-        self.report.node(codes::UNKNOWN_TARGET, node, format!("there is no task `{name}` in this list")).hint(hint);
+        self.report
+            .node(codes::UNKNOWN_TARGET, node, format!("there is no task `{name}` in this list"))
+            .hint(hint);
     }
 }

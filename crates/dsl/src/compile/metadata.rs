@@ -18,7 +18,8 @@ impl Compiler<'_, '_> {
         let slots = node.get("slots").and_then(Node::members);
         let intents = node.get("intents").map(Node::items).unwrap_or_default();
         if intents.len() > INTENTS_MAX || slots.is_some_and(|s| s.len() > INTENTS_MAX) {
-            self.report.node(codes::OMNIHUB_METADATA, node, format!("more than {INTENTS_MAX} intents or slots"))
+            self.report
+                .node(codes::OMNIHUB_METADATA, node, format!("more than {INTENTS_MAX} intents or slots"))
                 .hint("keep the sentences that differ");
         }
         for intent in intents.iter().take(INTENTS_MAX) {
@@ -46,7 +47,11 @@ impl Compiler<'_, '_> {
             report.node(codes::OMNIHUB_METADATA, node, message).hint(hint);
         };
         if text.trim().is_empty() {
-            tell(self.report, "an intent must be a sentence".to_owned(), "write for example `refund order {orderId}`".to_owned());
+            tell(
+                self.report,
+                "an intent must be a sentence".to_owned(),
+                "write for example `refund order {orderId}`".to_owned(),
+            );
         }
         let mut rest = text;
         while let Some(open) = rest.find(['{', '}']) {
@@ -58,7 +63,11 @@ impl Compiler<'_, '_> {
             if slots.and_then(|s| s.get(name)).is_none() {
                 let known = slots.and_then(Node::members).into_iter().flat_map(|m| m.keys().map(|k| &**k));
                 let near = nearest(name, known).map(|n| format!("did you mean `{n}`?"));
-                tell(self.report, format!("there is no slot `{name}`"), near.unwrap_or_else(|| format!("add `{name}: {{ type: text }}` to `slots`")));
+                tell(
+                    self.report,
+                    format!("there is no slot `{name}`"),
+                    near.unwrap_or_else(|| format!("add `{name}: {{ type: text }}` to `slots`")),
+                );
             }
             rest = tail;
         }
@@ -67,18 +76,23 @@ impl Compiler<'_, '_> {
     fn slot(&mut self, node: &Node) {
         let kind = node.text_of("type");
         if kind == Some("enum") && node.get("values").is_none_or(|v| v.items().is_empty()) {
-            self.report.node(codes::OMNIHUB_METADATA, node, "a slot of type `enum` needs `values`")
+            self.report
+                .node(codes::OMNIHUB_METADATA, node, "a slot of type `enum` needs `values`")
                 .hint("add `values: [ … ]`");
         }
         if let Some(pattern) = node.get("pattern") {
             if let Some(Err(error)) = pattern.text().map(regex::Regex::new) {
                 let last = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
-                self.report.node(codes::OMNIHUB_METADATA, pattern, format!("the pattern does not compile: {last}"))
+                self.report
+                    .node(codes::OMNIHUB_METADATA, pattern, format!("the pattern does not compile: {last}"))
                     .hint("write a regular expression without look-around and back-references");
             }
         }
-        if let Some(into) = node.get("into").filter(|i| i.members().is_some() && kind.is_some_and(|k| k != "money")) {
-            self.report.node(codes::OMNIHUB_METADATA, into, "only a slot of type `money` fills two members")
+        if let Some(into) =
+            node.get("into").filter(|i| i.members().is_some() && kind.is_some_and(|k| k != "money"))
+        {
+            self.report
+                .node(codes::OMNIHUB_METADATA, into, "only a slot of type `money` fills two members")
                 .hint("write one JSON Pointer, for example `into: /orderId`");
         }
     }

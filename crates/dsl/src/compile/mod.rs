@@ -1,6 +1,5 @@
 //! Compiles a workflow document: shape, then meaning, then the plan that `engine` walks.
 
-mod bridge;
 pub(crate) mod expression;
 mod flow;
 mod metadata;
@@ -53,7 +52,12 @@ pub fn compile(text: &str, catalogue: &dyn Catalogue) -> Compiled {
         return Compiled { definition: None, problems: report.finish() };
     };
     if root.members().is_none() {
-        report.node(codes::NOT_ONE_DOCUMENT, &root, format!("a workflow must be an object, not {}", root.kind()))
+        report
+            .node(
+                codes::NOT_ONE_DOCUMENT,
+                &root,
+                format!("a workflow must be an object, not {}", root.kind()),
+            )
             .hint("begin with `document:` and `do:`");
         return Compiled { definition: None, problems: report.finish() };
     }
@@ -140,30 +144,27 @@ impl<'a, 's> Compiler<'a, 's> {
     fn uses(&mut self) {
         let root = self.root;
         let Some(uses) = root.get("use") else { return };
-        let entries = |name: &str| uses.get(name).and_then(Node::members).into_iter().flat_map(|m| m.values());
-        let scope = Scope::default();
+        let entries =
+            |name: &str| uses.get(name).and_then(Node::members).into_iter().flat_map(|m| m.values());
+        let scope = Scope::of_use();
         for member in entries("errors") {
-            self.error(&member.value, Place::Task, &scope);
+            self.error(&member.value, Place::TaskExport, &scope);
         }
         for member in entries("timeouts") {
-            self.timeout(Some(&member.value).filter(|n| n.members().is_some()), Place::Task, &scope);
+            self.timeout(Some(&member.value).filter(|n| n.members().is_some()), Place::TaskExport, &scope);
         }
         for member in entries("authentications") {
-            self.authentication(&member.value, Place::Task, &scope);
+            self.authentication(&member.value, Place::TaskExport, &scope);
         }
-        // Their conditions may use whatever error variable their users choose, so those wait for a user.
         for member in entries("retries") {
-            let durations = ["delay"].iter().filter_map(|n| member.value.get(n));
-            for node in durations {
-                self.duration(node, Place::Task, &scope);
-            }
+            self.retry(&member.value, Place::TaskExport, &scope);
         }
     }
 
     fn digest(&self, document: &Value) -> Digest {
         let actions: BTreeMap<String, String> =
             self.actions.iter().map(|(name, action)| (name.to_string(), action.digest.to_string())).collect();
-        digest_of(&json!({ "document": document, "actions": actions, "evaluator": "1" }))
+        digest_of(&json!({ "document": document, "actions": actions, "evaluator": crate::expr::VERSION }))
     }
 
     fn collect_names(&mut self, node: &Node) {

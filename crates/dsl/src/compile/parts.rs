@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use model::{Data, Value};
 
 use crate::codes;
 use crate::compile::Compiler;
 use crate::compile::expression::{Place, Scope, is_expression};
 use crate::compile::schema;
-use crate::document::node::{Node, NodeData};
-use crate::document::report::nearest;
+use crate::document::node::{Member, Node, NodeData};
+use crate::document::report::{nearest, split_hint};
 use crate::duration;
 use crate::plan::{Backoff, Input, Output, RaiseError, Retry, Schema};
 use crate::template::Template;
@@ -47,12 +48,17 @@ impl<'a> Compiler<'a, '_> {
 
     /// `{format?, document}`
     pub fn schema(&mut self, node: &Node) -> Option<Arc<Schema>> {
-        if let Some(format) = node.get("format").filter(|f| f.text().is_some_and(|t| t != "json" && t != "json:2020-12")) {
-            self.report.node(codes::SCHEMA_FORMAT, format, "only JSON Schema is supported").hint("write `format: json`");
+        if let Some(format) =
+            node.get("format").filter(|f| f.text().is_some_and(|t| t != "json" && t != "json:2020-12"))
+        {
+            self.report
+                .node(codes::SCHEMA_FORMAT, format, "only JSON Schema is supported")
+                .hint("write `format: json`");
             return None;
         }
         if let Some(resource) = node.get("resource") {
-            self.report.node(codes::EXTERNAL_RESOURCE, resource, "schemas are not fetched from elsewhere")
+            self.report
+                .node(codes::EXTERNAL_RESOURCE, resource, "schemas are not fetched from elsewhere")
                 .hint("write the schema here, under `document`");
             return None;
         }
@@ -74,14 +80,22 @@ impl<'a> Compiler<'a, '_> {
     /// A duration: a constant that is checked here, or an expression.
     pub fn duration(&mut self, node: &Node, place: Place, scope: &Scope) -> Option<Template> {
         match &node.data {
-            NodeData::String(text) if is_expression(text) => self.expression(node, place, scope).map(Template::Expr),
+            NodeData::String(text) if is_expression(text) => {
+                self.expression(node, place, scope).map(Template::Expr)
+            }
+            // Wrong units and wrong types are told by the shape.
+            NodeData::Object(parts) if !parts_fit(parts) => None,
             NodeData::String(_) | NodeData::Object(_) => {
                 let value = node.value();
                 match duration::of(&value) {
                     Ok(_) => Some(Template::Constant(value)),
                     Err(message) => {
-                        self.report.node(codes::DURATION, node, message)
-                            .hint("write for example `PT1M30S`, `P1DT2H` or `{ minutes: 1, seconds: 30 }`");
+                        let (message, hint) = split_hint(&message);
+                        let example =
+                            "write for example `PT1M30S`, `P1DT2H` or `{ minutes: 1, seconds: 30 }`";
+                        self.report
+                            .node(codes::DURATION, node, message)
+                            .hint(hint.as_deref().unwrap_or(example));
                         None
                     }
                 }
@@ -123,7 +137,8 @@ impl<'a> Compiler<'a, '_> {
         };
         let kind = node.get("type").and_then(|n| self.error_type(n, place, scope));
         let status = node.get("status").and_then(|n| self.status(n, place, scope));
-        let mut part = |name: &str| node.get(name).filter(|n| n.text().is_some()).map(|n| self.data(n, place, scope));
+        let mut part =
+            |name: &str| node.get(name).filter(|n| n.text().is_some()).map(|n| self.data(n, place, scope));
         let (title, detail, instance) = (part("title"), part("detail"), part("instance"));
         Some(RaiseError { kind: kind?, status: status?, title, detail, instance })
     }
@@ -146,17 +161,22 @@ impl<'a> Compiler<'a, '_> {
 
     fn error_type_wrong(&mut self, node: &Node, text: &str) {
         let near = nearest(text, STANDARD_ERRORS.iter().copied()).map(|n| format!("did you mean `{n}`?"));
-        self.report
-            .node(codes::ERROR_TYPE, node, format!("`{text}` is not an error type"))
-            .hint(near.unwrap_or_else(|| "write an absolute URI, for example `https://example.com/errors/not-found`".to_owned()));
+        self.report.node(codes::ERROR_TYPE, node, format!("`{text}` is not an error type")).hint(
+            near.unwrap_or_else(|| {
+                "write an absolute URI, for example `https://example.com/errors/not-found`".to_owned()
+            }),
+        );
     }
 
     fn status(&mut self, node: &Node, place: Place, scope: &Scope) -> Option<Template> {
         match &node.data {
             NodeData::Int(100..=599) => Some(Template::Constant(node.value())),
-            NodeData::String(text) if is_expression(text) => self.expression(node, place, scope).map(Template::Expr),
+            NodeData::String(text) if is_expression(text) => {
+                self.expression(node, place, scope).map(Template::Expr)
+            }
             NodeData::Int(_) | NodeData::String(_) => {
-                self.report.node(codes::STATUS, node, "the status must be a whole number from 100 to 599")
+                self.report
+                    .node(codes::STATUS, node, "the status must be a whole number from 100 to 599")
                     .hint("write for example `status: 404`");
                 None
             }
@@ -171,15 +191,19 @@ impl<'a> Compiler<'a, '_> {
         for (name, member) in members {
             let value = &member.value;
             match (&**name, &value.data) {
-                ("type", NodeData::String(text)) if !STANDARD_ERRORS.contains(&&**text) && !is_absolute_uri(text) => {
+                ("type", NodeData::String(text))
+                    if !STANDARD_ERRORS.contains(&&**text) && !is_absolute_uri(text) =>
+                {
                     self.error_type_wrong(value, text);
                 }
                 ("status", NodeData::Int(status)) if !(100..=599).contains(status) => {
-                    self.report.node(codes::STATUS, value, "the status must be a whole number from 100 to 599")
+                    self.report
+                        .node(codes::STATUS, value, "the status must be a whole number from 100 to 599")
                         .hint("write for example `status: 404`");
                 }
                 (_, NodeData::String(text)) if text.contains("${") => {
-                    self.report.node(codes::INTERPOLATION, value, "a filter holds plain values, no expressions")
+                    self.report
+                        .node(codes::INTERPOLATION, value, "a filter holds plain values, no expressions")
                         .hint("use `catch.when` for a condition");
                 }
                 // The schema's spelling and the error's own member.
@@ -203,7 +227,8 @@ impl<'a> Compiler<'a, '_> {
         let delay = duration(node.get("delay"));
         let attempt_limit = duration(attempt.and_then(|a| a.get("duration")));
         let overall = duration(limit.and_then(|l| l.get("duration")));
-        let jitter = node.get("jitter").and_then(|j| Some((duration(j.get("from"))?, duration(j.get("to"))?)));
+        let jitter =
+            node.get("jitter").and_then(|j| Some((duration(j.get("from"))?, duration(j.get("to"))?)));
         let when = node.get("when").and_then(|n| self.expression(n, place, scope));
         let except_when = node.get("exceptWhen").and_then(|n| self.expression(n, place, scope));
         Some(Retry {
@@ -222,7 +247,8 @@ impl<'a> Compiler<'a, '_> {
         let NodeData::Int(count) = node.data else { return None };
         let fine = u32::try_from(count).ok();
         if fine.is_none() {
-            self.report.node(codes::WRONG_VALUE, node, format!("`{count}` is not a number of retries"))
+            self.report
+                .node(codes::WRONG_VALUE, node, format!("`{count}` is not a number of retries"))
                 .hint("write a whole number from 0; 5 means 5 retries after the first attempt");
         }
         fine
@@ -235,6 +261,11 @@ fn backoff(node: Option<&Node>) -> Backoff {
         Some(n) if n.get("exponential").is_some() => Backoff::Exponential,
         Some(_) | None => Backoff::Constant,
     }
+}
+
+fn parts_fit(parts: &IndexMap<Arc<str>, Member>) -> bool {
+    let known = |name: &str| matches!(name, "days" | "hours" | "minutes" | "seconds" | "milliseconds");
+    !parts.is_empty() && parts.iter().all(|(name, m)| known(name) && matches!(m.value.data, NodeData::Int(_)))
 }
 
 fn zero_duration() -> Value {

@@ -5,8 +5,17 @@ use crate::compile::Compiler;
 use crate::document::node::Node;
 
 /// Words of the governed profile that have no implementation yet.
-const GOVERNED: &[&str] =
-    &["approval", "checkpoint", "on-rollback", "rollback", "release", "verify", "agent", "consensus", "governed"];
+const GOVERNED: &[&str] = &[
+    "approval",
+    "checkpoint",
+    "on-rollback",
+    "rollback",
+    "release",
+    "verify",
+    "agent",
+    "consensus",
+    "governed",
+];
 
 impl Compiler<'_, '_> {
     /// Looks at the parts outside the tasks.
@@ -17,7 +26,8 @@ impl Compiler<'_, '_> {
         }
         if let Some(dsl) = root.get("document").and_then(|d| d.get("dsl")) {
             if dsl.text().is_some_and(|t| !t.starts_with("1.0.")) {
-                self.report.node(codes::DSL_VERSION, dsl, "this version of the language is not supported")
+                self.report
+                    .node(codes::DSL_VERSION, dsl, "this version of the language is not supported")
                     .hint("write `dsl: '1.0.3'`");
             }
         }
@@ -26,11 +36,13 @@ impl Compiler<'_, '_> {
         }
         let Some(uses) = root.get("use") else { return };
         if let Some(extensions) = uses.get("extensions") {
-            self.report.node(codes::EXTENSIONS, extensions, "extensions are not allowed")
+            self.report
+                .node(codes::EXTENSIONS, extensions, "extensions are not allowed")
                 .hint("write the tasks before and after where they belong");
         }
         if let Some(catalogs) = uses.get("catalogs") {
-            self.report.node(codes::CATALOGS, catalogs, "other catalogues are not allowed")
+            self.report
+                .node(codes::CATALOGS, catalogs, "other catalogues are not allowed")
                 .hint("publish the action here and call it by `name:version`");
         }
         for (name, member) in uses.get("functions").and_then(Node::members).into_iter().flatten() {
@@ -40,17 +52,21 @@ impl Compiler<'_, '_> {
 
     fn evaluate(&mut self, node: &Node) {
         if let Some(language) = node.get("language").filter(|l| l.text().is_some_and(|t| t != "jq")) {
-            self.report.node(codes::EXPRESSION_LANGUAGE, language, "expressions are jq").hint("write `language: jq`, or remove it");
+            self.report
+                .node(codes::EXPRESSION_LANGUAGE, language, "expressions are jq")
+                .hint("write `language: jq`, or remove it");
         }
         if let Some(mode) = node.get("mode").filter(|m| m.text().is_some_and(|t| t != "strict")) {
-            self.report.node(codes::LOOSE, mode, "only strict mode is allowed")
+            self.report
+                .node(codes::LOOSE, mode, "only strict mode is allowed")
                 .hint("write `mode: strict`, or remove it; expressions stand in `${ }`");
         }
     }
 
     /// Refuses what is not built.
     pub fn not_built(&mut self, node: &Node, what: &str) {
-        self.report.node(codes::NOT_BUILT, node, format!("{what} is not built yet"))
+        self.report
+            .node(codes::NOT_BUILT, node, format!("{what} is not built yet"))
             .hint("this version cannot publish it; leave it out or do it another way");
     }
 

@@ -7,7 +7,7 @@ use model::{ActionRef, EffectKind};
 use crate::codes;
 use crate::compile::Compiler;
 use crate::document::node::Node;
-use crate::document::report::nearest;
+use crate::document::report::{nearest, split_hint};
 use crate::plan::Action;
 use crate::template::Template;
 
@@ -28,22 +28,25 @@ impl Compiler<'_, '_> {
         }
         let elsewhere = text.split_once('@').is_some_and(|(_, catalogue)| catalogue != "default");
         if text.contains("://") || elsewhere {
-            self.report.node(codes::CATALOGS, node, format!("`{text}` is not in the catalogue of this server"))
+            self.report
+                .node(codes::CATALOGS, node, format!("`{text}` is not in the catalogue of this server"))
                 .hint("publish the action here and call it by `name:version`");
             return None;
         }
         let reference: ActionRef = match text.parse() {
             Ok(reference) => reference,
             Err(message) => {
-                let near = self.nearest_action(text);
-                self.report.node(codes::UNKNOWN_FUNCTION, node, message)
-                    .hint(near.unwrap_or_else(|| "write `name:version`, or `http` for a plain request".to_owned()));
+                let builtin = nearest(text, ["http"]).map(|near| format!("did you mean `{near}`?"));
+                let near = builtin.or_else(|| self.nearest_action(text));
+                let (message, hint) = split_hint(&message);
+                self.report.node(codes::UNKNOWN_FUNCTION, node, message).maybe(near.or(hint));
                 return None;
             }
         };
         let Some(action) = self.catalogue.action(&reference) else {
             let near = self.nearest_action(text);
-            self.report.node(codes::UNKNOWN_FUNCTION, node, format!("the catalogue has no action `{reference}`"))
+            self.report
+                .node(codes::UNKNOWN_FUNCTION, node, format!("the catalogue has no action `{reference}`"))
                 .hint(near.unwrap_or_else(|| "publish the action first".to_owned()));
             return None;
         };
@@ -60,7 +63,11 @@ impl Compiler<'_, '_> {
         for error in schema.validator.iter_errors(&json).take(5) {
             let place = node.get("with").unwrap_or(node);
             self.report
-                .node(codes::ARGUMENTS, place, format!("`{}` does not take these arguments: {error}", action.reference))
+                .node(
+                    codes::ARGUMENTS,
+                    place,
+                    format!("`{}` does not take these arguments: {error}", action.reference),
+                )
                 .hint(format!("look at `input.schema` of `{}`", action.reference));
         }
     }
@@ -72,7 +79,12 @@ impl Compiler<'_, '_> {
                 continue;
             }
             if self.actions.len() >= ACTIONS_MAX {
-                self.report.node(codes::TOO_MANY_ACTIONS, node, format!("more than {ACTIONS_MAX} actions are reached"))
+                self.report
+                    .node(
+                        codes::TOO_MANY_ACTIONS,
+                        node,
+                        format!("more than {ACTIONS_MAX} actions are reached"),
+                    )
                     .hint("split the workflow");
                 return;
             }
@@ -81,7 +93,14 @@ impl Compiler<'_, '_> {
                 if let Some(probe) = self.part(node, &action, &ensure.probe) {
                     if probe.contract.effect != EffectKind::Read {
                         self.report
-                            .node(codes::PROBE_NOT_READ, node, format!("`{}` is checked by `{}`, which is not a read", action.reference, probe.reference))
+                            .node(
+                                codes::PROBE_NOT_READ,
+                                node,
+                                format!(
+                                    "`{}` is checked by `{}`, which is not a read",
+                                    action.reference, probe.reference
+                                ),
+                            )
                             .hint("let the contract's `ensure.probe` call an action with `effect: read`");
                     }
                     queue.push(probe);
@@ -98,7 +117,14 @@ impl Compiler<'_, '_> {
         if found.is_none() {
             let near = self.nearest_action(&reference.to_string());
             self.report
-                .node(codes::MISSING_ACTION, node, format!("the contract of `{}` refers to `{reference}`, which the catalogue does not have", of.reference))
+                .node(
+                    codes::MISSING_ACTION,
+                    node,
+                    format!(
+                        "the contract of `{}` refers to `{reference}`, which the catalogue does not have",
+                        of.reference
+                    ),
+                )
                 .hint(near.unwrap_or_else(|| format!("publish `{reference}` first")));
         }
         found

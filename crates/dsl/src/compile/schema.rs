@@ -26,14 +26,19 @@ pub(crate) fn compile(document: &Value) -> Result<Schema, String> {
         // Linear time, also for hostile patterns.
         .with_pattern_options(PatternOptions::regex())
         .build(document)
-        .map_err(|e| e.to_string())?;
+        .map_err(|e| match e.instance_path().as_str() {
+            "" => e.to_string(),
+            path => format!("at `{path}`: {e}"),
+        })?;
     Ok(Schema { document: document.clone(), validator })
 }
 
 fn bounded(document: &Value) -> Result<(), String> {
     let mut walk = Walk { root: document, known: BTreeMap::new() };
     match walk.size(document, 0)? {
-        size if size > EXPANDED_MAX => Err(format!("it has more than {EXPANDED_MAX} parts with its references put in place")),
+        size if size > EXPANDED_MAX => {
+            Err(format!("it has more than {EXPANDED_MAX} parts with its references put in place"))
+        }
         _ => Ok(()),
     }
 }
@@ -69,9 +74,10 @@ impl Walk<'_> {
             ("$id", _) if depth > 0 => Err("`$id` inside a schema is not supported".to_owned()),
             ("enum" | "const" | "default" | "examples", _) => Ok(1),
             // The names here are the author's, not keywords.
-            ("properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas", Value::Object(parts)) => {
-                self.all(parts.values(), depth)
-            }
+            (
+                "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas",
+                Value::Object(parts),
+            ) => self.all(parts.values(), depth),
             _ => self.size(value, depth + 1),
         }
     }

@@ -13,12 +13,29 @@ use crate::document::shape_task::kind_of;
 use crate::plan::{Case, For, Task, TaskKind, Try};
 
 /// Variables of the language, which loops and catches must not hide.
-const RESERVED: &[&str] =
-    &["context", "input", "output", "secrets", "authorization", "task", "workflow", "runtime", "action", "__loc__", "ENV"];
+const RESERVED: &[&str] = &[
+    "context",
+    "input",
+    "output",
+    "secrets",
+    "authorization",
+    "task",
+    "workflow",
+    "runtime",
+    "action",
+    "__loc__",
+    "ENV",
+];
 
 impl Compiler<'_, '_> {
     /// One named task; none when its kind is unknown or cannot be compiled.
-    pub fn task(&mut self, name: &Arc<str>, node: &Node, siblings: &Siblings, scope: &Scope) -> Option<Arc<Task>> {
+    pub fn task(
+        &mut self,
+        name: &Arc<str>,
+        node: &Node,
+        siblings: &Siblings,
+        scope: &Scope,
+    ) -> Option<Arc<Task>> {
         let then = self.then(node.get("then"), siblings);
         let condition = node.get("if").and_then(|n| self.expression(n, Place::Task, scope));
         let input = self.input(node.get("input"), Place::TaskInput, scope);
@@ -26,9 +43,12 @@ impl Compiler<'_, '_> {
         let kind = kind_of(node).and_then(|kind| self.kind(kind, name, node, siblings, scope));
         let output = self.output(node.get("output"), Place::TaskOutput, scope);
         let export = self.output(node.get("export"), Place::TaskExport, scope);
-        if let (Some(written), Some(transform)) = (node.get("export").and_then(|e| e.get("as")), &export.transform) {
+        if let (Some(written), Some(transform)) =
+            (node.get("export").and_then(|e| e.get("as")), &export.transform)
+        {
             if self.exported && !mentions(transform, "context") {
-                self.report.node(codes::CONTEXT_LOST, written, "this replaces everything that was exported before")
+                self.report
+                    .node(codes::CONTEXT_LOST, written, "this replaces everything that was exported before")
                     .hint("write `${ $context + { … } }` to keep it");
             }
             self.exported = true;
@@ -47,7 +67,14 @@ impl Compiler<'_, '_> {
         }))
     }
 
-    fn kind(&mut self, kind: &str, name: &str, node: &Node, siblings: &Siblings, scope: &Scope) -> Option<TaskKind> {
+    fn kind(
+        &mut self,
+        kind: &str,
+        name: &str,
+        node: &Node,
+        siblings: &Siblings,
+        scope: &Scope,
+    ) -> Option<TaskKind> {
         let body = node.get(kind)?;
         match kind {
             "do" => Some(TaskKind::Do(self.task_list(body, scope))),
@@ -77,7 +104,8 @@ impl Compiler<'_, '_> {
         let mut cases: Vec<Case> = Vec::new();
         for (name, member) in node.items().iter().filter_map(Node::members).flatten() {
             if cases.iter().any(|c| c.name == *name) {
-                self.report.member(codes::DUPLICATE_TASK, member, format!("the switch has a case `{name}` already"))
+                self.report
+                    .member(codes::DUPLICATE_TASK, member, format!("the switch has a case `{name}` already"))
                     .hint("give one of them another name");
             }
             let when = member.value.get("when").and_then(|n| self.expression(n, Place::Task, scope));
@@ -92,7 +120,8 @@ impl Compiler<'_, '_> {
         let at = self.variable_name(body.get("at"), "index");
         if each == at {
             let place = body.get("at").or_else(|| body.get("each")).unwrap_or(body);
-            self.report.node(codes::VARIABLE_NAME, place, format!("`each` and `at` are both called `{each}`"))
+            self.report
+                .node(codes::VARIABLE_NAME, place, format!("`each` and `at` are both called `{each}`"))
                 .hint("give one of them another name");
         }
         let items = body.get("in").and_then(|n| self.expression(n, Place::Task, scope));
@@ -107,7 +136,8 @@ impl Compiler<'_, '_> {
         let catch = node.get("catch")?;
         let error_as = self.variable_name(catch.get("as"), "error");
         let inner = scope.with(&[&error_as]);
-        let mut condition = |name: &str| catch.get(name).and_then(|n| self.expression(n, Place::Task, &inner));
+        let mut condition =
+            |name: &str| catch.get(name).and_then(|n| self.expression(n, Place::Task, &inner));
         let (when, except_when) = (condition("when"), condition("exceptWhen"));
         Some(Try {
             tasks,
@@ -121,7 +151,9 @@ impl Compiler<'_, '_> {
     }
 
     fn variable_name(&mut self, node: Option<&Node>, default: &str) -> Arc<str> {
-        let Some((node, NodeData::String(name))) = node.map(|n| (n, &n.data)) else { return Arc::from(default) };
+        let Some((node, NodeData::String(name))) = node.map(|n| (n, &n.data)) else {
+            return Arc::from(default);
+        };
         let fine = !name.starts_with(|c: char| c.is_ascii_digit())
             && !name.is_empty()
             && name.len() <= 64
@@ -131,9 +163,12 @@ impl Compiler<'_, '_> {
                 Some(bare) => format!("write `{bare}`, without `$`"),
                 None => "write letters, digits and `_`, not beginning with a digit".to_owned(),
             };
-            self.report.node(codes::VARIABLE_NAME, node, format!("`{name}` is not a variable name")).hint(hint);
+            self.report
+                .node(codes::VARIABLE_NAME, node, format!("`{name}` is not a variable name"))
+                .hint(hint);
         } else if RESERVED.contains(&&**name) {
-            self.report.node(codes::VARIABLE_NAME, node, format!("`{name}` is a variable of the language"))
+            self.report
+                .node(codes::VARIABLE_NAME, node, format!("`{name}` is a variable of the language"))
                 .hint("choose another name");
         }
         name.clone()

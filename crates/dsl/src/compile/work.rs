@@ -19,7 +19,9 @@ impl Compiler<'_, '_> {
     /// `call`
     pub fn call(&mut self, name: &str, node: &Node, function: &Node, scope: &Scope) -> Option<TaskKind> {
         match function.text()? {
-            "http" => self.http(node.get("with")?, Place::Task, scope).map(|w| TaskKind::Work(Work::Http(Box::new(w)))),
+            "http" => self
+                .http(node.get("with")?, Place::Task, scope)
+                .map(|w| TaskKind::Work(Work::Http(Box::new(w)))),
             protocol @ ("grpc" | "openapi" | "asyncapi" | "mcp" | "a2a") => {
                 self.not_built(node, &format!("the task `{name}`: `call: {protocol}`"));
                 None
@@ -41,15 +43,15 @@ impl Compiler<'_, '_> {
         let endpoint = node.get("endpoint");
         let written = endpoint.and_then(|e| if e.members().is_some() { e.get("uri") } else { Some(e) });
         let uri = written.and_then(|n| self.uri(n, place, scope));
-        let authentication = endpoint
-            .and_then(|e| e.get("authentication"))
-            .map(|n| self.authentication(n, place, scope));
+        let authentication =
+            endpoint.and_then(|e| e.get("authentication")).map(|n| self.authentication(n, place, scope));
         let mut data = |name: &str| node.get(name).map(|n| self.data(n, place, scope));
         let (headers, query, body) = (data("headers"), data("query"), data("body"));
         for (name, template) in [("headers", &headers), ("query", &query)] {
             if let (Some(node), Some(Template::Constant(value))) = (node.get(name), template) {
                 if value.as_str().is_some() {
-                    self.report.node(codes::WRONG_TYPE, node, format!("`{name}` must be an object or an expression"))
+                    self.report
+                        .node(codes::WRONG_TYPE, node, format!("`{name}` must be an object or an expression"))
                         .hint("write `name: value` pairs, or one whole `${ }`");
                 }
             }
@@ -73,7 +75,8 @@ impl Compiler<'_, '_> {
             return Some(method);
         }
         let near = nearest(&method, METHODS.iter().copied()).map(|m| format!("did you mean `{m}`?"));
-        self.report.node(codes::WRONG_VALUE, node, format!("`{method}` is not a method"))
+        self.report
+            .node(codes::WRONG_VALUE, node, format!("`{method}` is not a method"))
             .hint(near.unwrap_or_else(|| format!("write one of {}", quoted(METHODS))));
         None
     }
@@ -114,7 +117,8 @@ impl Compiler<'_, '_> {
                 return self.secret(&name, basic, SecretScheme::Basic);
             }
             for name in ["username", "password"].into_iter().filter(|n| basic.get(n).is_none()) {
-                self.report.node(codes::MISSING_KEY, basic, format!("`basic` needs `{name}`"))
+                self.report
+                    .node(codes::MISSING_KEY, basic, format!("`basic` needs `{name}`"))
                     .hint("write `username` and `password`, or `use` with the name of a secret");
             }
             let mut part = |name: &str| basic.get(name).map(|n| self.data(n, place, scope));
@@ -131,15 +135,19 @@ impl Compiler<'_, '_> {
     fn secret(&mut self, node: &Node, body: &Node, with: SecretScheme) -> Option<AuthenticationWork> {
         let name = node.text()?;
         if body.members().is_some_and(|m| m.len() > 1) {
-            self.report.node(codes::NOT_EXACTLY_ONE, body, "`use` stands alone").hint("keep the secret or the values, not both");
+            self.report
+                .node(codes::NOT_EXACTLY_ONE, body, "`use` stands alone")
+                .hint("keep the secret or the values, not both");
         }
         let root = self.root;
         // Action documents have no `use`: the catalogue reviews them, secrets included.
         let workflow = root.get("action").is_none();
         let declared = || root.get("use").and_then(|u| u.get("secrets")).map(Node::items).unwrap_or_default();
         if workflow && !declared().iter().any(|s| s.text() == Some(name)) {
-            let near = nearest(name, declared().iter().filter_map(Node::text)).map(|n| format!("did you mean `{n}`?"));
-            self.report.node(codes::UNKNOWN_REFERENCE, node, format!("`use.secrets` does not list `{name}`"))
+            let near = nearest(name, declared().iter().filter_map(Node::text))
+                .map(|n| format!("did you mean `{n}`?"));
+            self.report
+                .node(codes::UNKNOWN_REFERENCE, node, format!("`use.secrets` does not list `{name}`"))
                 .hint(near.unwrap_or_else(|| format!("add `{name}` to `use.secrets`")));
         }
         Some(AuthenticationWork::Secret { name: name.to_owned(), with })
@@ -168,7 +176,8 @@ impl Compiler<'_, '_> {
         for (name, template) in [("arguments", &arguments), ("environment", &environment)] {
             if let (Some(node), Some(Template::Constant(value))) = (body.get(name), template) {
                 if value.as_str().is_some() {
-                    self.report.node(codes::WRONG_TYPE, node, format!("`{name}` must not be a text"))
+                    self.report
+                        .node(codes::WRONG_TYPE, node, format!("`{name}` must not be a text"))
                         .hint("write a list or `name: value` pairs, or one whole `${ }`");
                 }
             }
@@ -180,19 +189,28 @@ impl Compiler<'_, '_> {
             Some("none") => ProcessOutput::None,
             _ => ProcessOutput::Stdout,
         };
-        Some(Work::Process(Box::new(ProcessWork { language, code: code?, arguments, stdin, environment, output })))
+        Some(Work::Process(Box::new(ProcessWork {
+            language,
+            code: code?,
+            arguments,
+            stdin,
+            environment,
+            output,
+        })))
     }
 
     fn language(&mut self, script: &Node) -> Option<String> {
         if let Some(source) = script.get("source") {
-            self.report.node(codes::EXTERNAL_RESOURCE, source, "scripts are not fetched from elsewhere")
+            self.report
+                .node(codes::EXTERNAL_RESOURCE, source, "scripts are not fetched from elsewhere")
                 .hint("write the script here, under `code`");
             return None;
         }
         let node = script.get("language")?;
         let language = node.text()?;
         if !LANGUAGES.contains(&language) {
-            self.report.node(codes::WRONG_VALUE, node, format!("`{language}` is not a language that is run here"))
+            self.report
+                .node(codes::WRONG_VALUE, node, format!("`{language}` is not a language that is run here"))
                 .hint(format!("write one of {}", quoted(LANGUAGES)));
             return None;
         }
@@ -231,9 +249,11 @@ fn pieces(text: &str) -> Result<Vec<UriPiece>, (String, String)> {
         let (before, after) = rest.split_at(open);
         let close = after.find('}').ok_or_else(|| ("a `{` has no `}`".to_owned(), example()))?;
         let name = after.get(1..close).unwrap_or_default();
-        let fine = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        let fine =
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if !fine {
-            let hint = "write `{name}` for a top-level member of the data, or make the whole endpoint an expression";
+            let hint =
+                "write `{name}` for a top-level member of the data, or make the whole endpoint an expression";
             return Err((format!("`{{{name}}}` is not a place for a member"), hint.to_owned()));
         }
         if !before.is_empty() {
@@ -249,12 +269,16 @@ fn pieces(text: &str) -> Result<Vec<UriPiece>, (String, String)> {
         pieces.push(UriPiece::Text(rest.to_owned()));
     }
     let whole = sample(&pieces);
-    let url = url::Url::parse(&whole).map_err(|e| (format!("`{text}` is not an absolute URI: {e}"), example()))?;
+    let url =
+        url::Url::parse(&whole).map_err(|e| (format!("`{text}` is not an absolute URI: {e}"), example()))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err((format!("`{text}` is not an `http` or `https` URI"), example()));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(("credentials do not belong in a URI".to_owned(), "use `endpoint.authentication`".to_owned()));
+        return Err((
+            "credentials do not belong in a URI".to_owned(),
+            "use `endpoint.authentication`".to_owned(),
+        ));
     }
     if authority(text).contains('{') {
         let hint = "write the host out; if it must vary, make the whole endpoint an expression";

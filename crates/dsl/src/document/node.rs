@@ -138,9 +138,9 @@ impl Node {
                 NodeData::Float(f) => Data::Float(*f),
                 NodeData::String(s) => Data::String(s.clone()),
                 NodeData::Array(items) => Data::Array(Arc::new(items.iter().map(Node::value).collect())),
-                NodeData::Object(members) => {
-                    Data::Object(Arc::new(members.iter().map(|(k, m)| (k.clone(), m.value.value())).collect()))
-                }
+                NodeData::Object(members) => Data::Object(Arc::new(
+                    members.iter().map(|(k, m)| (k.clone(), m.value.value())).collect(),
+                )),
             },
             Label::DEFINITION,
         )

@@ -20,7 +20,14 @@ pub(crate) const NODES_MAX: usize = 100_000;
 /// Reads one document. Problems that keep it from being read at all give none.
 pub(crate) fn read(text: &str, report: &mut Report<'_>) -> Option<Node> {
     if text.len() > DOCUMENT_BYTES_MAX {
-        report.at(codes::TOO_LARGE, 1, 1, "", format!("the document has {} bytes; the limit is {DOCUMENT_BYTES_MAX}", text.len()))
+        report
+            .at(
+                codes::TOO_LARGE,
+                1,
+                1,
+                "",
+                format!("the document has {} bytes; the limit is {DOCUMENT_BYTES_MAX}", text.len()),
+            )
             .hint("split it into several workflows");
         return None;
     }
@@ -28,9 +35,9 @@ pub(crate) fn read(text: &str, report: &mut Report<'_>) -> Option<Node> {
         disallow_directives: true,
         emit_unresolved_aliases: true,
         emit_comments: false,
-        // One more than ours, so that ours is the message people see.
-        flow_nesting_limit: NESTING_MAX + 1,
-        block_nesting_limit: NESTING_MAX + 1,
+        // More than ours, so that ours is the message people see.
+        flow_nesting_limit: NESTING_MAX + 64,
+        block_nesting_limit: NESTING_MAX + 64,
         // JSON has no limit on the length of a name; the document's own limit holds.
         simple_key_max_lookahead: 16 * 1024,
     };
@@ -46,7 +53,8 @@ pub(crate) fn read(text: &str, report: &mut Report<'_>) -> Option<Node> {
     }
     let root = builder.root;
     if root.is_none() {
-        report.at(codes::NOT_ONE_DOCUMENT, 1, 1, "", "the document is empty")
+        report
+            .at(codes::NOT_ONE_DOCUMENT, 1, 1, "", "the document is empty")
             .hint("begin with `document:` and `do:` for a workflow, or `action:` for an action");
     }
     root
@@ -98,7 +106,8 @@ impl Builder<'_, '_> {
     fn broken(&mut self, error: &ScanError) -> Option<()> {
         let (line, column) = place(*error.marker());
         let pointer = self.here().to_string();
-        self.report.at(codes::SYNTAX, line, column, pointer, format!("this is not YAML or JSON: {}", error.info()))
+        self.report
+            .at(codes::SYNTAX, line, column, pointer, format!("this is not YAML or JSON: {}", error.info()))
             .hint("check the indentation and the quotes; a text with `: ` or ` #` in it needs quotes");
         None
     }
@@ -109,7 +118,8 @@ impl Builder<'_, '_> {
             return Some(());
         }
         let (line, column) = place(span.start);
-        self.report.at(codes::NOT_ONE_DOCUMENT, line, column, "", "a second document begins here")
+        self.report
+            .at(codes::NOT_ONE_DOCUMENT, line, column, "", "a second document begins here")
             .hint("publish each document by itself and remove the `---`");
         None
     }
@@ -117,7 +127,8 @@ impl Builder<'_, '_> {
     fn alias(&mut self, span: Span) {
         let (line, column) = place(span.start);
         let pointer = self.here().to_string();
-        self.report.at(codes::ANCHOR, line, column, pointer, "aliases are not allowed")
+        self.report
+            .at(codes::ANCHOR, line, column, pointer, "aliases are not allowed")
             .hint("write the value again, or put it in `use`");
     }
 
@@ -128,18 +139,21 @@ impl Builder<'_, '_> {
         let (line, column) = place(span.start);
         let pointer = self.here().to_string();
         if anchor != 0 {
-            self.report.at(codes::ANCHOR, line, column, pointer.clone(), "anchors are not allowed")
+            self.report
+                .at(codes::ANCHOR, line, column, pointer.clone(), "anchors are not allowed")
                 .hint("remove the `&name`; what is shared belongs in `use`");
         }
         if tagged {
-            self.report.at(codes::TAG, line, column, pointer, "tags are not allowed")
+            self.report
+                .at(codes::TAG, line, column, pointer, "tags are not allowed")
                 .hint("remove the `!tag`; write text in quotes and numbers without");
         }
     }
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, span: Span) -> Option<()> {
         let (line, column) = place(span.start);
-        let wants_key = matches!(self.stack.last(), Some(Open { node, key: None }) if node.members().is_some());
+        let wants_key =
+            matches!(self.stack.last(), Some(Open { node, key: None }) if node.members().is_some());
         if wants_key {
             return self.key(text, style, line, column);
         }
@@ -161,19 +175,28 @@ impl Builder<'_, '_> {
         let plain = style == ScalarStyle::Plain;
         if plain && text == "<<" {
             let pointer = self.here().to_string();
-            self.report.at(codes::ANCHOR, line, column, pointer, "merge keys are not allowed")
+            self.report
+                .at(codes::ANCHOR, line, column, pointer, "merge keys are not allowed")
                 .hint("write the members out");
         }
         if plain && matches!(text, "" | "~" | "null") {
             let pointer = self.here().to_string();
-            self.report.at(codes::NOT_JSON, line, column, pointer, "a member without a name")
+            self.report
+                .at(codes::NOT_JSON, line, column, pointer, "a member without a name")
                 .hint("put the name in quotes if it is meant as text");
         }
         let name: Arc<str> = Arc::from(text);
         let top = self.stack.last_mut()?;
         let repeated = top.node.members().is_some_and(|m| m.contains_key(&name));
         if repeated {
-            self.report.at(codes::DUPLICATE_KEY, line, column, top.node.path.child(&name).to_string(), format!("`{name}` is here twice"))
+            self.report
+                .at(
+                    codes::DUPLICATE_KEY,
+                    line,
+                    column,
+                    top.node.path.child(&name).to_string(),
+                    format!("`{name}` is here twice"),
+                )
                 .hint("remove one of them");
         }
         top.key = Some((name, line, column, repeated));
@@ -185,13 +208,22 @@ impl Builder<'_, '_> {
         let as_key = matches!(self.stack.last(), Some(Open { node, key: None }) if node.members().is_some());
         if as_key {
             let pointer = self.here().to_string();
-            self.report.at(codes::NOT_JSON, line, column, pointer, "a list or object cannot be a name").hint("use a text");
+            self.report
+                .at(codes::NOT_JSON, line, column, pointer, "a list or object cannot be a name")
+                .hint("use a text");
             return None;
         }
         let node = Node { data, line, column, style: Style::Plain, path: self.next_path() };
         self.counted(&node)?;
         if self.stack.len() >= NESTING_MAX {
-            self.report.at(codes::TOO_DEEP, line, column, node.path.to_string(), format!("more than {NESTING_MAX} lists and objects inside each other"))
+            self.report
+                .at(
+                    codes::TOO_DEEP,
+                    line,
+                    column,
+                    node.path.to_string(),
+                    format!("more than {NESTING_MAX} lists and objects inside each other"),
+                )
                 .hint("make the data flatter");
             return None;
         }
@@ -225,7 +257,14 @@ impl Builder<'_, '_> {
         if self.nodes <= NODES_MAX {
             return Some(());
         }
-        self.report.at(codes::TOO_DEEP, node.line, node.column, node.path.to_string(), format!("more than {NODES_MAX} values"))
+        self.report
+            .at(
+                codes::TOO_DEEP,
+                node.line,
+                node.column,
+                node.path.to_string(),
+                format!("more than {NODES_MAX} values"),
+            )
             .hint("split it into several workflows");
         None
     }
@@ -257,7 +296,8 @@ impl Builder<'_, '_> {
                 let bare = text.trim_start_matches(['+', '-']);
                 if matches!(bare, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN") {
                     let pointer = self.here().to_string();
-                    self.report.at(codes::NOT_JSON, line, column, pointer, format!("`{text}` is not a JSON number"))
+                    self.report
+                        .at(codes::NOT_JSON, line, column, pointer, format!("`{text}` is not a JSON number"))
                         .hint("put it in quotes if it is meant as text");
                 }
                 NodeData::String(Arc::from(text))

@@ -61,7 +61,13 @@ impl<'s> Report<'s> {
     }
 
     /// A problem at a byte of a scalar's text.
-    pub fn inside(&mut self, entry: Entry, node: &Node, offset: usize, message: impl Into<String>) -> Told<'_> {
+    pub fn inside(
+        &mut self,
+        entry: Entry,
+        node: &Node,
+        offset: usize,
+        message: impl Into<String>,
+    ) -> Told<'_> {
         if self.full() {
             return Told(None);
         }
@@ -143,20 +149,31 @@ pub(crate) fn nearest<'n>(wrong: &str, known: impl IntoIterator<Item = &'n str>)
 /// Names compared for one hint at the most; hostile documents would otherwise cost quadratic time.
 const NAMES_COMPARED_MAX: usize = 2_000;
 
-/// Edit distance of two names, looked at only up to 64 characters.
+/// Edit distance of two names, a swap of neighbours counted as one; looked at only up to 64 characters.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
     for (i, x) in a.iter().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
+        let mut row = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
-            let cost = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = cost.min(diagonal + 1).min(row[j] + 1);
+            let changed = rows[i][j] + usize::from(x != y);
+            let mut least = changed.min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i - 1] == *y && b[j - 1] == *x {
+                least = least.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(least);
         }
+        rows.push(row);
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
+}
+
+/// Splits a message that ends in what to write, so that it is told once, as the hint.
+pub(crate) fn split_hint(message: &str) -> (String, Option<String>) {
+    match message.split_once("; write ").or_else(|| message.split_once(": write ")) {
+        Some((what, hint)) => (what.to_owned(), Some(format!("write {hint}"))),
+        None => (message.to_owned(), None),
+    }
 }
 
 /// Messages quote the document; a name of a megabyte is cut.

@@ -112,14 +112,19 @@ pub(crate) fn check(node: &Node, shape: &Shape, report: &mut Report<'_>) {
         Shape::Word(words) => match node.text() {
             Some(text) if words.contains(&text) => {}
             Some(text) => {
-                let hint = nearest(text, words.iter().copied()).map_or_else(|| format!("write one of {}", quoted(words)), |w| format!("did you mean `{w}`?"));
+                let hint = nearest(text, words.iter().copied()).map_or_else(
+                    || format!("write one of {}", quoted(words)),
+                    |w| format!("did you mean `{w}`?"),
+                );
                 report.node(codes::WRONG_VALUE, node, format!("`{text}` is not allowed here")).hint(hint);
             }
             None => wrong_type(node, shape, report),
         },
         Shape::Matches(test, what) => match node.text() {
             Some(text) if test(text) => {}
-            Some(text) => report.node(codes::WRONG_VALUE, node, format!("`{text}` is not allowed here")).hint(format!("write {what}")),
+            Some(text) => report
+                .node(codes::WRONG_VALUE, node, format!("`{text}` is not allowed here"))
+                .hint(format!("write {what}")),
             None => wrong_type(node, shape, report),
         },
         Shape::List(of, least) => match &node.data {
@@ -155,9 +160,9 @@ pub(crate) fn check(node: &Node, shape: &Shape, report: &mut Report<'_>) {
 /// Tells everything in which a node differs from an object.
 pub(crate) fn check_object(node: &Node, object: &Object, report: &mut Report<'_>) {
     let Some(members) = node.members() else {
-        report.node(codes::WRONG_TYPE, node, format!("{} must be an object, not {}", object.what, node.kind())).maybe(
-            example(object).map(|keys| format!("write an object with {keys}")),
-        );
+        report
+            .node(codes::WRONG_TYPE, node, format!("{} must be an object, not {}", object.what, node.kind()))
+            .maybe(example(object).map(|keys| format!("write an object with {keys}")));
         return;
     };
     for (name, member) in members {
@@ -166,19 +171,34 @@ pub(crate) fn check_object(node: &Node, object: &Object, report: &mut Report<'_>
             None if object.open => {}
             None => {
                 let near = nearest(name, object.all().map(|f| f.name));
-                let hint = near.map_or_else(|| example(object).map(|k| format!("known here: {k}")), |n| Some(format!("did you mean `{n}`?")));
-                report.member(codes::UNKNOWN_KEY, member, format!("{} has no key `{name}`", object.what)).maybe(hint);
+                let hint = near.map_or_else(
+                    || example(object).map(|k| format!("known here: {k}")),
+                    |n| Some(format!("did you mean `{n}`?")),
+                );
+                report
+                    .member(codes::UNKNOWN_KEY, member, format!("{} has no key `{name}`", object.what))
+                    .maybe(hint);
             }
         }
     }
     for field in object.all().filter(|f| f.required && !members.contains_key(f.name)) {
-        report.node(codes::MISSING_KEY, node, format!("{} needs `{}`", object.what, field.name)).hint(format!("add `{}:`", field.name));
+        report
+            .node(codes::MISSING_KEY, node, format!("{} needs `{}`", object.what, field.name))
+            .hint(format!("add `{}:`", field.name));
     }
     let present: Vec<&str> = object.one_of.iter().copied().filter(|n| members.contains_key(*n)).collect();
     if !object.one_of.is_empty() && present.len() != 1 {
-        let found = if present.is_empty() { "has none of them".to_owned() } else { format!("has {}", quoted(&present)) };
+        let found = if present.is_empty() {
+            "has none of them".to_owned()
+        } else {
+            format!("has {}", quoted(&present))
+        };
         report
-            .node(codes::NOT_EXACTLY_ONE, node, format!("{} needs exactly one of {}, and {found}", object.what, quoted(object.one_of)))
+            .node(
+                codes::NOT_EXACTLY_ONE,
+                node,
+                format!("{} needs exactly one of {}, and {found}", object.what, quoted(object.one_of)),
+            )
             .hint(if present.is_empty() { "add one of them" } else { "keep one of them" });
     }
     at_least(node, members.len(), object.members_min, report);
@@ -191,12 +211,22 @@ pub(crate) fn quoted(words: &[&str]) -> String {
 
 fn entry(item: &Node, of: &Shape, report: &mut Report<'_>) {
     let Some(members) = item.members() else {
-        report.node(codes::WRONG_TYPE, item, format!("an entry must be an object with one name, not {}", item.kind()))
+        report
+            .node(
+                codes::WRONG_TYPE,
+                item,
+                format!("an entry must be an object with one name, not {}", item.kind()),
+            )
             .hint("write `- name:` and indent the rest under it");
         return;
     };
     if members.len() != 1 {
-        report.node(codes::NOT_EXACTLY_ONE, item, format!("an entry needs exactly one name and has {}", members.len()))
+        report
+            .node(
+                codes::NOT_EXACTLY_ONE,
+                item,
+                format!("an entry needs exactly one name and has {}", members.len()),
+            )
             .hint("begin each entry with `- name:` and indent its content by two more than the name");
     }
     members.values().for_each(|m| check(&m.value, of, report));
@@ -229,12 +259,14 @@ fn wrong_type(node: &Node, shape: &Shape, report: &mut Report<'_>) {
     let hint = match (shape, node.text()) {
         (Shape::Boolean, Some("yes" | "Yes" | "on" | "On" | "y")) => "write `true`".to_owned(),
         (Shape::Boolean, Some("no" | "No" | "off" | "Off" | "n")) => "write `false`".to_owned(),
-        (Shape::Text | Shape::Word(_) | Shape::Matches(..), None) if !matches!(node.data, NodeData::Array(_) | NodeData::Object(_)) => {
+        (Shape::Text | Shape::Word(_) | Shape::Matches(..), None)
+            if !matches!(node.data, NodeData::Array(_) | NodeData::Object(_)) =>
+        {
             "put it in quotes".to_owned()
         }
         _ => format!("write {wanted}"),
     };
-    report.node(codes::WRONG_TYPE, node, format!("{wanted} belongs here, not {}", node.kind())).hint(hint);
+    report.node(codes::WRONG_TYPE, node, format!("this must be {wanted}, not {}", node.kind())).hint(hint);
 }
 
 fn wanted(shape: &Shape) -> String {

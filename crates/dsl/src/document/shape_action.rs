@@ -30,13 +30,15 @@ pub(crate) static ACTION: Object = Object::closed(
 );
 
 static EFFECT: Shape = Shape::Word(&["read", "write", "delete", "money", "permission"]);
-static CLASS: Shape = Shape::Word(&["pure", "read", "idempotent", "probeable", "compensable", "irreversible"]);
+static CLASS: Shape =
+    Shape::Word(&["pure", "read", "idempotent", "probeable", "compensable", "irreversible"]);
 static BLAST_RADIUS: Shape = Shape::Object(&BLAST_RADIUS_OBJECT);
 static BLAST_RADIUS_OBJECT: Object =
     Object::closed("`blastRadius`", &[may("scope", &TEXT), may("max", &WHOLE), may("unit", &TEXT)]);
 static POINTER: Shape = Shape::Matches(is_pointer, "a JSON Pointer such as `/amount`");
 static AMOUNT: Shape = Shape::Object(&AMOUNT_OBJECT);
-static AMOUNT_OBJECT: Object = Object::closed("`amount`", &[must("value", &POINTER), may("currency", &POINTER)]);
+static AMOUNT_OBJECT: Object =
+    Object::closed("`amount`", &[must("value", &POINTER), may("currency", &POINTER)]);
 static INPUT: Shape = Shape::Object(&INPUT_OBJECT);
 static INPUT_OBJECT: Object = Object::closed("`input` of an action", &[must("schema", &SCHEMA_OR_DOCUMENT)]);
 static OUTPUT: Shape = Shape::Object(&OUTPUT_OBJECT);
@@ -52,7 +54,8 @@ static IDEMPOTENCY: Shape = Shape::Object(&IDEMPOTENCY_OBJECT);
 static IDEMPOTENCY_OBJECT: Object =
     Object::closed("`idempotency`", &[must("key", &TEXT), may("header", &TEXT)]);
 static CALL: Shape = Shape::Object(&CALL_OBJECT);
-static CALL_OBJECT: Object = Object::closed("a call of an action", &[must("call", &TEXT), may("with", &DATA_OR_TEXT)]);
+static CALL_OBJECT: Object =
+    Object::closed("a call of an action", &[must("call", &TEXT), may("with", &DATA_OR_TEXT)]);
 static ENSURE: Shape = Shape::Object(&ENSURE_OBJECT);
 static ENSURE_OBJECT: Object = Object::closed(
     "`ensure`",

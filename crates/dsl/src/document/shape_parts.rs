@@ -18,7 +18,13 @@ static TASK_LIST_OPTIONAL: Shape = Shape::Entries(&Shape::Task, 0);
 pub(crate) static DURATION: Shape = Shape::Either(&[Shape::Object(&DURATION_PARTS), Shape::Text]);
 static DURATION_PARTS: Object = Object::closed(
     "a duration",
-    &[may("days", &WHOLE), may("hours", &WHOLE), may("minutes", &WHOLE), may("seconds", &WHOLE), may("milliseconds", &WHOLE)],
+    &[
+        may("days", &WHOLE),
+        may("hours", &WHOLE),
+        may("minutes", &WHOLE),
+        may("seconds", &WHOLE),
+        may("milliseconds", &WHOLE),
+    ],
 )
 .at_least(1);
 
@@ -35,11 +41,14 @@ static RESOURCE_OBJECT: Object =
     Object::closed("an external resource", &[may("name", &TEXT), must("endpoint", &ENDPOINT)]);
 
 pub(crate) static INPUT: Shape = Shape::Object(&INPUT_OBJECT);
-static INPUT_OBJECT: Object = Object::closed("`input`", &[may("schema", &SCHEMA), may("from", &DATA_OR_TEXT)]);
+static INPUT_OBJECT: Object =
+    Object::closed("`input`", &[may("schema", &SCHEMA), may("from", &DATA_OR_TEXT)]);
 pub(crate) static OUTPUT: Shape = Shape::Object(&OUTPUT_OBJECT);
-static OUTPUT_OBJECT: Object = Object::closed("`output`", &[may("schema", &SCHEMA), may("as", &DATA_OR_TEXT)]);
+static OUTPUT_OBJECT: Object =
+    Object::closed("`output`", &[may("schema", &SCHEMA), may("as", &DATA_OR_TEXT)]);
 pub(crate) static EXPORT: Shape = Shape::Object(&EXPORT_OBJECT);
-static EXPORT_OBJECT: Object = Object::closed("`export`", &[may("schema", &SCHEMA), may("as", &DATA_OR_TEXT)]);
+static EXPORT_OBJECT: Object =
+    Object::closed("`export`", &[may("schema", &SCHEMA), may("as", &DATA_OR_TEXT)]);
 
 pub(crate) static ERROR: Shape = Shape::Object(&ERROR_OBJECT);
 static ERROR_OBJECT: Object = Object::closed(
@@ -124,7 +133,8 @@ static BEARER: Shape = Shape::Object(&BEARER_OBJECT);
 static BEARER_OBJECT: Object =
     Object::closed("`bearer`", &[may("token", &TEXT), may("use", &TEXT)]).one_of(&["token", "use"]);
 static OAUTH2: Shape = Shape::Object(&OAUTH2_OBJECT);
-static OAUTH2_OBJECT: Object = Object::closed("`oauth2`", &[may("endpoints", &OAUTH2_ENDPOINTS)]).on(OAUTH2_FIELDS).at_least(1);
+static OAUTH2_OBJECT: Object =
+    Object::closed("`oauth2`", &[may("endpoints", &OAUTH2_ENDPOINTS)]).on(OAUTH2_FIELDS).at_least(1);
 static OIDC: Shape = Shape::Object(&OIDC_OBJECT);
 static OIDC_OBJECT: Object = Object::closed("`oidc`", &[]).on(OAUTH2_FIELDS).at_least(1);
 const OAUTH2_FIELDS: &[Field] = &[
@@ -156,10 +166,20 @@ static OAUTH2_ENDPOINTS_OBJECT: Object = Object::closed(
 static OAUTH2_CLIENT: Shape = Shape::Object(&OAUTH2_CLIENT_OBJECT);
 static OAUTH2_CLIENT_OBJECT: Object = Object::closed(
     "`client`",
-    &[may("id", &TEXT), may("secret", &TEXT), may("assertion", &TEXT), may("authentication", &CLIENT_AUTHENTICATION)],
+    &[
+        may("id", &TEXT),
+        may("secret", &TEXT),
+        may("assertion", &TEXT),
+        may("authentication", &CLIENT_AUTHENTICATION),
+    ],
 );
-static CLIENT_AUTHENTICATION: Shape =
-    Shape::Word(&["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"]);
+static CLIENT_AUTHENTICATION: Shape = Shape::Word(&[
+    "client_secret_basic",
+    "client_secret_post",
+    "client_secret_jwt",
+    "private_key_jwt",
+    "none",
+]);
 static OAUTH2_REQUEST: Shape = Shape::Object(&OAUTH2_REQUEST_OBJECT);
 static OAUTH2_REQUEST_OBJECT: Object = Object::closed("`request`", &[may("encoding", &OAUTH2_ENCODING)]);
 static OAUTH2_ENCODING: Shape = Shape::Word(&["application/x-www-form-urlencoded", "application/json"]);
@@ -169,7 +189,12 @@ static OAUTH2_TOKEN_OBJECT: Object = Object::closed("a token", &[must("token", &
 pub(crate) static EVENT_STRATEGY: Shape = Shape::Object(&EVENT_STRATEGY_OBJECT);
 static EVENT_STRATEGY_OBJECT: Object = Object::closed(
     "an event strategy",
-    &[may("all", &EVENT_FILTERS), may("any", &EVENT_FILTERS), may("one", &EVENT_FILTER), may("until", &EVENT_UNTIL)],
+    &[
+        may("all", &EVENT_FILTERS),
+        may("any", &EVENT_FILTERS),
+        may("one", &EVENT_FILTER),
+        may("until", &EVENT_UNTIL),
+    ],
 )
 .one_of(&["all", "any", "one"]);
 static EVENT_UNTIL: Shape = Shape::Either(&[Shape::Text, Shape::Object(&EVENT_STRATEGY_OBJECT)]);
@@ -179,7 +204,8 @@ static EVENT_FILTER_OBJECT: Object =
     Object::closed("an event filter", &[must("with", &EVENT_PROPERTIES), may("correlate", &CORRELATIONS)]);
 static CORRELATIONS: Shape = Shape::Named(&CORRELATION, 0);
 static CORRELATION: Shape = Shape::Object(&CORRELATION_OBJECT);
-static CORRELATION_OBJECT: Object = Object::closed("a correlation", &[must("from", &TEXT), may("expect", &TEXT)]);
+static CORRELATION_OBJECT: Object =
+    Object::closed("a correlation", &[must("from", &TEXT), may("expect", &TEXT)]);
 static EVENT_PROPERTIES: Shape = Shape::Object(&EVENT_PROPERTIES_OBJECT);
 const EVENT_FIELDS: &[Field] = &[
     may("id", &TEXT),
@@ -190,7 +216,10 @@ const EVENT_FIELDS: &[Field] = &[
     may("data", &ANY),
 ];
 static EVENT_PROPERTIES_OBJECT: Object =
-    Object::closed("an event", &[may("source", &TEXT), may("type", &TEXT)]).on(EVENT_FIELDS).open().at_least(1);
+    Object::closed("an event", &[may("source", &TEXT), may("type", &TEXT)])
+        .on(EVENT_FIELDS)
+        .open()
+        .at_least(1);
 pub(crate) static EMITTED_EVENT: Shape = Shape::Object(&EMITTED_EVENT_OBJECT);
 static EMITTED_EVENT_OBJECT: Object =
     Object::closed("an emitted event", &[must("source", &TEXT), must("type", &TEXT)]).on(EVENT_FIELDS).open();

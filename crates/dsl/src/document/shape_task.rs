@@ -6,8 +6,8 @@ use crate::document::report::{Report, nearest};
 use crate::document::shape::{Field, Object, Shape, check_object, may, must, quoted};
 use crate::document::shape_parts::{
     ANY, AUTHENTICATION_OR_USE, BOOLEAN, DATA, DATA_OR_TEXT, DURATION, EMITTED_EVENT, ENDPOINT, ERROR_FILTER,
-    ERROR_OR_NAME, EVENT_STRATEGY, EXPORT, INPUT, ITERATOR, NAMED_TEXTS, OUTPUT, RESOURCE, RETRY_OR_NAME, TASK_LIST,
-    TEXT, TEXTS, TIMEOUT_OR_NAME, WHOLE,
+    ERROR_OR_NAME, EVENT_STRATEGY, EXPORT, INPUT, ITERATOR, NAMED_TEXTS, OUTPUT, RESOURCE, RETRY_OR_NAME,
+    TASK_LIST, TEXT, TEXTS, TIMEOUT_OR_NAME, WHOLE,
 };
 
 /// The keys that make a task what it is.
@@ -35,18 +35,25 @@ pub(crate) fn check_task(node: &Node, report: &mut Report<'_>) {
             match near {
                 Some((wrong, kind)) => {
                     if let Some(member) = members.get(wrong) {
-                        report.member(codes::UNKNOWN_KEY, member, format!("a task has no key `{wrong}`"))
+                        report
+                            .member(codes::UNKNOWN_KEY, member, format!("a task has no key `{wrong}`"))
                             .hint(format!("did you mean `{kind}`?"));
                     }
                 }
                 None => {
-                    report.node(codes::NOT_EXACTLY_ONE, node, "a task needs a kind and has none")
+                    report
+                        .node(codes::NOT_EXACTLY_ONE, node, "a task needs a kind and has none")
                         .hint(format!("add one of {}", quoted(KINDS)));
                 }
             }
         }
         several => {
-            report.node(codes::NOT_EXACTLY_ONE, node, format!("a task has exactly one kind, and this has {}", quoted(several)))
+            report
+                .node(
+                    codes::NOT_EXACTLY_ONE,
+                    node,
+                    format!("a task has exactly one kind, and this has {}", quoted(several)),
+                )
                 .hint("make a task of each");
         }
     }
@@ -106,9 +113,11 @@ static CASE: Shape = Shape::Object(&CASE_OBJECT);
 static CASE_OBJECT: Object = Object::closed("a case", &[may("when", &TEXT), must("then", &TEXT)]);
 
 static FOR: Object =
-    Object::closed("a `for` task", &[must("for", &LOOP), may("while", &TEXT), must("do", &TASK_LIST)]).on(BASE);
+    Object::closed("a `for` task", &[must("for", &LOOP), may("while", &TEXT), must("do", &TASK_LIST)])
+        .on(BASE);
 static LOOP: Shape = Shape::Object(&LOOP_OBJECT);
-static LOOP_OBJECT: Object = Object::closed("`for`", &[may("each", &TEXT), must("in", &TEXT), may("at", &TEXT)]);
+static LOOP_OBJECT: Object =
+    Object::closed("`for`", &[may("each", &TEXT), must("in", &TEXT), may("at", &TEXT)]);
 
 static FORK: Object = Object::closed("a `fork` task", &[must("fork", &BRANCHES)]).on(BASE);
 static BRANCHES: Shape = Shape::Object(&BRANCHES_OBJECT);
@@ -124,14 +133,16 @@ static EMITTED_WITH_OBJECT: Object = Object::closed("`event`", &[must("with", &E
 static LISTEN: Object =
     Object::closed("a `listen` task", &[must("listen", &LISTENER), may("foreach", &ITERATOR)]).on(BASE);
 static LISTENER: Shape = Shape::Object(&LISTENER_OBJECT);
-static LISTENER_OBJECT: Object = Object::closed("`listen`", &[must("to", &EVENT_STRATEGY), may("read", &READ)]);
+static LISTENER_OBJECT: Object =
+    Object::closed("`listen`", &[must("to", &EVENT_STRATEGY), may("read", &READ)]);
 static READ: Shape = Shape::Word(&["data", "envelope", "raw"]);
 
 static RAISE: Object = Object::closed("a `raise` task", &[must("raise", &RAISED)]).on(BASE);
 static RAISED: Shape = Shape::Object(&RAISED_OBJECT);
 static RAISED_OBJECT: Object = Object::closed("`raise`", &[must("error", &ERROR_OR_NAME)]);
 
-static TRY: Object = Object::closed("a `try` task", &[must("try", &TASK_LIST), must("catch", &CATCH)]).on(BASE);
+static TRY: Object =
+    Object::closed("a `try` task", &[must("try", &TASK_LIST), must("catch", &CATCH)]).on(BASE);
 static CATCH: Shape = Shape::Object(&CATCH_OBJECT);
 static CATCH_OBJECT: Object = Object::closed(
     "`catch`",
@@ -163,8 +174,7 @@ static RUN_OBJECT: Object = Object::closed(
 .one_of(&["container", "script", "shell", "workflow"]);
 static RETURN: Shape = Shape::Word(&["stdout", "stderr", "code", "all", "none"]);
 /// A list, an object of named arguments, or an expression.
-static ARGUMENTS: Shape =
-    Shape::Either(&[Shape::List(&SCALAR, 0), Shape::Named(&ANY, 0), Shape::Text]);
+static ARGUMENTS: Shape = Shape::Either(&[Shape::List(&SCALAR, 0), Shape::Named(&ANY, 0), Shape::Text]);
 static SCALAR: Shape = Shape::Scalar;
 static SHELL: Shape = Shape::Object(&SHELL_OBJECT);
 static SHELL_OBJECT: Object = Object::closed("`shell`", &[must("command", &TEXT)]).on(PROCESS);
@@ -173,7 +183,8 @@ static SCRIPT_OBJECT: Object =
     Object::closed("`script`", &[must("language", &TEXT), may("code", &TEXT), may("source", &RESOURCE)])
         .on(PROCESS)
         .one_of(&["code", "source"]);
-const PROCESS: &[Field] = &[may("stdin", &TEXT), may("arguments", &ARGUMENTS), may("environment", &DATA_OR_TEXT)];
+const PROCESS: &[Field] =
+    &[may("stdin", &TEXT), may("arguments", &ARGUMENTS), may("environment", &DATA_OR_TEXT)];
 static CONTAINER: Shape = Shape::Object(&CONTAINER_OBJECT);
 static CONTAINER_OBJECT: Object = Object::closed(
     "`container`",
@@ -191,7 +202,8 @@ static CONTAINER_OBJECT: Object = Object::closed(
     ],
 );
 static LIFETIME: Shape = Shape::Object(&LIFETIME_OBJECT);
-static LIFETIME_OBJECT: Object = Object::closed("`lifetime`", &[must("cleanup", &CLEANUP), may("after", &DURATION)]);
+static LIFETIME_OBJECT: Object =
+    Object::closed("`lifetime`", &[must("cleanup", &CLEANUP), may("after", &DURATION)]);
 static CLEANUP: Shape = Shape::Word(&["always", "never", "eventually"]);
 static PULL_POLICY: Shape = Shape::Word(&["ifNotPresent", "always", "never"]);
 static SUB_WORKFLOW: Shape = Shape::Object(&SUB_WORKFLOW_OBJECT);
@@ -204,7 +216,8 @@ static CALL: Shape = Shape::Text;
 static CALL_FUNCTION: Object =
     Object::closed("a `call` task", &[must("call", &CALL), may("with", &DATA)]).on(BASE);
 
-static CALL_HTTP: Object = Object::closed("a `call: http` task", &[must("call", &CALL), must("with", &HTTP)]).on(BASE);
+static CALL_HTTP: Object =
+    Object::closed("a `call: http` task", &[must("call", &CALL), must("with", &HTTP)]).on(BASE);
 static HTTP: Shape = Shape::Object(&HTTP_OBJECT);
 static HTTP_OBJECT: Object = Object::closed(
     "`with` of `call: http`",
@@ -222,16 +235,27 @@ static HEADERS: Shape = Shape::Either(&[Shape::Named(&TEXT, 0), Shape::Text]);
 static QUERY: Shape = Shape::Either(&[Shape::Named(&SCALAR, 0), Shape::Text]);
 static HTTP_OUTPUT: Shape = Shape::Word(&["raw", "content", "response"]);
 
-static CALL_GRPC: Object = Object::closed("a `call: grpc` task", &[must("call", &CALL), must("with", &GRPC)]).on(BASE);
+static CALL_GRPC: Object =
+    Object::closed("a `call: grpc` task", &[must("call", &CALL), must("with", &GRPC)]).on(BASE);
 static GRPC: Shape = Shape::Object(&GRPC_OBJECT);
 static GRPC_OBJECT: Object = Object::closed(
     "`with` of `call: grpc`",
-    &[must("proto", &RESOURCE), must("service", &GRPC_SERVICE), must("method", &TEXT), may("arguments", &DATA)],
+    &[
+        must("proto", &RESOURCE),
+        must("service", &GRPC_SERVICE),
+        must("method", &TEXT),
+        may("arguments", &DATA),
+    ],
 );
 static GRPC_SERVICE: Shape = Shape::Object(&GRPC_SERVICE_OBJECT);
 static GRPC_SERVICE_OBJECT: Object = Object::closed(
     "`service`",
-    &[must("name", &TEXT), must("host", &TEXT), may("port", &WHOLE), may("authentication", &AUTHENTICATION_OR_USE)],
+    &[
+        must("name", &TEXT),
+        must("host", &TEXT),
+        may("port", &WHOLE),
+        may("authentication", &AUTHENTICATION_OR_USE),
+    ],
 );
 
 static CALL_OPENAPI: Object =
@@ -267,13 +291,32 @@ static ASYNCAPI_OBJECT: Object = Object::closed(
 )
 .one_of(&["message", "subscription"]);
 static ASYNCAPI_SERVER: Shape = Shape::Object(&ASYNCAPI_SERVER_OBJECT);
-static ASYNCAPI_SERVER_OBJECT: Object = Object::closed("`server`", &[must("name", &TEXT), may("variables", &DATA)]);
+static ASYNCAPI_SERVER_OBJECT: Object =
+    Object::closed("`server`", &[must("name", &TEXT), may("variables", &DATA)]);
 static ASYNCAPI_PROTOCOL: Shape = Shape::Word(&[
-    "amqp", "amqp1", "anypointmq", "googlepubsub", "http", "ibmmq", "jms", "kafka", "mercure", "mqtt", "mqtt5", "nats",
-    "pulsar", "redis", "sns", "solace", "sqs", "stomp", "ws",
+    "amqp",
+    "amqp1",
+    "anypointmq",
+    "googlepubsub",
+    "http",
+    "ibmmq",
+    "jms",
+    "kafka",
+    "mercure",
+    "mqtt",
+    "mqtt5",
+    "nats",
+    "pulsar",
+    "redis",
+    "sns",
+    "solace",
+    "sqs",
+    "stomp",
+    "ws",
 ]);
 static ASYNCAPI_MESSAGE: Shape = Shape::Object(&ASYNCAPI_MESSAGE_OBJECT);
-static ASYNCAPI_MESSAGE_OBJECT: Object = Object::closed("`message`", &[may("payload", &DATA), may("headers", &DATA)]);
+static ASYNCAPI_MESSAGE_OBJECT: Object =
+    Object::closed("`message`", &[may("payload", &DATA), may("headers", &DATA)]);
 static ASYNCAPI_SUBSCRIPTION: Shape = Shape::Object(&ASYNCAPI_SUBSCRIPTION_OBJECT);
 static ASYNCAPI_SUBSCRIPTION_OBJECT: Object = Object::closed(
     "`subscription`",
@@ -286,11 +329,17 @@ static ASYNCAPI_CONSUME_OBJECT: Object = Object::closed(
 )
 .one_of(&["amount", "while", "until"]);
 
-static CALL_A2A: Object = Object::closed("a `call: a2a` task", &[must("call", &CALL), must("with", &A2A)]).on(BASE);
+static CALL_A2A: Object =
+    Object::closed("a `call: a2a` task", &[must("call", &CALL), must("with", &A2A)]).on(BASE);
 static A2A: Shape = Shape::Object(&A2A_OBJECT);
 static A2A_OBJECT: Object = Object::closed(
     "`with` of `call: a2a`",
-    &[may("agentCard", &RESOURCE), may("server", &ENDPOINT), must("method", &A2A_METHOD), may("parameters", &DATA_OR_TEXT)],
+    &[
+        may("agentCard", &RESOURCE),
+        may("server", &ENDPOINT),
+        must("method", &A2A_METHOD),
+        may("parameters", &DATA_OR_TEXT),
+    ],
 );
 static A2A_METHOD: Shape = Shape::Word(&[
     "message/send",
@@ -306,7 +355,8 @@ static A2A_METHOD: Shape = Shape::Word(&[
     "agent/getAuthenticatedExtendedCard",
 ]);
 
-static CALL_MCP: Object = Object::closed("a `call: mcp` task", &[must("call", &CALL), must("with", &MCP)]).on(BASE);
+static CALL_MCP: Object =
+    Object::closed("a `call: mcp` task", &[must("call", &CALL), must("with", &MCP)]).on(BASE);
 static MCP: Shape = Shape::Object(&MCP_OBJECT);
 static MCP_OBJECT: Object = Object::closed(
     "`with` of `call: mcp`",
@@ -335,7 +385,8 @@ static MCP_TRANSPORT_OBJECT: Object = Object::closed(
 )
 .one_of(&["http", "stdio"]);
 static MCP_HTTP: Shape = Shape::Object(&MCP_HTTP_OBJECT);
-static MCP_HTTP_OBJECT: Object = Object::closed("`http`", &[must("endpoint", &ENDPOINT), may("headers", &NAMED_TEXTS)]);
+static MCP_HTTP_OBJECT: Object =
+    Object::closed("`http`", &[must("endpoint", &ENDPOINT), may("headers", &NAMED_TEXTS)]);
 static MCP_STDIO: Shape = Shape::Object(&MCP_STDIO_OBJECT);
 static MCP_STDIO_OBJECT: Object = Object::closed(
     "`stdio`",

@@ -2,8 +2,8 @@
 
 use crate::document::shape::{Object, Shape, may, must};
 use crate::document::shape_parts::{
-    ANY, AUTHENTICATION, BOOLEAN, DATA, DURATION, ENDPOINT, ERROR, EVENT_STRATEGY, INPUT, OUTPUT, RETRY, TASK_LIST,
-    TEXT, TEXTS, TIMEOUT, TIMEOUT_OR_NAME,
+    ANY, AUTHENTICATION, BOOLEAN, DATA, DURATION, ENDPOINT, ERROR, EVENT_STRATEGY, INPUT, OUTPUT, RETRY,
+    TASK_LIST, TEXT, TEXTS, TIMEOUT, TIMEOUT_OR_NAME,
 };
 
 /// A whole workflow document.
@@ -36,8 +36,12 @@ static DOCUMENT_OBJECT: Object = Object::closed(
     ],
 );
 
-static NAME: Shape = Shape::Matches(is_name, "letters, digits and hyphens, at most 63, beginning and ending with a letter or digit");
-pub(crate) static VERSION: Shape = Shape::Matches(is_version, "a semantic version such as `1.0.0`, in quotes");
+static NAME: Shape = Shape::Matches(
+    is_name,
+    "letters, digits and hyphens, at most 63, beginning and ending with a letter or digit",
+);
+pub(crate) static VERSION: Shape =
+    Shape::Matches(is_version, "a semantic version such as `1.0.0`, in quotes");
 
 static USE: Shape = Shape::Object(&USE_OBJECT);
 static USE_OBJECT: Object = Object::closed(
@@ -62,7 +66,18 @@ static EXTENSION_OBJECT: Object = Object::closed(
     &[must("extend", &EXTENDED), may("when", &TEXT), may("before", &TASK_LIST), may("after", &TASK_LIST)],
 );
 static EXTENDED: Shape = Shape::Word(&[
-    "call", "composite", "emit", "for", "listen", "raise", "run", "set", "switch", "try", "wait", "all",
+    "call",
+    "composite",
+    "emit",
+    "for",
+    "listen",
+    "raise",
+    "run",
+    "set",
+    "switch",
+    "try",
+    "wait",
+    "all",
 ]);
 
 static SCHEDULE: Shape = Shape::Object(&SCHEDULE_OBJECT);
@@ -105,8 +120,12 @@ static SLOT_OBJECT: Object = Object::closed(
 static SLOT_TYPE: Shape =
     Shape::Word(&["money", "number", "integer", "date", "id", "email", "text", "currency", "enum"]);
 static POINTER: Shape = Shape::Matches(is_pointer, "a JSON Pointer such as `/amount`");
-static INTO: Shape = Shape::Either(&[Shape::Matches(is_pointer, "a JSON Pointer such as `/amount`"), Shape::Object(&INTO_OBJECT)]);
-static INTO_OBJECT: Object = Object::closed("`into`", &[may("amount", &POINTER), may("currency", &POINTER)]).at_least(1);
+static INTO: Shape = Shape::Either(&[
+    Shape::Matches(is_pointer, "a JSON Pointer such as `/amount`"),
+    Shape::Object(&INTO_OBJECT),
+]);
+static INTO_OBJECT: Object =
+    Object::closed("`into`", &[may("amount", &POINTER), may("currency", &POINTER)]).at_least(1);
 
 /// True for a JSON Pointer to a member.
 pub(crate) fn is_pointer(text: &str) -> bool {
@@ -126,7 +145,8 @@ fn is_name(text: &str) -> bool {
 pub(crate) fn is_version(text: &str) -> bool {
     let (rest, build) = text.split_once('+').map_or((text, None), |(r, b)| (r, Some(b)));
     let (core, pre) = rest.split_once('-').map_or((rest, None), |(c, p)| (c, Some(p)));
-    let numeric = |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()) && (p == "0" || !p.starts_with('0'));
+    let numeric =
+        |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()) && (p == "0" || !p.starts_with('0'));
     let word = |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     let digits = |p: &str| p.bytes().all(|b| b.is_ascii_digit());
     text.len() <= 64

@@ -29,7 +29,9 @@ impl<'a> Source<'a> {
                 let quotes = before.matches('\'').count();
                 (node.line, node.column.saturating_add(1 + count(before)).saturating_add(narrow(quotes)))
             }
-            Style::Double => self.place_in_double(node, before.chars().count(), rest.is_empty()).unwrap_or(here),
+            Style::Double => {
+                self.place_in_double(node, before.chars().count(), rest.is_empty()).unwrap_or(here)
+            }
         }
     }
 
@@ -38,7 +40,10 @@ impl<'a> Source<'a> {
     }
 
     fn place_in_block(&self, node: &Node, before: &str) -> (u32, u32) {
-        let header = (node.line..).take(2).find(|&n| self.line(n).is_some_and(|l| l.contains('|'))).unwrap_or(node.line);
+        let header = (node.line..)
+            .take(2)
+            .find(|&n| self.line(n).is_some_and(|l| l.contains('|')))
+            .unwrap_or(node.line);
         let first = (header.saturating_add(1)..)
             .take(self.lines.len())
             .filter_map(|n| self.line(n))

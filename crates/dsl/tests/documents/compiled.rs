@@ -1,0 +1,105 @@
+//! What a document becomes.
+
+use dsl::plan::{TaskKind, Then};
+
+use crate::support::{compile, render, workflow};
+
+const REFUND: &str = r#"
+use:
+  retries:
+    slow: { delay: PT5S, backoff: { exponential: {} }, limit: { attempt: { count: 5 } } }
+  errors:
+    closed: { type: https://shop.example/errors/closed, status: 409 }
+do:
+  - check:
+      switch:
+        - open: { when: .open, then: pay }
+        - closed: { then: refuse }
+  - refuse: { raise: { error: closed } }
+  - pay:
+      try:
+        - refund:
+            call: refund-create:1.0.0@default
+            with: { orderId: '${ .id }', amount: 5 }
+      catch:
+        errors: { with: { type: communication } }
+        as: err
+        retry: slow
+        do:
+          - note: { set: { failed: '${ $err.detail }' } }
+  - all:
+      for: { each: item, in: .items }
+      do:
+        - one: { run: { shell: { command: 'echo ${HOME}', arguments: [ '${ $item }' ] } } }
+  - wait: { wait: PT1S }
+"#;
+
+#[test]
+fn pointers_targets_and_references_are_in_place() {
+    let compiled = compile(&workflow(REFUND));
+    let Some(definition) = compiled.definition else { panic!("{}", render(&compiled.problems)) };
+    let mut pointers = Vec::new();
+    collect(&definition.tasks, &mut pointers);
+    assert_eq!(
+        pointers,
+        [
+            "/do/0/check",
+            "/do/1/refuse",
+            "/do/2/pay",
+            "/do/2/pay/try/0/refund",
+            "/do/2/pay/catch/do/0/note",
+            "/do/3/all",
+            "/do/3/all/do/0/one",
+            "/do/4/wait",
+        ]
+    );
+    let TaskKind::Switch(cases) = &definition.tasks.tasks[0].kind else { panic!("not a switch") };
+    assert_eq!(cases.iter().map(|c| c.then).collect::<Vec<_>>(), [Then::Task(2), Then::Task(1)]);
+    let reached: Vec<String> = definition.actions.keys().map(ToString::to_string).collect();
+    assert_eq!(reached, ["refund-cancel:1.0.0", "refund-create:1.0.0", "refund-read:1.0.0"]);
+    let TaskKind::Try(attempt) = &definition.tasks.tasks[2].kind else { panic!("not a try") };
+    assert_eq!(attempt.retry.as_ref().and_then(|r| r.count), Some(5));
+}
+
+fn collect(list: &dsl::plan::TaskList, pointers: &mut Vec<String>) {
+    for task in &list.tasks {
+        pointers.push(task.pointer.to_string());
+        match &task.kind {
+            TaskKind::Do(inner) => collect(inner, pointers),
+            TaskKind::For(each) => collect(&each.tasks, pointers),
+            TaskKind::Try(attempt) => {
+                collect(&attempt.tasks, pointers);
+                attempt.catch.iter().for_each(|list| collect(list, pointers));
+            }
+            TaskKind::Set(_)
+            | TaskKind::Switch(_)
+            | TaskKind::Raise(_)
+            | TaskKind::Wait(_)
+            | TaskKind::Work(_)
+            | TaskKind::Action { .. } => {}
+        }
+    }
+}
+
+#[test]
+fn yaml_and_json_have_the_same_digest() {
+    let yaml = compile(&workflow(REFUND));
+    let Some(from_yaml) = yaml.definition else { panic!("{}", render(&yaml.problems)) };
+    let text = serde_json::to_string_pretty(&from_yaml.document.to_json()).unwrap_or_default();
+    let json = compile(&text);
+    let Some(from_json) = json.definition else { panic!("{}", render(&json.problems)) };
+    assert_eq!(from_yaml.digest, from_json.digest);
+
+    let other = compile(&workflow(&REFUND.replace("PT5S", "PT6S")));
+    assert_ne!(other.definition.map(|d| d.digest), Some(from_yaml.digest));
+}
+
+#[test]
+fn booleans_are_strict() {
+    let compiled = compile(&workflow(
+        "do: [ { a: { set: { a: no, b: on, c: 012, d: 0o17, e: 1e3, f: ~, g: '1', h: TRUE } } } ]",
+    ));
+    let Some(definition) = compiled.definition else { panic!("{}", render(&compiled.problems)) };
+    let set = definition.document.to_json()["do"][0]["a"]["set"].to_string();
+    assert_eq!(set, r#"{"a":"no","b":"on","c":12,"d":15,"e":1000.0,"f":null,"g":"1","h":true}"#);
+}

@@ -1,0 +1,154 @@
+//! What is wrong with workflow documents.
+
+use crate::support::{compile, render, workflow};
+
+/// Documents without their head, by what they show.
+const CASES: &[(&str, &str)] = &[
+    ("unknown key with the nearest", "do:\n  - pause: { wiat: PT1S }\n"),
+    ("unknown key of a known task", "do:\n  - pause: { wait: PT1S, iff: .a }\n"),
+    ("unknown key of the workflow", "doo: []\ndo: [ { a: { wait: PT1S } } ]\n"),
+    ("missing parts", "do:\n  - a: { call: http, with: { method: get } }\n  - b: { for: { each: x } }\n"),
+    (
+        "wrong types",
+        "do:\n  - a: { call: http, with: { method: get, endpoint: 'https://a.example/', redirect: yes, output: all } }\n  - b: { do: 5 }\n",
+    ),
+    ("a number where text belongs", "do:\n  - a: { set: { x: 1 }, if: 5 }\n"),
+    ("empty lists", "do:\n  - a: { do: [] }\n  - b: { switch: [] }\n  - c: { set: {} }\n"),
+    ("two kinds, no kind", "do:\n  - a: { set: { x: 1 }, wait: PT1S }\n  - b: { metadata: { x: 1 } }\n"),
+    ("two names in one entry", "do:\n  - a: { set: { x: 1 } }\n    b: { set: { x: 2 } }\n"),
+    (
+        "expression that does not parse",
+        "do:\n  - a: { if: .amount >, set: { x: 1 } }\n  - b:\n      set: { y: '${ .a + }' }\n",
+    ),
+    (
+        "expression in a block",
+        "do:\n  - a:\n      if: |\n        .amount\n          > $wrong\n      set: { x: 1 }\n",
+    ),
+    (
+        "unknown variables",
+        "do:\n  - a:\n      for: { each: order, in: .orders }\n      do:\n        - b: { set: { x: '${ $ordr }', y: '${ $index }' } }\n  - c: { set: { x: '${ $order }' } }\n  - d: { set: { x: 1 }, output: { as: $output } }\n",
+    ),
+    ("secrets in expressions", "do:\n  - a: { set: { x: '${ $secrets.shop }' } }\n"),
+    (
+        "interpolation",
+        "do:\n  - a: { set: { x: '${ .a } and ${ .b }', y: 'Hello ${ .name }', z: '${ .open' } }\n",
+    ),
+    (
+        "dangling then",
+        "do:\n  - chargeCard: { set: { x: 1 }, then: shipp }\n  - ship: { set: { x: 1 }, then: somewhere }\n",
+    ),
+    (
+        "then to another list",
+        "do:\n  - a:\n      do:\n        - inner: { set: { x: 1 } }\n  - b: { set: { x: 1 }, then: inner }\n",
+    ),
+    (
+        "dangling then of a case",
+        "do:\n  - a:\n      switch:\n        - one: { when: .x, then: bb }\n        - one: { then: exit }\n  - b: { set: { x: 1 } }\n",
+    ),
+    (
+        "duplicate and reserved task names",
+        "do:\n  - a: { set: { x: 1 } }\n  - a: { set: { x: 2 } }\n  - end: { set: { x: 2 } }\n",
+    ),
+    (
+        "reusable parts nobody uses",
+        "use:\n  retries: { r: { when: $err.status >, delay: P1M } }\n  errors: { e: { type: x, status: 5 } }\ndo: [ { a: { set: { x: 1 } } } ]\n",
+    ),
+    (
+        "variable names",
+        "do:\n  - a: { for: { each: $order, in: .orders }, do: [ { b: { set: { x: 1 } } } ] }\n  - c: { for: { each: context, at: i, in: .x }, do: [ { b: { set: { x: 1 } } } ] }\n  - d: { for: { each: i, at: i, in: .x }, do: [ { b: { set: { x: 1 } } } ] }\n  - e: { try: [ { b: { set: { x: 1 } } } ], catch: { as: 1st } }\n",
+    ),
+    (
+        "references to nothing",
+        "use:\n  errors: { notFound: { type: 'https://e.example/nf', status: 404 } }\n  retries: { slow: { delay: PT5S } }\n  secrets: [ shop ]\ndo:\n  - a: { raise: { error: notFuond } }\n  - b: { try: [ { c: { set: { x: 1 } } } ], catch: { retry: slwo } }\n  - d: { set: { x: 1 }, timeout: short }\n  - e: { call: http, with: { method: get, endpoint: { uri: 'https://a.example/', authentication: { use: basic } } } }\n  - f: { call: http, with: { method: get, endpoint: { uri: 'https://a.example/', authentication: { bearer: { use: shpo } } } } }\n",
+    ),
+    (
+        "durations",
+        "do:\n  - a: { wait: P1M }\n  - b: { wait: P1.5D }\n  - c: { wait: soon }\n  - d: { wait: { seconds: -1 } }\n  - e: { wait: { second: 1 } }\n  - f: { wait: {} }\n  - g: { set: { x: 1 }, timeout: { after: P1Y } }\n",
+    ),
+    (
+        "schemas",
+        "input:\n  schema: { document: { type: strnig } }\ndo:\n  - a:\n      set: { x: 1 }\n      input: { schema: { document: { $ref: '#' } } }\n      output: { schema: { document: { $ref: 'https://e.example/s.json' } } }\n      export: { schema: { resource: { endpoint: 'https://e.example/s.json' } } }\n  - b:\n      set: { x: 1 }\n      input: { schema: { format: avro, document: {} } }\n      output: { schema: {} }\n",
+    ),
+    (
+        "functions",
+        "do:\n  - a: { call: 'refund-craete:1.0.0' }\n  - b: { call: 'refund-create:2.0.0' }\n  - c: { call: htpp }\n  - d: { call: 'https://e.example/log.yaml' }\n  - e: { call: 'log:1.0.0@elsewhere' }\n  - f: { call: 'doubtful:1.0.0' }\n  - g: { call: 'refund-create:1.0.0', with: { orderId: 7, amount: 5 } }\n",
+    ),
+    (
+        "errors",
+        "do:\n  - a: { raise: { error: { type: not found, status: 4040 } } }\n  - b: { raise: { error: { type: timeuot, status: '404' } } }\n  - c: { try: [ { d: { set: { x: 1 } } } ], catch: { errors: { with: { type: comunication, status: 1 } } } }\n",
+    ),
+    (
+        "endpoints",
+        "do:\n  - a: { call: http, with: { method: fetch, endpoint: 'https://{host}/x' } }\n  - b: { call: http, with: { method: get, endpoint: 'ftp://a.example/' } }\n  - c: { call: http, with: { method: get, endpoint: /orders } }\n  - d: { call: http, with: { method: get, endpoint: 'https://u:p@a.example/' } }\n  - e: { call: http, with: { method: get, endpoint: 'https://a.example/{?q}' } }\n  - f: { call: http, with: { method: get, endpoint: 'https://a.example/${ .id }' } }\n  - g: { call: http, with: { method: get, endpoint: 'https://a.example/{id' } }\n",
+    ),
+    (
+        "processes",
+        "do:\n  - a: { run: { script: { language: ruby, code: puts 1 } } }\n  - b: { run: { script: { language: python, source: { endpoint: 'https://a.example/x.py' } } } }\n  - c: { run: { shell: { command: ls, arguments: all } } }\n",
+    ),
+    (
+        "lost context",
+        "do:\n  - a: { set: { x: 1 }, export: { as: { x: '${ .x }' } } }\n  - b: { set: { y: 1 }, export: { as: '{ y: .y }' } }\n  - c: { set: { y: 1 }, export: { as: '$context + { y: .y }' } }\n",
+    ),
+    (
+        "not built",
+        "schedule: { every: PT5M }\nuse: { functions: { f: { set: { x: 1 } } } }\ndo:\n  - a: { fork: { branches: [ { x: { set: { x: 1 } } } ] } }\n  - b: { emit: { event: { with: { source: 'https://a.example', type: t } } } }\n  - c: { listen: { to: { any: [] } } }\n  - d: { call: grpc, with: { proto: { endpoint: 'file://x' }, service: { name: s, host: h }, method: m } }\n  - e: { run: { container: { image: i } } }\n  - f: { run: { workflow: { namespace: n, name: w, version: '1.0.0' } } }\n  - g: { run: { shell: { command: ls }, await: false } }\n  - h: { call: 'approval:1.0.0', with: { quorum: 2 } }\n  - i: { call: f }\n  - j: { call: http, with: { method: get, endpoint: { uri: 'https://a.example', authentication: { oauth2: { use: s } } } } }\n",
+    ),
+    (
+        "refused by profile",
+        "evaluate: { language: javascript, mode: loose }\nuse:\n  extensions: [ { x: { extend: all } } ]\n  catalogs: { c: { endpoint: 'https://c.example' } }\ndo:\n  - a: { set: { x: 1 } }\n",
+    ),
+    ("syntax", "do:\n  - a: { set: { x: 'open }\n"),
+    ("duplicate key", "do:\n  - a:\n      set: { x: 1 }\n      set: { x: 2 }\n"),
+    (
+        "anchors, aliases, merge keys, tags",
+        "do:\n  - a: { set: &x { x: 1 } }\n  - b: { set: *x }\n  - c: { set: { <<: { x: 1 }, y: !!str 1 } }\n",
+    ),
+    ("not JSON", "do:\n  - a: { set: { x: .inf, ~: 1 } }\n"),
+    ("key that is a list", "do:\n  - a: { set: { [ 1 ]: 1 } }\n"),
+    ("two documents", "do:\n  - a: { set: { x: 1 } }\n---\nb: 1\n"),
+];
+
+/// Documents with a head of their own.
+const WHOLE: &[(&str, &str)] = &[
+    ("empty", ""),
+    ("a list", "- a\n- b\n"),
+    (
+        "the head",
+        "document: { dsl: '2.0.0', namespace: 'a b', name: -x, version: 1.0, titel: x }\ndo: [ { a: { set: { x: 1 } } } ]\n",
+    ),
+    (
+        "metadata",
+        "document:\n  dsl: '1.0.3'\n  namespace: shop\n  name: refund\n  version: '1.0.0'\n  metadata:\n    other: anything\n    omnihub:\n      ownr: me\n      intents: [ 'refund {ordre}', 'a { b', 5 ]\n      slots:\n        order: { type: id, pattern: '(', into: { amount: /a } }\n        kind: { type: enum }\n        pay: { type: cash, into: amount }\ndo: [ { a: { set: { x: 1 } } } ]\n",
+    ),
+];
+
+fn all() -> impl Iterator<Item = (&'static str, String)> {
+    let parts = CASES.iter().map(|(name, rest)| (*name, workflow(rest)));
+    parts.chain(WHOLE.iter().map(|(name, text)| (*name, (*text).to_owned())))
+}
+
+/// Every code the table shows.
+pub fn codes() -> Vec<String> {
+    all().flat_map(|(_, text)| compile(&text).problems).map(|p| p.code).collect()
+}
+
+#[test]
+fn every_mistake_says_where_and_what_to_write() {
+    let mut out = String::new();
+    for (name, text) in all() {
+        let compiled = compile(&text);
+        out.push_str(&format!("# {name}\n{}\n", render(&compiled.problems)));
+        let failed = compiled.problems.iter().any(|p| p.severity == dsl::Severity::Error);
+        assert_eq!(failed, compiled.definition.is_none(), "{name}");
+    }
+    insta::assert_snapshot!(out);
+}
+
+#[test]
+fn every_place_has_a_hint() {
+    for (name, text) in all() {
+        for problem in compile(&text).problems {
+            assert!(problem.hint.is_some(), "{name}: {problem:?}");
+        }
+    }
+}
