@@ -192,16 +192,16 @@ impl Compiler<'_, '_> {
         let effect: EffectKind = word(root.get("effect")?)?;
         let class: EffectClass = word(root.get("class")?)?;
         self.consistent(effect, class);
-        if let (Some(Work::Http(http)), EffectKind::Read) = (run, effect) {
-            if !matches!(http.method.as_str(), "GET" | "HEAD") {
-                self.report
-                    .node(
-                        codes::RUN_DISAGREES,
-                        root.get("run")?,
-                        format!("the effect is `read`, but the method is `{}`", http.method),
-                    )
-                    .hint("use `GET` or `HEAD`, or say what the action changes in `effect`");
-            }
+        if let (Some(Work::Http(http)), EffectKind::Read) = (run, effect)
+            && !matches!(http.method.as_str(), "GET" | "HEAD")
+        {
+            self.report
+                .node(
+                    codes::RUN_DISAGREES,
+                    root.get("run")?,
+                    format!("the effect is `read`, but the method is `{}`", http.method),
+                )
+                .hint("use `GET` or `HEAD`, or say what the action changes in `effect`");
         }
         let amount = root.get("amount").and_then(|n| {
             let currency = n.text_of("currency").map(str::to_owned);

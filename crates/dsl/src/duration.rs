@@ -66,7 +66,7 @@ fn whole(value: &Value) -> Option<u64> {
             clippy::cast_sign_loss,
             reason = "checked to be whole and in range"
         )]
-        Data::Float(float) if float >= 0.0 && float <= 1e15 && float.fract() == 0.0 => Some(float as u64),
+        Data::Float(float) if (0.0..=1e15).contains(&float) && float.fract() == 0.0 => Some(float as u64),
         Data::Null | Data::Bool(_) | Data::Float(_) | Data::String(_) | Data::Array(_) | Data::Object(_) => {
             None
         }

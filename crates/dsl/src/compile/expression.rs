@@ -44,13 +44,11 @@ impl Place {
             Place::WorkflowTimeout => &["input", "workflow", "runtime"],
             Place::TaskInput => &["context", "task", "workflow", "runtime"],
             Place::Task => &["context", "input", "task", "workflow", "runtime"],
-            Place::TaskOutput => &["context", "input", "task", "workflow", "runtime", "authorization"],
-            Place::TaskExport => {
-                &["context", "input", "output", "task", "workflow", "runtime", "authorization"]
-            }
+            Place::TaskOutput => &["context", "input", "task", "workflow", "runtime"],
+            Place::TaskExport => &["context", "input", "output", "task", "workflow", "runtime"],
             Place::ActionRun => &["action", "workflow"],
             Place::ActionKey => &["workflow"],
-            Place::ActionContract => &["action"],
+            Place::ActionContract => &["action", "workflow"],
         }
     }
 }
@@ -303,10 +301,8 @@ fn closing(text: &str) -> Option<usize> {
                 '"' => {
                     stack.pop();
                 }
-                '\\' => {
-                    if chars.next().is_some_and(|(_, c)| c == '(') {
-                        stack.push(In::Parenthesis);
-                    }
+                '\\' if chars.next().is_some_and(|(_, c)| c == '(') => {
+                    stack.push(In::Parenthesis);
                 }
                 _ => {}
             }

@@ -80,13 +80,13 @@ impl Compiler<'_, '_> {
                 .node(codes::OMNIHUB_METADATA, node, "a slot of type `enum` needs `values`")
                 .hint("add `values: [ … ]`");
         }
-        if let Some(pattern) = node.get("pattern") {
-            if let Some(Err(error)) = pattern.text().map(regex::Regex::new) {
-                let last = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
-                self.report
-                    .node(codes::OMNIHUB_METADATA, pattern, format!("the pattern does not compile: {last}"))
-                    .hint("write a regular expression without look-around and back-references");
-            }
+        if let Some(pattern) = node.get("pattern")
+            && let Some(Err(error)) = pattern.text().map(regex::Regex::new)
+        {
+            let last = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
+            self.report
+                .node(codes::OMNIHUB_METADATA, pattern, format!("the pattern does not compile: {last}"))
+                .hint("write a regular expression without look-around and back-references");
         }
         if let Some(into) =
             node.get("into").filter(|i| i.members().is_some() && kind.is_some_and(|k| k != "money"))

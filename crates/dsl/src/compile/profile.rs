@@ -24,12 +24,12 @@ impl Compiler<'_, '_> {
         if let Some(schedule) = root.get("schedule") {
             self.not_built(schedule, "`schedule`");
         }
-        if let Some(dsl) = root.get("document").and_then(|d| d.get("dsl")) {
-            if dsl.text().is_some_and(|t| !t.starts_with("1.0.")) {
-                self.report
-                    .node(codes::DSL_VERSION, dsl, "this version of the language is not supported")
-                    .hint("write `dsl: '1.0.3'`");
-            }
+        if let Some(dsl) = root.get("document").and_then(|d| d.get("dsl"))
+            && dsl.text().is_some_and(|t| !t.starts_with("1.0."))
+        {
+            self.report
+                .node(codes::DSL_VERSION, dsl, "this version of the language is not supported")
+                .hint("write `dsl: '1.0.3'`");
         }
         if let Some(evaluate) = root.get("evaluate") {
             self.evaluate(evaluate);

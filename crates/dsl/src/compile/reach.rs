@@ -89,22 +89,22 @@ impl Compiler<'_, '_> {
                 return;
             }
             self.actions.insert(action.reference.clone(), action.clone());
-            if let Some(ensure) = &action.ensure {
-                if let Some(probe) = self.part(node, &action, &ensure.probe) {
-                    if probe.contract.effect != EffectKind::Read {
-                        self.report
-                            .node(
-                                codes::PROBE_NOT_READ,
-                                node,
-                                format!(
-                                    "`{}` is checked by `{}`, which is not a read",
-                                    action.reference, probe.reference
-                                ),
-                            )
-                            .hint("let the contract's `ensure.probe` call an action with `effect: read`");
-                    }
-                    queue.push(probe);
+            if let Some(ensure) = &action.ensure
+                && let Some(probe) = self.part(node, &action, &ensure.probe)
+            {
+                if probe.contract.effect != EffectKind::Read {
+                    self.report
+                        .node(
+                            codes::PROBE_NOT_READ,
+                            node,
+                            format!(
+                                "`{}` is checked by `{}`, which is not a read",
+                                action.reference, probe.reference
+                            ),
+                        )
+                        .hint("let the contract's `ensure.probe` call an action with `effect: read`");
                 }
+                queue.push(probe);
             }
             if let Some((undo, _)) = &action.compensate {
                 queue.extend(self.part(node, &action, undo));

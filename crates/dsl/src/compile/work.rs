@@ -48,12 +48,12 @@ impl Compiler<'_, '_> {
         let mut data = |name: &str| node.get(name).map(|n| self.data(n, place, scope));
         let (headers, query, body) = (data("headers"), data("query"), data("body"));
         for (name, template) in [("headers", &headers), ("query", &query)] {
-            if let (Some(node), Some(Template::Constant(value))) = (node.get(name), template) {
-                if value.as_str().is_some() {
-                    self.report
-                        .node(codes::WRONG_TYPE, node, format!("`{name}` must be an object or an expression"))
-                        .hint("write `name: value` pairs, or one whole `${ }`");
-                }
+            if let (Some(node), Some(Template::Constant(value))) = (node.get(name), template)
+                && value.as_str().is_some()
+            {
+                self.report
+                    .node(codes::WRONG_TYPE, node, format!("`{name}` must be an object or an expression"))
+                    .hint("write `name: value` pairs, or one whole `${ }`");
             }
         }
         let output = match node.text_of("output") {
@@ -174,12 +174,12 @@ impl Compiler<'_, '_> {
         let mut data = |name: &str| body.get(name).map(|n| self.data(n, place, scope));
         let (arguments, stdin, environment) = (data("arguments"), data("stdin"), data("environment"));
         for (name, template) in [("arguments", &arguments), ("environment", &environment)] {
-            if let (Some(node), Some(Template::Constant(value))) = (body.get(name), template) {
-                if value.as_str().is_some() {
-                    self.report
-                        .node(codes::WRONG_TYPE, node, format!("`{name}` must not be a text"))
-                        .hint("write a list or `name: value` pairs, or one whole `${ }`");
-                }
+            if let (Some(node), Some(Template::Constant(value))) = (body.get(name), template)
+                && value.as_str().is_some()
+            {
+                self.report
+                    .node(codes::WRONG_TYPE, node, format!("`{name}` must not be a text"))
+                    .hint("write a list or `name: value` pairs, or one whole `${ }`");
             }
         }
         let output = match node.text_of("return") {

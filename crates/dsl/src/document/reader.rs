@@ -47,9 +47,7 @@ pub(crate) fn read(text: &str, report: &mut Report<'_>) -> Option<Node> {
             Ok((event, span)) => builder.event(event, span),
             Err(error) => builder.broken(&error),
         };
-        if step.is_none() {
-            return None;
-        }
+        step?;
     }
     let root = builder.root;
     if root.is_none() {
@@ -329,10 +327,11 @@ fn number(text: &str) -> Option<NodeData> {
     if !some_digit || !digits(whole) || !fraction.is_none_or(digits) || !exponent_fine {
         return None;
     }
-    if fraction.is_none() && exponent.is_none() {
-        if let Ok(int) = text.parse::<i64>() {
-            return Some(NodeData::Int(int));
-        }
+    if fraction.is_none()
+        && exponent.is_none()
+        && let Ok(int) = text.parse::<i64>()
+    {
+        return Some(NodeData::Int(int));
     }
     text.parse::<f64>().ok().filter(|f| f.is_finite()).map(NodeData::Float)
 }
