@@ -28,6 +28,7 @@ pub(crate) fn build(surroundings: Surroundings) -> Result<Vec<BpfProgram>, Strin
     }
     if !surroundings.own_user {
         denied.extend(OWNER.iter().map(|call| (*call, Vec::new())));
+        denied.insert(libc::SYS_utimensat, named_file_rule()?);
     }
     let hidden = HIDDEN.iter().map(|call| (*call, Vec::new())).collect();
     Ok(vec![foreign_numbers(absent), compile(denied, permission)?, compile(hidden, absent)?])
@@ -72,6 +73,13 @@ fn namespace_rules() -> Result<Vec<SeccompRule>, String> {
 /// Limits may be read and lowered for oneself (process 0) only.
 fn other_process_rule() -> Result<Vec<SeccompRule>, String> {
     let condition = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0);
+    let rule = condition.and_then(|condition| SeccompRule::new(vec![condition]));
+    Ok(vec![rule.map_err(|error| error.to_string())?])
+}
+
+/// Times may be set on open files only, which the program was allowed to open.
+fn named_file_rule() -> Result<Vec<SeccompRule>, String> {
+    let condition = SeccompCondition::new(1, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0);
     let rule = condition.and_then(|condition| SeccompRule::new(vec![condition]));
     Ok(vec![rule.map_err(|error| error.to_string())?])
 }

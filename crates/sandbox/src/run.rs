@@ -471,3 +471,68 @@ fn collected(
         .map_err(|error| SandboxError::System(format!("the output could not be read: {error}")))?;
     Ok((String::from_utf8_lossy(&bytes).into_owned(), more))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn without(controls: &[Control], base: &std::path::Path) -> Inner {
+        let mut capabilities = Capabilities::probe();
+        capabilities.missing.extend(controls.iter().map(|control| (*control, "not here".to_owned())));
+        Inner {
+            config: SandboxConfig {
+                base: base.to_owned(),
+                given_up: controls.iter().copied().collect(),
+                concurrency: 1,
+            },
+            capabilities,
+            places: Arc::new(Semaphore::new(1)),
+            free_slots: std::sync::Mutex::new(vec![0]),
+        }
+    }
+
+    fn shell(command: &str) -> ProcessRequest {
+        ProcessRequest {
+            program: Program::Shell { command: command.to_owned() },
+            arguments: Vec::new(),
+            stdin: None,
+            environment: Vec::new(),
+            output: ProcessOutput::All,
+            timeout_ms: 300,
+        }
+    }
+
+    /// Without namespaces nobody leaves the process group, and so its end is everybody's.
+    #[test]
+    fn the_process_group_holds_the_tree_where_there_is_no_namespace() {
+        use std::os::unix::fs::PermissionsExt;
+        let base = tempfile::tempdir().expect("a directory");
+        std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o711)).expect("a mode");
+        let inner = without(&[Control::ProcessTree, Control::Network], base.path());
+        let marker = format!("6666.{}", std::process::id());
+        for (command, killed) in [
+            (format!("setsid sleep {marker} & sleep {marker} & sleep {marker}"), Some(Killed::Timeout)),
+            (format!("sleep {marker} >/dev/null 2>&1 & setsid sleep {marker}; exit 0"), None),
+        ] {
+            let result = inner.run(&shell(&command), Limits::default(), &|| false).expect("it runs");
+            assert_eq!(result.killed, killed, "{result:?}");
+            assert!(result.stderr.contains("setsid"), "{result:?}");
+            // What was killed may be seen for a moment, until its parent in the machine takes note of it.
+            let until = Instant::now() + Duration::from_secs(5);
+            while alive(&marker) {
+                assert!(Instant::now() < until, "`{command}` left something behind");
+                std::thread::yield_now();
+            }
+        }
+        let outside = inner.run(&shell("kill -0 $PPID"), Limits::default(), &|| false).expect("it runs");
+        assert_ne!(outside.code, 0);
+    }
+
+    fn alive(marker: &str) -> bool {
+        let processes = std::fs::read_dir("/proc").expect("a process list");
+        processes.flatten().any(|entry| {
+            let arguments = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&arguments).split('\0').any(|argument| argument == marker)
+        })
+    }
+}
