@@ -1,0 +1,388 @@
+//! Sample views: a refund on its way, as the demo makes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use app::view::{
+    ActionView, ApprovalView, AttemptView, AuditCheck, AuditEntry, ControlView, ControlsView, DeadLetterView, EffectView,
+    ExecutionSummary, ExecutionView, GoalRequest, GraphNode, HistoryEntry, Overview, PageOf, PlanView, PlannedEffect,
+    PolicyTestView, PolicyView, TaskView, WorkflowName, WorkflowView,
+};
+use gateway::console::layout::{Section, Shell};
+use gateway::console::{
+    actions, approvals, audit, controls, dead_letters, execution, executions, goal, overview, policies, sign_in, workflows,
+};
+use model::principal::{PrincipalKind, Role};
+use model::verdict::{Risk, RiskFactor, RiskLevel};
+use model::{Digest, Principal, Problem, Timestamp};
+use serde::de::DeserializeOwned;
+use serde_json::{Value as Json, json};
+
+/// The moment of the samples.
+const NOW: i64 = 1_795_176_000_000;
+const ID: &str = "01998c2a-7c1e-7d40-9a55-3f0b8a6d1042";
+
+/// Every page by name.
+pub fn pages(theme: Option<&'static str>) -> Vec<(&'static str, String)> {
+    let shell = |section: Section| shell(theme, section);
+    let page_of = |items| PageOf { items, next: Some("c".to_owned()) };
+    let problem = Problem::new(422, 2420, "missing", "the goal leaves open which order and how much")
+        .with("missing", json!([{"slot": "order", "question": "Which order?"}, {"slot": "amount", "question": "How much money?"}]));
+    let candidates = json!([{"workflow": {"namespace": "shop", "name": "refund", "version": "1.0.0"}, "title": "Refund an order", "example": "refund order 1042, 25.00 EUR"}]);
+    let goal = GoalRequest { intent: Some("refund order".into()), ..GoalRequest::default() };
+    let facts = overview::Facts {
+        overview: figures(),
+        approvals: vec![approval(1)],
+        dead_letters: vec![letter()],
+        recent: rows(),
+    };
+    let tests = [
+        PolicyTestView { name: "omnihub.refund_test.test_small_refund".into(), passed: true, message: None },
+        PolicyTestView { name: "omnihub.refund_test.test_large_refund".into(), passed: false, message: Some("expected deny, got allow".into()) },
+    ];
+    vec![
+        ("overview", overview::page(&shell(Section::Overview), &facts).into_string()),
+        ("executions", executions::page(&shell(Section::Executions), &executions::Filter::default(), &page_of(rows())).into_string()),
+        ("execution", execution::page(&shell(Section::Executions), &running(), &history(), &graph()).into_string()),
+        ("execution-done", execution::page(&shell(Section::Executions), &done(), &history(), &graph()).into_string()),
+        ("approvals", approvals::inbox(&shell(Section::Approvals), &approvals::Filter::default(), &PageOf { items: vec![approval(1), approval(2)], next: None }).into_string()),
+        ("approval", approvals::page(&shell(Section::Approvals), &approval(2)).into_string()),
+        ("controls", controls::page(&shell(Section::Controls), &all_controls()).into_string()),
+        ("dead-letters", dead_letters::page(&shell(Section::DeadLetters), &dead_letters::Filter::default(), &page_of(vec![letter()])).into_string()),
+        ("audit", audit::page(&shell(Section::Audit), &audit::Filter::default(), &page_of(entries()), &head(), Some(&AuditCheck { size: 1284, root: "ab".repeat(32), intact: true, first_bad: None })).into_string()),
+        ("workflows", workflows::list_page(&shell(Section::Workflows), &page_of(vec![workflow()])).into_string()),
+        ("workflow", workflows::page(&shell(Section::Workflows), &workflow()).into_string()),
+        ("actions", actions::list_page(&shell(Section::Actions), &page_of(vec![action(), action()])).into_string()),
+        ("action", actions::page(&shell(Section::Actions), &action()).into_string()),
+        ("policies", policies::page(&shell(Section::Policies), &[policy()], Some(("default", &tests))).into_string()),
+        ("plan", goal::planned(&shell(Section::Overview), &plan(), &goal, "once").into_string()),
+        ("asked-back", goal::asked_back(&shell(Section::Overview), &goal, &problem.with("candidates", candidates)).into_string()),
+        ("sign-in", sign_in::page("", None, theme).into_string()),
+    ]
+}
+
+fn at(ago_ms: i64) -> Timestamp {
+    Timestamp(NOW - ago_ms)
+}
+
+fn read<T: DeserializeOwned>(json: Json) -> T {
+    serde_json::from_value(json).expect("samples have the shape of their type")
+}
+
+fn shell(theme: Option<&'static str>, section: Section) -> Shell {
+    Shell {
+        principal: Principal {
+            id: read(json!("user:alice")),
+            tenant: read(json!("main")),
+            kind: PrincipalKind::User,
+            roles: BTreeSet::from([Role::Admin]),
+        },
+        csrf: "csrf".into(),
+        theme,
+        section,
+        path: "/console".into(),
+        watch: &[],
+        only: None,
+        controls_on: Some(all_controls().controls.into_iter().filter(|c| c.on).collect()),
+        approvals_pending: 2,
+        dead_letters_open: 1,
+        notice: None,
+        now: Timestamp(NOW),
+    }
+}
+
+fn figures() -> Overview {
+    Overview {
+        by_status: vec![("running".into(), 3), ("waiting".into(), 2), ("completed".into(), 1204), ("faulted".into(), 4)],
+        approvals_pending: 2,
+        dead_letters_open: 1,
+        ended_per_minute: (0..60u32).map(|i| (i * 7 + i * i / 3) % 23 * u32::from(i % 9 != 0)).collect(),
+        outcomes: vec![("verified".into(), 1180), ("unknown".into(), 21), ("failed".into(), 9)],
+        audit_size: 12_841,
+        controls_on: vec!["allow-list".into()],
+    }
+}
+
+fn row(id: &str, status: &str, outcome: Option<&str>, blocked: Option<&str>, ago: i64) -> ExecutionSummary {
+    read(json!({
+        "tenant": "main", "id": id, "namespace": "shop", "name": "refund", "version": "1.0.0", "status": status,
+        "outcome": outcome, "blocked_on": blocked, "requester": "user:bob",
+        "intent": "refund order 1042, 25.00 EUR, the cup arrived broken",
+        "error": (status == "faulted").then_some("communication: shop.example:443 could not be reached"),
+        "started_at": NOW - ago, "updated_at": NOW, "ended_at": outcome.map(|_| NOW - ago + 8_400), "due_at": null
+    }))
+}
+
+fn rows() -> Vec<ExecutionSummary> {
+    vec![
+        row(ID, "waiting", None, Some("approval:a1"), 95_000),
+        row("01998c2a-7c1e-7d40-9a55-3f0b8a6d1041", "running", None, None, 2_000),
+        row("nightly-7", "completed", Some("verified"), None, 300_000),
+        row("nightly-6", "faulted", Some("failed"), None, 4_000_000),
+        row("nightly-5", "completed", Some("unknown"), None, 90_000_000),
+    ]
+}
+
+fn risk() -> Risk {
+    let factor = |name: &str, points, reason: &str| RiskFactor { name: name.into(), points, reason: reason.into() };
+    Risk {
+        score: 58,
+        level: RiskLevel::High,
+        factors: vec![
+            factor("money", 30, "moves 25.00 EUR to a customer"),
+            factor("intent-argument", 18, "the amount was read from free text"),
+            factor("personal-data", 15, "handles personal data"),
+            factor("verified", -5, "the outcome is checked by a probe"),
+        ],
+    }
+}
+
+fn arguments() -> Json {
+    json!({"order": "1042", "amount": 25.0, "currency": "EUR", "reason": "the cup arrived broken", "customer": {"name": "Ann Bell", "verified": true}})
+}
+
+fn approval(number: u32) -> ApprovalView {
+    let votes = if number == 2 {
+        json!([{"by": "user:carol", "approve": true, "reason": "the photo shows it", "at": NOW - 40_000}])
+    } else {
+        json!([])
+    };
+    ApprovalView {
+        approval: read(json!({
+            "id": format!("a{number}"), "tenant": "main", "execution": ID, "effect": 2, "workflow": "shop/refund:1.0.0",
+            "task": "/do/1/refund", "operation": "refund-create:1.0.0", "target": "shop.example:443",
+            "digest": Digest::of(b"x"), "arguments": arguments(),
+            "provenance": [["/order", 2], ["/amount", 2], ["/currency", 2], ["/reason", 2], ["/customer/name", 4], ["/customer/verified", 4]],
+            "predicted": "POST 25.00 EUR back to the customer of order 1042", "effect_kind": "money", "class": "probeable",
+            "blast_radius": {"scope": "customer", "max": 1, "unit": "order"}, "risk": risk(),
+            "reasons": ["money needs an operator's approval"], "requester": "user:bob",
+            "quorum": {"approvers": number, "roles": ["operator", "admin"]}, "status": "pending", "votes": votes,
+            "requested_at": NOW - 90_000, "expires_at": NOW + 3_510_000
+        })),
+        missing: 1,
+        refusal: None,
+        intent: Some("refund order 1042, 25.00 EUR, the cup arrived broken".into()),
+    }
+}
+
+fn task(pointer: &str, name: &str, kind: &str, status: &str, from: i64, to: Option<i64>, depth: u32) -> TaskView {
+    TaskView {
+        pointer: pointer.into(),
+        name: name.into(),
+        kind: kind.into(),
+        status: status.into(),
+        started_at: at(from),
+        ended_at: to.map(at),
+        depth,
+    }
+}
+
+fn effect(number: u32, operation: &str, task: &str, state: &str, outcome: Option<&str>, attempts: Vec<AttemptView>, from: i64, to: Option<i64>) -> EffectView {
+    let money = operation.starts_with("refund-create");
+    EffectView {
+        number,
+        task: task.into(),
+        operation: operation.into(),
+        target: "shop.example:443".into(),
+        effect: if money { "money" } else { "read" }.into(),
+        class: if money { "probeable" } else { "read" }.into(),
+        state: state.into(),
+        outcome: outcome.map(str::to_owned),
+        evidence: outcome.map(|_| "refund-read answered status “settled” for this key".to_owned()),
+        digest: Digest::of(operation.as_bytes()),
+        arguments: arguments(),
+        provenance: vec![("/order".into(), vec!["intent".into()]), ("/customer".into(), vec!["external".into()])],
+        predicted: if money { "POST 25.00 EUR back to the customer of order 1042" } else { "GET order 1042" }.into(),
+        key: "3f0b8a6d1042aa55".into(),
+        verdict: money.then(|| read(json!({"decision": {"decision": "require-approval", "approvers": 1, "roles": ["operator"]}, "reasons": ["money needs an operator's approval"], "policy": Digest::of(b"p"), "risk": risk()}))),
+        approval: money.then(|| read(json!("a1"))),
+        permit: outcome.map(|_| "permit-1".to_owned()),
+        attempts,
+        probe_of: (operation.starts_with("refund-read")).then_some(2),
+        output: outcome.map(|_| json!({"id": "r-77", "status": "settled"})),
+        requested_at: at(from),
+        settled_at: to.map(at),
+    }
+}
+
+fn attempt(number: u32, from: i64, to: Option<i64>, answer: Option<&str>, error: Option<&str>) -> AttemptView {
+    AttemptView { number, started_at: at(from), ended_at: to.map(at), answer: answer.map(str::to_owned), error: error.map(str::to_owned) }
+}
+
+fn running() -> ExecutionView {
+    ExecutionView {
+        summary: row(ID, "waiting", None, Some("approval:a1"), 95_000),
+        title: Some("Refund an order".into()),
+        mode: "live".into(),
+        plan_digest: Digest::of(b"plan"),
+        input: json!({"order": "1042", "amount": 25.0, "currency": "EUR", "note": "the cup arrived broken"}),
+        output: None,
+        error: None,
+        context: json!({}),
+        effects: vec![
+            effect(1, "order-read:1.0.0", "/do/0/look", "settled", Some("verified"), vec![attempt(1, 94_800, Some(94_000), Some("refused"), Some("503 from shop.example:443")), attempt(2, 93_000, Some(92_200), Some("done"), None)], 95_000, Some(92_200)),
+            effect(2, "refund-create:1.0.0", "/do/1/refund", "awaiting-approval", None, vec![], 90_000, None),
+        ],
+        tasks: vec![
+            task("/do/0/look", "lookUpOrder", "call", "completed", 95_000, Some(92_200), 0),
+            task("/do/1/attempt", "attempt", "try", "running", 92_200, None, 0),
+            task("/do/1/refund", "refund", "call", "running", 91_000, None, 1),
+        ],
+        version: 9,
+        explanation: "The refund waits for one operator or admin to agree; silence for an hour means no.".into(),
+    }
+}
+
+fn done() -> ExecutionView {
+    let mut view = running();
+    view.summary = row(ID, "completed", Some("verified"), None, 95_000);
+    view.summary.ended_at = Some(at(50_000));
+    view.effects[1] = effect(2, "refund-create:1.0.0", "/do/1/refund", "settled", Some("verified"), vec![attempt(1, 60_000, Some(57_000), Some("lost"), Some("no answer within 3 s"))], 90_000, Some(51_000));
+    view.effects.push(effect(3, "refund-read:1.0.0", "/do/1/refund", "settled", Some("verified"), vec![attempt(1, 55_000, Some(51_000), Some("done"), None)], 57_000, Some(51_000)));
+    view.tasks[1].ended_at = Some(at(51_000));
+    view.tasks[2].ended_at = Some(at(51_000));
+    view.tasks[1].status = "completed".into();
+    view.tasks[2].status = "completed".into();
+    view.output = Some(json!({"refund": "r-77", "status": "settled"}));
+    view.explanation = "Everything was done, and checked: the refund is real.".into();
+    view
+}
+
+fn history() -> Vec<HistoryEntry> {
+    [("started", "bob asked for shop/refund:1.0.0"), ("judged", "order-read is allowed"), ("effect-started", "effect 1, attempt 1"), ("effect-answered", "effect 1 answered: done"), ("judged", "refund-create needs one approval")]
+        .iter()
+        .enumerate()
+        .map(|(i, (kind, summary))| HistoryEntry { sequence: i as u64, at: at(95_000 - i as i64 * 900), kind: (*kind).into(), summary: (*summary).into(), event: json!({"event": kind, "effect": i}) })
+        .collect()
+}
+
+fn node(pointer: &str, name: &str, kind: &str, label: &str, children: Vec<GraphNode>) -> GraphNode {
+    GraphNode { pointer: pointer.into(), name: name.into(), kind: kind.into(), label: label.into(), children, next: vec![] }
+}
+
+fn graph() -> Vec<GraphNode> {
+    let mut choose = node("/do/2/choose", "choose", "switch", "two cases", vec![]);
+    choose.next = vec![("/do/4/thank".into(), "settled".into()), ("/do/3/ask".into(), "else".into())];
+    vec![
+        node("/do/0/look", "lookUpOrder", "call", "order-read:1.0.0", vec![]),
+        node("/do/1/attempt", "attempt", "try", "up to 3 retries", vec![node("/do/1/refund", "refund", "call", "refund-create:1.0.0", vec![])]),
+        choose,
+        node("/do/3/ask", "ask", "raise", "not settled", vec![]),
+        node("/do/4/thank", "thank", "set", "the answer", vec![]),
+    ]
+}
+
+fn all_controls() -> ControlsView {
+    let control = |name: &str, on: bool, description: &str, operations: Json| ControlView {
+        name: name.into(),
+        on,
+        control: on.then(|| read(json!({"on": true, "operations": operations, "reason": "only refunds during the audit", "by": "user:carol", "at": NOW - 720_000}))),
+        tenant: None,
+        description: description.into(),
+    };
+    ControlsView {
+        epoch: 4,
+        controls: vec![
+            control("kill-switch", false, "No new work, no new effect. What is on the wire is reported.", json!([])),
+            control("safe-mode", false, "Reads only; everything else is predicted.", json!([])),
+            control("takeover", false, "Every effect waits for a human, even a read.", json!([])),
+            control("allow-list", true, "Only the listed operations.", json!(["refund-*", "order-read"])),
+        ],
+    }
+}
+
+fn letter() -> DeadLetterView {
+    read(json!({
+        "id": "d1", "execution": "nightly-6", "effect": 2, "task": "/do/1/refund", "operation": "refund-create:1.0.0",
+        "workflow": "shop/refund:1.0.0", "reason": "shop.example:443 refused the connection 4 times", "attempts": 4,
+        "open": true, "parked_at": NOW - 3_900_000, "redriven_at": null, "redriven_by": null
+    }))
+}
+
+fn entries() -> Vec<AuditEntry> {
+    ["outcome.settled", "effect.answered", "effect.started", "approval.approved", "approval.requested", "effect.judged"]
+        .iter()
+        .enumerate()
+        .map(|(i, action)| AuditEntry {
+            sequence: 1283 - i as u64,
+            hash: "ab".repeat(32),
+            record: read(json!({"at": NOW - 50_000 - i as i64 * 4_000, "tenant": "main", "actor": "user:alice", "actor_kind": "user", "action": action, "resource": format!("executions/{ID}/effects/2"), "correlation": ID, "details": {"attempt": 1, "digest": "sha256:ab"}})),
+        })
+        .collect()
+}
+
+fn head() -> audit::Head {
+    audit::Head { size: 1284, root: "ab".repeat(32), key_id: "k-2026-11".into(), at: at(1_000) }
+}
+
+const SOURCE: &str = "document:\n  dsl: 1.0.0\n  namespace: shop\n  name: refund\n  version: 1.0.0\n  title: Refund an order\ndo:\n  - lookUpOrder:\n      call: order-read:1.0.0\n      with: { order: ${ .order } }\n  - refund:\n      call: refund-create:1.0.0\n      with: { order: ${ .order }, amount: ${ .amount } }\n";
+
+fn workflow() -> WorkflowView {
+    WorkflowView {
+        namespace: "shop".into(),
+        name: "refund".into(),
+        version: "1.0.0".into(),
+        title: Some("Refund an order".into()),
+        summary: Some("Pays money back for an order that arrived broken, and checks that it did.".into()),
+        digest: Digest::of(b"w"),
+        owner: Some("team:shop".into()),
+        intents: vec!["refund order {order}, {amount}, {reason}".into(), "give {amount} back for order {order}".into()],
+        input_schema: Some(json!({"type": "object", "required": ["order", "amount", "currency"], "properties": {"order": {"type": "string", "description": "the order's number"}, "amount": {"type": "number"}, "currency": {"enum": ["EUR", "USD"]}, "reason": {"type": "string"}}})),
+        actions: vec!["order-read:1.0.0".into(), "refund-create:1.0.0".into(), "refund-read:1.0.0".into()],
+        published_by: "user:alice".into(),
+        published_at: at(8_000_000),
+        source: SOURCE.into(),
+        warnings: vec![],
+        graph: graph(),
+    }
+}
+
+fn action() -> ActionView {
+    ActionView {
+        reference: "refund-create:1.0.0".into(),
+        title: Some("Pay money back for an order".into()),
+        contract: read(json!({"effect": "money", "class": "probeable", "blastRadius": {"scope": "customer", "max": 1, "unit": "order"}, "data": ["personal"], "reviewed": true, "hosts": ["shop.example:443"], "verified": true, "compensate": "refund-cancel:1.0.0"})),
+        digest: Digest::of(b"a"),
+        input_schema: Some(json!({"type": "object", "properties": {"order": {"type": "string"}}})),
+        published_by: "user:alice".into(),
+        published_at: at(9_000_000),
+        source: SOURCE.into(),
+    }
+}
+
+fn policy() -> PolicyView {
+    let text = "package omnihub\n\nimport rego.v1\n\ndefault decision := \"deny\"\n\ndecision := \"allow\" if input.effect == \"read\"\n";
+    PolicyView {
+        name: "default".into(),
+        version: 3,
+        digest: Digest::of(b"r"),
+        modules: BTreeMap::from([("default.rego".into(), text.into())]),
+        by: "system".into(),
+        at: at(90_000_000),
+    }
+}
+
+fn plan() -> PlanView {
+    let effect = |operation: &str, effect: &str, decision: &str, approvals, probe| PlannedEffect {
+        task: "/do/1/refund".into(),
+        operation: operation.into(),
+        target: "shop.example:443".into(),
+        effect: effect.into(),
+        class: "probeable".into(),
+        predicted: "POST 25.00 EUR back to the customer of order 1042".into(),
+        arguments: arguments(),
+        risk: risk(),
+        decision: decision.into(),
+        approvals,
+        reasons: vec!["money needs an operator's approval".into()],
+        probe,
+    };
+    PlanView {
+        digest: Digest::of(b"plan"),
+        workflow: WorkflowName { namespace: "shop".into(), name: "refund".into(), version: Some("1.0.0".into()) },
+        title: Some("Refund an order".into()),
+        input: json!({"order": "1042", "amount": 25.0, "currency": "EUR"}),
+        intent: Some("refund order 1042, 25.00 EUR, the cup arrived broken".into()),
+        effects: vec![effect("order-read:1.0.0", "read", "allow", 0, false), effect("refund-create:1.0.0", "money", "require-approval", 1, false)],
+        note: None,
+    }
+}

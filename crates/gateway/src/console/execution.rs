@@ -1,0 +1,236 @@
+//! One execution: what it is, what it waits for, its picture, its effects, its data, its history, and the acts on it.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use maud::{Markup, html};
+use model::Problem;
+use model::principal::Permission;
+
+use app::view::{EffectView, ExecutionView, GraphNode, HistoryEntry};
+use model::verdict::Decision;
+
+use super::layout::{Failure, Section, Shell, page as frame};
+use super::session::{Act, Session};
+use super::{data, format, graph, icon, timeline};
+
+/// Events of the history on the page; the rest is behind the API.
+const HISTORY_MAX: u32 = 500;
+/// Effects drawn as cards.
+const EFFECTS_MAX: usize = 100;
+/// Characters of a reason at the most.
+const REASON_MAX: usize = 500;
+
+/// `GET /console/executions/{id}`
+pub(crate) async fn get(
+    State(state): State<crate::State>,
+    mut session: Session,
+    Path(id): Path<String>,
+) -> Result<Markup, Failure> {
+    let mut shell = Shell::load(&state, &mut session, Section::Executions)
+        .await
+        .watching(&["execution", "approval", "control", "dead-letter"]);
+    let view = state.app.execution(&session.caller, &id).await?;
+    shell.only = Some(view.summary.id.to_string());
+    let history = state.app.history(&session.caller, &id, 0, HISTORY_MAX).await?.items;
+    let s = &view.summary;
+    let nodes = match state.app.workflow(&session.caller, &s.namespace, &s.name, &s.version).await {
+        Ok(workflow) => workflow.graph,
+        Err(problem) if problem.status == 404 => Vec::new(),
+        Err(problem) => return Err(problem.into()),
+    };
+    Ok(page(&shell, &view, &history, &nodes))
+}
+
+/// `POST /console/executions/{id}/{act}`
+pub(crate) async fn act(State(state): State<crate::State>, Path((id, act)): Path<(String, String)>, form: Act) -> Response {
+    let caller = &form.session.caller;
+    let reason = form.fields.text("reason").to_owned();
+    let done = match act.as_str() {
+        "cancel" => state.app.cancel(caller, &id, &reason).await.map(|_| "cancelled"),
+        "pause" => state.app.pause(caller, &id, &reason).await.map(|_| "paused"),
+        "resume" => state.app.resume(caller, &id, &reason).await.map(|_| "resumed"),
+        "retry" => state.app.retry(caller, &id, &reason).await.map(|_| "tried again"),
+        _ => Err(Problem::not_found("act", &act)),
+    };
+    let back = format!("/console/executions/{}", format::segment(&id));
+    form.answer(done.map(|word| format!("Execution {word}.")), &back)
+}
+
+/// The page.
+pub fn page(shell: &Shell, view: &ExecutionView, history: &[HistoryEntry], nodes: &[GraphNode]) -> Markup {
+    let summary = &view.summary;
+    let content = html! {
+        (head(shell, view))
+        div.execution {
+            section.card.wide aria-labelledby="h-time" {
+                h2 #h-time { "Timeline" }
+                (timeline::draw(view, shell.now))
+            }
+            section aria-labelledby="h-effects" {
+                h2 #h-effects { "Effects" }
+                @if view.effects.is_empty() { p.faint { "nothing was asked of the outside yet" } }
+                @for effect in view.effects.iter().take(EFFECTS_MAX) { (card(shell, effect)) }
+                @if view.effects.len() > EFFECTS_MAX { p.faint { (view.effects.len() - EFFECTS_MAX) " more effects are in the history" } }
+            }
+            aside {
+                section.card {
+                    h2 { "Definition" }
+                    div.picture { (graph::draw(nodes, &graph::state_of(view))) }
+                    p { a href={ "/console/workflows/" (format::segment(&summary.namespace)) "/" (format::segment(&summary.name)) "/" (format::segment(&summary.version)) } {
+                        (summary.namespace) "/" (summary.name) ":" (summary.version)
+                    } }
+                }
+                section.card { h2 { "Input" } (data::document(&view.input)) }
+                @if let Some(output) = &view.output { section.card { h2 { "Output" } (data::document(output)) } }
+                @if let Some(error) = &view.error { section.card.trouble { h2 { "Error" } (data::document(error)) } }
+                @if !view.context.is_null() && view.context.as_object().is_none_or(|map| !map.is_empty()) {
+                    section.card { h2 { "Context" } (data::document(&view.context)) }
+                }
+                section.card {
+                    h2 { "Record" }
+                    dl.facts {
+                        dt { "Plan" } dd { (format::id(&view.plan_digest.to_string())) }
+                        dt { "Events" } dd { (format::count(view.version)) }
+                        dt { "Audit" } dd { a href={ "/console/audit?correlation=" (format::segment(summary.id.as_str())) } { "records of this execution" } }
+                    }
+                }
+            }
+            section.card.wide {
+                details.history {
+                    summary { h2 { "History" } span.muted { (history.len()) " events" @if view.version > u64::from(HISTORY_MAX) { " of " (format::count(view.version)) } } }
+                    ol.events {
+                        @for entry in history {
+                            li {
+                                span.number { (entry.sequence) }
+                                (format::moment(entry.at, shell.now))
+                                span.tag.quiet { (entry.kind.replace('-', " ")) }
+                                span { (entry.summary) }
+                                details { summary { "whole event" } (data::document(&entry.event)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    let title = summary.intent.as_deref().or(view.title.as_deref()).unwrap_or(&summary.name);
+    frame(shell, title, &content)
+}
+
+fn head(shell: &Shell, view: &ExecutionView) -> Markup {
+    let s = &view.summary;
+    let ended = s.ended_at.is_some();
+    let said = match s.outcome.as_deref().filter(|_| ended) {
+        Some(outcome) => format!("Execution {}, outcome {outcome}.", s.status),
+        None => format!("Execution {}. {}", s.status, view.explanation),
+    };
+    html! {
+        header.execution-head data-announce=(said) {
+            nav.crumbs aria-label="Path" { a href="/console/executions" { "Executions" } " / " (format::id(s.id.as_str())) }
+            h1 { (s.intent.as_deref().or(view.title.as_deref()).unwrap_or(&s.name)) }
+            p.state-line {
+                (format::status(&s.status)) (format::outcome(s.outcome.as_deref()))
+                @if view.mode == "advisory" { (format::chip("warn", icon::WARNING, "advisory: nothing is changed outside")) }
+                span.muted { "asked by " (s.requester) ", " (format::moment(s.started_at, shell.now)) }
+                span.muted.number { (format::span(s.ended_at.unwrap_or(shell.now).0 - s.started_at.0)) }
+            }
+            p.explanation { (view.explanation) }
+            @if let Some(on) = s.blocked_on.as_deref().filter(|_| !ended) { p.wait-text { (icon::draw(icon::HOURGLASS)) "It " (format::blocked(on)) "." } }
+            @if let Some(error) = &s.error { p.bad-text { (error) } }
+            @if shell.may(Permission::OperateExecution) { (acts(shell, view)) }
+        }
+    }
+}
+
+fn acts(shell: &Shell, view: &ExecutionView) -> Markup {
+    let s = &view.summary;
+    let possible: &[(&str, &str, &str)] = match s.status.as_str() {
+        "suspended" => &[("resume", "Resume", "primary"), ("cancel", "Cancel", "danger")],
+        "faulted" => &[("retry", "Retry", "primary")],
+        "completed" | "cancelled" => &[],
+        _ => &[("pause", "Pause", ""), ("retry", "Retry parked work", ""), ("cancel", "Cancel", "danger")],
+    };
+    let parked = view.effects.iter().any(|effect| effect.state == "parked");
+    html! {
+        @if !possible.is_empty() {
+            form.acts method="post" data-act {
+                (shell.token())
+                label { span.sr { "Reason" } input type="text" name="reason" required maxlength=(REASON_MAX) placeholder="reason for pausing, cancelling or retrying" autocomplete="off"; }
+                @for (act, word, tone) in possible {
+                    @if *act != "retry" || s.status == "faulted" || parked {
+                        button class={ "button " (tone) } type="submit" formaction={ "/console/executions/" (format::segment(s.id.as_str())) "/" (act) } { (word) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One effect as a card.
+pub fn card(shell: &Shell, effect: &EffectView) -> Markup {
+    html! {
+        article.card.effect-card #{ "effect-" (effect.number) } {
+            header {
+                span.effect-number { (effect.number) }
+                h3 { (effect.operation) }
+                (format::effect_kind(&effect.effect)) span.tag.quiet { (effect.class) }
+                @if let Some(of) = effect.probe_of { span.tag.quiet { "checks effect " (of) } }
+                span.push { @if effect.state == "settled" { (format::outcome(effect.outcome.as_deref())) } @else { (format::effect_state(&effect.state)) } }
+            }
+            p.predicted { (effect.predicted) " " span.muted { "on " (effect.target) } }
+            @if let Some(evidence) = &effect.evidence { p.evidence { (icon::draw(icon::SEAL)) (evidence) } }
+            @if let Some(approval) = &effect.approval {
+                p { (icon::draw(icon::PERSON)) a href={ "/console/approvals/" (approval) } {
+                    @if effect.state == "awaiting-approval" { "Decide this effect" } @else { "The approval" }
+                } }
+            }
+            (attempts(shell, effect))
+            details { summary { "Arguments" } (data::arguments(&effect.arguments, &effect.provenance)) }
+            @if let Some(verdict) = &effect.verdict {
+                details {
+                    summary { "Verdict " (decided(&verdict.decision)) " " span.muted { "risk " (verdict.risk.score) } }
+                    (format::risk(&verdict.risk))
+                    ul.reasons { @for reason in verdict.reasons.iter().take(50) { li { (reason) } } }
+                    p.faint { "policy " (format::id(&verdict.policy.to_string())) }
+                }
+            }
+            @if let Some(output) = &effect.output { details { summary { "Answer" } (data::document(output)) } }
+            details {
+                summary { "Proof" }
+                dl.facts {
+                    dt { "Digest" } dd { (format::id(&effect.digest.to_string())) }
+                    dt { "Key" } dd { (format::id(&effect.key)) }
+                    @if let Some(permit) = &effect.permit { dt { "Permit" } dd { (format::id(permit)) } }
+                    dt { "Task" } dd { code { (effect.task) } }
+                }
+            }
+        }
+    }
+}
+
+fn attempts(shell: &Shell, effect: &EffectView) -> Markup {
+    html! {
+        @if !effect.attempts.is_empty() {
+            ol.attempts {
+                @for attempt in effect.attempts.iter().take(50) {
+                    @let tone = match attempt.answer.as_deref() { Some("done") => "good", Some("refused") => "bad", Some(_) => "warn", None => "live" };
+                    li {
+                        span.muted { "attempt " (attempt.number) }
+                        (format::chip(tone, icon::DOT, attempt.answer.as_deref().unwrap_or("under way")))
+                        (format::moment(attempt.started_at, shell.now))
+                        @if let Some(end) = attempt.ended_at { span.number.muted { (format::span(end.0 - attempt.started_at.0)) } }
+                        @if let Some(error) = &attempt.error { span.bad-text { (error) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn decided(decision: &Decision) -> Markup {
+    match decision {
+        Decision::Allow => format::decision("allow"),
+        Decision::Deny => format::decision("deny"),
+        Decision::RequireApproval(_) => format::decision("require-approval"),
+    }
+}
