@@ -9,6 +9,7 @@
 //!
 //! Nothing here reads a clock, a file, the environment, a socket or a random number.
 
+pub mod filter;
 pub mod intent;
 pub mod pii;
 pub mod policy;
