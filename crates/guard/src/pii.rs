@@ -84,12 +84,32 @@ fn sensitive(name: &str) -> bool {
     if name.len() > 24 {
         return false;
     }
-    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let plain: String =
+        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     matches!(
         plain.as_str(),
-        "password" | "passwd" | "passphrase" | "secret" | "clientsecret" | "apikey" | "accesskey" | "secretkey"
-            | "privatekey" | "token" | "accesstoken" | "refreshtoken" | "idtoken" | "authorization"
-            | "proxyauthorization" | "cookie" | "setcookie" | "cardnumber" | "cvv" | "cvc" | "ssn" | "pin"
+        "password"
+            | "passwd"
+            | "passphrase"
+            | "secret"
+            | "clientsecret"
+            | "apikey"
+            | "accesskey"
+            | "secretkey"
+            | "privatekey"
+            | "token"
+            | "accesstoken"
+            | "refreshtoken"
+            | "idtoken"
+            | "authorization"
+            | "proxyauthorization"
+            | "cookie"
+            | "setcookie"
+            | "cardnumber"
+            | "cvv"
+            | "cvc"
+            | "ssn"
+            | "pin"
     )
 }
 
@@ -145,8 +165,22 @@ impl Hints {
 }
 
 const TOKEN_STARTS: [&str; 16] = [
-    "eyJ", "sk_", "sk-", "pk_", "rk_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "AKIA",
-    "AIza", "omn_",
+    "eyJ",
+    "sk_",
+    "sk-",
+    "pk_",
+    "rk_",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "xox",
+    "AKIA",
+    "AIza",
+    "omn_",
 ];
 
 struct Rule {

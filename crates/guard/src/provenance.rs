@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn an_empty_container_from_outside_is_not_trusted() {
-        let arguments = Value::object([("list", Value::labelled(Data::Array(Vec::new().into()), Label::MODEL))]);
+        let arguments =
+            Value::object([("list", Value::labelled(Data::Array(Vec::new().into()), Label::MODEL))]);
         let described = describe(&arguments);
         assert_eq!(untrusted(&described), [""]);
     }

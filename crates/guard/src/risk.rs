@@ -38,9 +38,26 @@ pub struct ActorHistory {
 /// Euros for one unit of a currency, rounded up so that a stale rate errs to the careful side. Bands are powers of
 /// ten: a rate that is off by a fifth moves few amounts.
 pub const RATES: [(&str, f64); 20] = [
-    ("AUD", 0.7), ("BRL", 0.2), ("CAD", 0.75), ("CHF", 1.1), ("CNY", 0.15), ("CZK", 0.05), ("DKK", 0.14),
-    ("EUR", 1.0), ("GBP", 1.25), ("HUF", 0.003), ("INR", 0.012), ("JPY", 0.007), ("KWD", 3.3), ("MXN", 0.06),
-    ("NOK", 0.1), ("NZD", 0.65), ("PLN", 0.25), ("SEK", 0.1), ("USD", 1.0), ("ZAR", 0.06),
+    ("AUD", 0.7),
+    ("BRL", 0.2),
+    ("CAD", 0.75),
+    ("CHF", 1.1),
+    ("CNY", 0.15),
+    ("CZK", 0.05),
+    ("DKK", 0.14),
+    ("EUR", 1.0),
+    ("GBP", 1.25),
+    ("HUF", 0.003),
+    ("INR", 0.012),
+    ("JPY", 0.007),
+    ("KWD", 3.3),
+    ("MXN", 0.06),
+    ("NOK", 0.1),
+    ("NZD", 0.65),
+    ("PLN", 0.25),
+    ("SEK", 0.1),
+    ("USD", 1.0),
+    ("ZAR", 0.06),
 ];
 /// Assumed for a currency that is missing or not in [`RATES`]: no common currency is worth more.
 const RATE_UNKNOWN: f64 = 4.0;
@@ -149,8 +166,14 @@ fn radius(radius: &BlastRadius, factors: &mut Vec<RiskFactor>) {
         0 | 10_001.. => 20,
     };
     let unit = if radius.unit.is_empty() { "units" } else { radius.unit.as_str() };
-    let most = if radius.max == 0 { "an unstated number of".to_owned() } else { format!("up to {}", radius.max) };
-    add(factors, "blast-radius", scope + count, format!("one use touches {most} {unit} of scope `{}`", radius.scope));
+    let most =
+        if radius.max == 0 { "an unstated number of".to_owned() } else { format!("up to {}", radius.max) };
+    add(
+        factors,
+        "blast-radius",
+        scope + count,
+        format!("one use touches {most} {unit} of scope `{}`", radius.scope),
+    );
 }
 
 fn unreviewed(facts: &Facts, points: i16, factors: &mut Vec<RiskFactor>) {

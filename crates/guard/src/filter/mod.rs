@@ -103,7 +103,8 @@ pub fn check_text(text: &str, limits: &TextLimits) -> FilterVerdict {
 
 /// Judges a structured input: its shape, every string and every member name.
 pub fn check_input(value: &Value, limits: &InputLimits) -> FilterVerdict {
-    let mut walk = Walk { limits, verdict: FilterVerdict::default(), nodes: 0, bytes: 0, pointer: String::new() };
+    let mut walk =
+        Walk { limits, verdict: FilterVerdict::default(), nodes: 0, bytes: 0, pointer: String::new() };
     walk.visit(value, 0);
     walk.verdict
 }
@@ -136,7 +137,8 @@ fn judge(text: &str, limits: &TextLimits, pointer: &str, verdict: &mut FilterVer
 fn holds_phrase(text: &str, phrase: &str) -> bool {
     !phrase.is_empty()
         && text.match_indices(phrase).any(|(at, found)| {
-            !text[..at].ends_with(char::is_alphanumeric) && !text[at + found.len()..].starts_with(char::is_alphanumeric)
+            !text[..at].ends_with(char::is_alphanumeric)
+                && !text[at + found.len()..].starts_with(char::is_alphanumeric)
         })
 }
 
@@ -165,10 +167,12 @@ impl Walk<'_> {
         match &value.data {
             Data::String(text) => self.text(text),
             Data::Array(items) => {
-                self.members(items.len()) && items.iter().enumerate().all(|(i, item)| self.member(&i.to_string(), item, depth))
+                self.members(items.len())
+                    && items.iter().enumerate().all(|(i, item)| self.member(&i.to_string(), item, depth))
             }
             Data::Object(map) => {
-                self.members(map.len()) && map.iter().all(|(name, item)| self.name(name) && self.member(name, item, depth))
+                self.members(map.len())
+                    && map.iter().all(|(name, item)| self.name(name) && self.member(name, item, depth))
             }
             Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_) => true,
         }

@@ -41,7 +41,11 @@ pub(super) fn variants(text: &str) -> Vec<String> {
     if text.contains('%') {
         add(percent(text).map(|t| fold(&t)));
     }
-    for run in text.split(|c: char| !(c.is_ascii_alphanumeric() || "+/=_-".contains(c))).filter(|r| r.len() >= RUN_MIN).take(RUNS_MAX) {
+    for run in text
+        .split(|c: char| !(c.is_ascii_alphanumeric() || "+/=_-".contains(c)))
+        .filter(|r| r.len() >= RUN_MIN)
+        .take(RUNS_MAX)
+    {
         add(base64(run).map(|t| fold(&t)));
         add(hex(run).map(|t| fold(&t)));
     }
@@ -136,7 +140,20 @@ fn joined(folded: &str) -> Option<String> {
 /// Joined letters have lost their spaces: put them back around the words that matter.
 fn spaced(text: &str) -> String {
     let mut out = text.to_owned();
-    for word in ["ignore", "disregard", "forget", "override", "previous", "prior", "system", "your", "all", "instructions", "prompt", "rules"] {
+    for word in [
+        "ignore",
+        "disregard",
+        "forget",
+        "override",
+        "previous",
+        "prior",
+        "system",
+        "your",
+        "all",
+        "instructions",
+        "prompt",
+        "rules",
+    ] {
         out = out.replace(word, &format!(" {word} "));
     }
     squeeze(out.chars())
@@ -144,7 +161,10 @@ fn spaced(text: &str) -> String {
 
 /// `1gn0re` and `pr3v10us`: digits between letters read as the letters they look like.
 fn unleet(folded: &str) -> Option<String> {
-    let mixed = |word: &str| word.chars().any(|c| c.is_ascii_digit() || matches!(c, '@' | '$')) && word.chars().any(char::is_alphabetic);
+    let mixed = |word: &str| {
+        word.chars().any(|c| c.is_ascii_digit() || matches!(c, '@' | '$'))
+            && word.chars().any(char::is_alphabetic)
+    };
     if !folded.split(' ').any(mixed) {
         return None;
     }
@@ -157,14 +177,17 @@ fn unleet(folded: &str) -> Option<String> {
         '7' => 't',
         other => other,
     };
-    let words: Vec<String> =
-        folded.split(' ').map(|w| if mixed(w) { w.chars().map(read).collect() } else { w.to_owned() }).collect();
+    let words: Vec<String> = folded
+        .split(' ')
+        .map(|w| if mixed(w) { w.chars().map(read).collect() } else { w.to_owned() })
+        .collect();
     Some(words.join(" "))
 }
 
 fn readable(bytes: Vec<u8>) -> Option<String> {
     let text = String::from_utf8(bytes).ok()?;
-    let plain = text.chars().filter(|c| c.is_alphanumeric() || c.is_whitespace() || c.is_ascii_punctuation()).count();
+    let plain =
+        text.chars().filter(|c| c.is_alphanumeric() || c.is_whitespace() || c.is_ascii_punctuation()).count();
     (plain * 10 >= text.chars().count() * 9).then_some(text)
 }
 
@@ -199,7 +222,10 @@ fn percent(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;
     while i < bytes.len() {
-        let decoded = (bytes[i] == b'%').then(|| text.get(i + 1..i + 3)).flatten().and_then(|h| u8::from_str_radix(h, 16).ok());
+        let decoded = (bytes[i] == b'%')
+            .then(|| text.get(i + 1..i + 3))
+            .flatten()
+            .and_then(|h| u8::from_str_radix(h, 16).ok());
         out.push(decoded.unwrap_or(bytes[i]));
         i += if decoded.is_some() { 3 } else { 1 };
     }

@@ -134,7 +134,8 @@ const ORDINARY: [&str; 62] = [
 
 #[test]
 fn hostile_texts_are_refused() {
-    let passed: Vec<_> = HOSTILE.iter().filter(|text| check_text(text, &TextLimits::default()).allowed()).collect();
+    let passed: Vec<_> =
+        HOSTILE.iter().filter(|text| check_text(text, &TextLimits::default()).allowed()).collect();
     assert!(passed.is_empty(), "{passed:#?}");
 }
 
@@ -168,7 +169,14 @@ fn inputs_are_walked_whole() {
     let verdict = check_input(&Value::from_json(&json, model::Label::CALLER), &InputLimits::default());
     assert_eq!(verdict.findings[0].pointer, "/a/0/note~11");
     assert_eq!(verdict.findings[0].rule, "injection.ignore-instructions");
-    let small = InputLimits { bytes_max: 20, depth_max: 2, members_max: 3, nodes_max: 6, name_bytes_max: 4, text: TextLimits::default() };
+    let small = InputLimits {
+        bytes_max: 20,
+        depth_max: 2,
+        members_max: 3,
+        nodes_max: 6,
+        name_bytes_max: 4,
+        text: TextLimits::default(),
+    };
     let cases = [
         (serde_json::json!([[["x"]]]), "limit.depth"),
         (serde_json::json!([1, 2, 3, 4]), "limit.members"),

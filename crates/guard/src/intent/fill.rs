@@ -18,8 +18,10 @@ const FILLERS: [&str; 12] =
 /// Words that join two values of one slot.
 const JOINERS: [&str; 8] = ["and", "und", "et", "y", "or", "oder", "ou", "o"];
 /// Words before a reason that are not part of it.
-const CONNECTIVES: [&str; 14] =
-    ["because", "since", "as", "for", "weil", "wegen", "da", "reason", "grund", "car", "porque", "is", "and", "due"];
+const CONNECTIVES: [&str; 14] = [
+    "because", "since", "as", "for", "weil", "wegen", "da", "reason", "grund", "car", "porque", "is", "and",
+    "due",
+];
 
 /// A slot's value and where it stood in the text.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -94,7 +96,10 @@ impl<'a> Work<'a> {
 
     fn open(&self, kinds: &[SlotType]) -> Vec<usize> {
         let slots = self.template.slots.iter().enumerate();
-        slots.filter(|(i, s)| kinds.contains(&s.kind) && self.states[*i] == State::Open).map(|(i, _)| i).collect()
+        slots
+            .filter(|(i, s)| kinds.contains(&s.kind) && self.states[*i] == State::Open)
+            .map(|(i, _)| i)
+            .collect()
     }
 
     fn free(&self, start: usize, end: usize) -> bool {
@@ -126,7 +131,8 @@ impl<'a> Work<'a> {
             }
         }
         if distinct.len() > 1 {
-            let named: Vec<String> = candidates.iter().take(NAMED_MAX).map(|(s, e, _)| self.text[*s..*e].to_owned()).collect();
+            let named: Vec<String> =
+                candidates.iter().take(NAMED_MAX).map(|(s, e, _)| self.text[*s..*e].to_owned()).collect();
             let name = human(&self.template.slots[i].name);
             self.states[i] = State::Asked(format!("which {name} is meant: {}?", named.join(" or ")));
             self.taken.extend(candidates.iter().map(|(start, end, _)| (*start, *end)));
@@ -176,7 +182,8 @@ impl<'a> Work<'a> {
             }
             if let Some(unclear) = free.iter().find(|day| day.value.is_none()) {
                 let shown = &self.text[unclear.start..unclear.end];
-                self.states[*i] = State::Asked(format!("`{shown}` is not one certain day: write it as 2026-11-20"));
+                self.states[*i] =
+                    State::Asked(format!("`{shown}` is not one certain day: write it as 2026-11-20"));
                 continue;
             }
             let candidates =
@@ -214,7 +221,8 @@ impl<'a> Work<'a> {
                 .collect();
             if slots.len() > 1 && !candidates.is_empty() {
                 let name = human(&self.template.slots[*i].name);
-                self.states[*i] = State::Asked(format!("what is the {name}? Write the word before the value"));
+                self.states[*i] =
+                    State::Asked(format!("what is the {name}? Write the word before the value"));
             } else {
                 self.one_of(*i, candidates);
             }
@@ -225,7 +233,10 @@ impl<'a> Work<'a> {
         let word = &self.words[at];
         let fits = match &self.template.slots[i].pattern {
             Some(pattern) => pattern.is_match(word.text),
-            None => word.text.bytes().any(|b| b.is_ascii_digit()) && word.text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')),
+            None => {
+                word.text.bytes().any(|b| b.is_ascii_digit())
+                    && word.text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+            }
         };
         fits && word.text.len() <= ID_BYTES_MAX
             && self.free(word.start, word.end)
@@ -235,14 +246,19 @@ impl<'a> Work<'a> {
 
     /// `25 EUR` is a sum, unless the currency stands before another number: `order 1042 EUR 25`.
     fn is_sum(&self, word: &Token<'_>) -> bool {
-        let Some(at) = self.numbers.iter().position(|n| n.digits.0 < word.end && n.digits.1 > word.start) else {
+        let Some(at) = self.numbers.iter().position(|n| n.digits.0 < word.end && n.digits.1 > word.start)
+        else {
             return currency_glued(word.text);
         };
         let number = &self.numbers[at];
         let shared = number.end > number.digits.1
-            && self.numbers.get(at + 1).is_some_and(|next| next.currency.is_some() && next.start < number.end);
-        number.currency.is_some() && !(shared && self.template.slots.iter().any(|s| s.kind == SlotType::Money))
-            || number.start > 0 && number.plain && self.text[..number.start].ends_with(['-', '−']) && number.value.is_none()
+            && self
+                .numbers
+                .get(at + 1)
+                .is_some_and(|next| next.currency.is_some() && next.start < number.end);
+        number.currency.is_some()
+            && !(shared && self.template.slots.iter().any(|s| s.kind == SlotType::Money))
+            || number.value.is_none() && word.text.starts_with('-')
     }
 
     fn id_value(&self, i: usize, text: &str) -> Json {
@@ -258,10 +274,13 @@ impl<'a> Work<'a> {
         let names: Vec<String> = name_words(&slot.name).iter().map(|word| words::stem(word)).collect();
         let mut before = self.words[..at].iter().rev().take(4);
         let filler = |word: &Token<'_>| FILLERS.contains(&word.text.to_lowercase().as_str());
-        let Some(word) = before.find(|word| !filler(word) || slot.before.contains(&word.stem)) else { return false };
+        let Some(word) = before.find(|word| !filler(word) || slot.before.contains(&word.stem)) else {
+            return false;
+        };
         // A sentence that ended, or a comma, separates the word from the value.
         let between = &self.text[word.end..self.words[at].start];
-        !between.contains([',', ';', '!', '?']) && (slot.before.contains(&word.stem) || names.contains(&word.stem))
+        !between.contains([',', ';', '!', '?'])
+            && (slot.before.contains(&word.stem) || names.contains(&word.stem))
     }
 
     fn joined(&self, last: usize, at: usize) -> bool {
@@ -286,8 +305,12 @@ impl<'a> Work<'a> {
     /// Sums with a currency.
     fn sums(&mut self) {
         for i in self.open(&[SlotType::Money]) {
-            let sums: Vec<Number> =
-                self.numbers.iter().filter(|n| n.currency.is_some() && self.free(n.digits.0, n.digits.1)).cloned().collect();
+            let sums: Vec<Number> = self
+                .numbers
+                .iter()
+                .filter(|n| n.currency.is_some() && self.free(n.digits.0, n.digits.1))
+                .cloned()
+                .collect();
             self.one_sum(i, &sums);
         }
     }
@@ -327,8 +350,13 @@ impl<'a> Work<'a> {
         let only = if slot.values.len() == 1 { slot.values.first().cloned() } else { None };
         let code = first.currency.clone().or(only);
         let needs = matches!(slot.into, Into::Money { .. });
-        let into_currency = if let Into::Money { currency, .. } = &slot.into { Some(currency.clone()) } else { None };
-        let value = number_json(first.value.unwrap_or_default(), &self.text[first.digits.0..first.digits.1], slot.as_text);
+        let into_currency =
+            if let Into::Money { currency, .. } = &slot.into { Some(currency.clone()) } else { None };
+        let value = number_json(
+            first.value.unwrap_or_default(),
+            &self.text[first.digits.0..first.digits.1],
+            slot.as_text,
+        );
         self.take(i, first.start, first.end, value);
         self.taken.extend(sums.iter().skip(1).map(|n| (n.start, n.end)));
         match (into_currency, code) {
@@ -347,8 +375,10 @@ impl<'a> Work<'a> {
             let mut candidates = Vec::new();
             for word in self.words.iter().filter(|word| self.free(word.start, word.end)) {
                 let value = if slot.kind == SlotType::Currency {
-                    let code = money::currency(word.text).filter(|_| word.text.len() > 3 || word.text.bytes().all(|b| b.is_ascii_uppercase()));
-                    code.filter(|code| slot.values.is_empty() || slot.values.iter().any(|v| v == code)).map(str::to_owned)
+                    let code = money::currency(word.text)
+                        .filter(|_| word.text.len() > 3 || word.text.bytes().all(|b| b.is_ascii_uppercase()));
+                    code.filter(|code| slot.values.is_empty() || slot.values.iter().any(|v| v == code))
+                        .map(str::to_owned)
                 } else {
                     slot.values.iter().find(|value| phrase_at(self.text, word.start, value)).cloned()
                 };
@@ -364,7 +394,8 @@ impl<'a> Work<'a> {
     fn numbers_by_context(&mut self) {
         for i in self.open(&[SlotType::Integer, SlotType::Number]) {
             let numbers = self.loose_numbers(i);
-            let candidates = numbers.into_iter().filter(|(start, end, _)| self.has_context(i, *start, *end)).collect();
+            let candidates =
+                numbers.into_iter().filter(|(start, end, _)| self.has_context(i, *start, *end)).collect();
             self.one_of(i, candidates);
         }
     }
@@ -385,7 +416,9 @@ impl<'a> Work<'a> {
                 && n.value.is_some_and(|v| !whole || v.fract() == 0.0)
                 && slot.pattern.as_ref().is_none_or(|p| p.is_match(&self.text[n.digits.0..n.digits.1]))
         };
-        let value = |n: &Number| number_json(n.value.unwrap_or_default(), &self.text[n.digits.0..n.digits.1], slot.as_text);
+        let value = |n: &Number| {
+            number_json(n.value.unwrap_or_default(), &self.text[n.digits.0..n.digits.1], slot.as_text)
+        };
         self.numbers.iter().filter(fits).map(|n| (n.digits.0, n.digits.1, value(n))).collect()
     }
 
@@ -405,7 +438,8 @@ impl<'a> Work<'a> {
         let last_taken = self.taken.iter().map(|(_, end)| *end).max().unwrap_or(0);
         for word in self.words {
             // A word of the examples counts once, and not inside the words that follow the last value.
-            let fresh = !seen.contains(&word.stem.as_str()) && (word.start < last_taken || seen.is_empty() || last_taken == 0);
+            let fresh = !seen.contains(&word.stem.as_str())
+                && (word.start < last_taken || seen.is_empty() || last_taken == 0);
             if stems.contains(word.stem.as_str()) && fresh {
                 seen.push(&word.stem);
                 marks.push((word.start, word.end));
@@ -417,9 +451,12 @@ impl<'a> Work<'a> {
         for (index, (start, end)) in marks.into_iter().enumerate() {
             if start > from {
                 let gap = self.trim(from, start);
-                let content = self.words.iter().filter(|w| w.start >= gap.0 && w.end <= gap.1 && !words::is_stop(w.text)).count();
+                let inside = self.words.iter().filter(|w| w.start >= gap.0 && w.end <= gap.1);
+                let content =
+                    inside.filter(|w| says_something(w) && !stems.contains(w.stem.as_str())).count();
                 // What stands before the request is a greeting unless a mark ends it.
-                let leading = index == 0 && !(self.text[..start].trim_end().ends_with([',', '.', ';', ':', '!']) && content >= 2);
+                let leading = index == 0
+                    && !(self.text[..start].trim_end().ends_with([',', '.', ';', ':', '!']) && content >= 2);
                 if content > 0 && content >= best_count && !leading {
                     (best, best_count) = (Some(gap), content);
                 }
@@ -469,6 +506,11 @@ impl<'a> Work<'a> {
     }
 }
 
+fn says_something(word: &Token<'_>) -> bool {
+    let lower = word.text.to_lowercase();
+    !words::is_stop(word.text) && !FILLERS.contains(&lower.as_str()) && !JOINERS.contains(&lower.as_str())
+}
+
 fn question(slot: &Slot) -> String {
     let name = human(&slot.name);
     match slot.kind {
@@ -477,7 +519,9 @@ fn question(slot: &Slot) -> String {
         SlotType::Enum => format!("what is the {name}? One of {}", slot.values.join(", ")),
         SlotType::Currency => format!("what is the {name}? For example EUR"),
         SlotType::Email => format!("what is the {name}? Write an e-mail address"),
-        SlotType::Number | SlotType::Integer | SlotType::Id | SlotType::Text => format!("what is the {name}?"),
+        SlotType::Number | SlotType::Integer | SlotType::Id | SlotType::Text => {
+            format!("what is the {name}?")
+        }
     }
 }
 

@@ -119,8 +119,11 @@ impl IntentIndex {
         let Some(&(best, first)) = scored.first() else {
             return Parsed::Unknown { nearest: self.nearest(&words) };
         };
-        let mut equal: Vec<(f64, &Template)> =
-            scored.iter().filter(|(score, _)| best - score < TIE).map(|(_, t)| (self.weight(t, &words), *t)).collect();
+        let mut equal: Vec<(f64, &Template)> = scored
+            .iter()
+            .filter(|(score, _)| best - score < TIE)
+            .map(|(_, t)| (self.weight(t, &words), *t))
+            .collect();
         if equal.len() > 1 {
             // Of two examples that are wholly there, the one that explains more of the text is meant.
             equal.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -139,8 +142,12 @@ impl IntentIndex {
     fn score(&self, template: &Template, words: &[words::Token<'_>]) -> Option<f64> {
         let share = |sentence: &template::Sentence| {
             let whole: f64 = sentence.stems.iter().map(|stem| self.stem_weight(stem)).sum();
-            let held: f64 =
-                sentence.stems.iter().filter(|s| words::holds(words, s)).map(|stem| self.stem_weight(stem)).sum();
+            let held: f64 = sentence
+                .stems
+                .iter()
+                .filter(|s| words::holds(words, s))
+                .map(|stem| self.stem_weight(stem))
+                .sum();
             if whole > 0.0 { held / whole } else { 0.0 }
         };
         template.sentences.iter().map(share).max_by(f64::total_cmp)

@@ -9,16 +9,28 @@ const AMOUNT_MAX: f64 = 1e12;
 
 /// Codes that may be written small, beside a number.
 const CODES: [&str; 26] = [
-    "EUR", "USD", "GBP", "CHF", "JPY", "CAD", "AUD", "NZD", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "BGN",
-    "CNY", "INR", "BRL", "MXN", "ZAR", "SGD", "HKD", "AED", "ILS", "KRW",
+    "EUR", "USD", "GBP", "CHF", "JPY", "CAD", "AUD", "NZD", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON",
+    "BGN", "CNY", "INR", "BRL", "MXN", "ZAR", "SGD", "HKD", "AED", "ILS", "KRW",
 ];
 /// Codes that are also words, or rare: only in capitals.
 const CODES_CAPITAL: [&str; 10] = ["TRY", "THB", "KWD", "BHD", "OMR", "JOD", "TND", "UAH", "ISK", "SAR"];
 /// Three decimals: a single separator before three digits reads two ways.
 const MILLS: [&str; 5] = ["KWD", "BHD", "OMR", "JOD", "TND"];
 const NAMES: [(&str, &str); 14] = [
-    ("€", "EUR"), ("US$", "USD"), ("$", "USD"), ("£", "GBP"), ("¥", "JPY"), ("₹", "INR"), ("zł", "PLN"), ("₩", "KRW"),
-    ("euro", "EUR"), ("euros", "EUR"), ("dollar", "USD"), ("dollars", "USD"), ("pounds", "GBP"), ("yen", "JPY"),
+    ("€", "EUR"),
+    ("US$", "USD"),
+    ("$", "USD"),
+    ("£", "GBP"),
+    ("¥", "JPY"),
+    ("₹", "INR"),
+    ("zł", "PLN"),
+    ("₩", "KRW"),
+    ("euro", "EUR"),
+    ("euros", "EUR"),
+    ("dollar", "USD"),
+    ("dollars", "USD"),
+    ("pounds", "GBP"),
+    ("yen", "JPY"),
 ];
 
 /// A number in a text, with the currency beside it.
@@ -53,7 +65,12 @@ pub(crate) fn currency(word: &str) -> Option<&'static str> {
         .find(|code| **code == upper)
         .or_else(|| CODES_CAPITAL.iter().find(|code| **code == word))
         .copied()
-        .or_else(|| NAMES.iter().find(|(name, _)| *name == word.to_lowercase() || *name == upper).map(|(_, code)| *code))
+        .or_else(|| {
+            NAMES
+                .iter()
+                .find(|(name, _)| *name == word.to_lowercase() || *name == upper)
+                .map(|(_, code)| *code)
+        })
 }
 
 fn read(text: &str, start: usize, end: usize) -> Option<Number> {
@@ -61,14 +78,18 @@ fn read(text: &str, start: usize, end: usize) -> Option<Number> {
     let before = currency_before(left);
     let after = currency_after(right);
     let joined = |c: char| c.is_alphanumeric() || c == '_' || c == '#';
-    let joins_left = left.chars().next_back().is_some_and(joined) && before.as_ref().is_none_or(|(_, at)| *at == start);
+    let joins_left =
+        left.chars().next_back().is_some_and(joined) && before.as_ref().is_none_or(|(_, at)| *at == start);
     let joins_right = right.chars().next().is_some_and(|c| joined(c) || c == '-') && after.is_none();
-    if joins_left || joins_right {
+    // `AB-7` is a name, `10-25` a range.
+    let hyphened = left.strip_suffix('-').is_some_and(|l| l.ends_with(char::is_alphanumeric));
+    if joins_left || joins_right || hyphened {
         return None;
     }
     // A sign, a hyphen in a name, or a group of digits before: what this number is cannot be said.
     let from = before.as_ref().map_or(start, |(_, at)| *at);
-    let odd = text[..from].ends_with(['-', '−', '/', '.', ',']) || split_group(left, &text[start..end], &after);
+    let odd =
+        text[..from].ends_with(['-', '−', '/', '.', ',']) || split_group(left, &text[start..end], &after);
     let currency = match (&before, &after) {
         (Some((a, _)), Some((b, _))) if a != b => return Some(number((from, end), (start, end), None, None)),
         (Some((code, _)), _) | (None, Some((code, _))) => Some(*code),
@@ -79,7 +100,12 @@ fn read(text: &str, start: usize, end: usize) -> Option<Number> {
     Some(number((from, to), (start, end), currency, value).plain(&text[start..end]))
 }
 
-fn number(span: (usize, usize), digits: (usize, usize), currency: Option<&str>, value: Option<f64>) -> Number {
+fn number(
+    span: (usize, usize),
+    digits: (usize, usize),
+    currency: Option<&str>,
+    value: Option<f64>,
+) -> Number {
     Number { start: span.0, end: span.1, digits, currency: currency.map(str::to_owned), value, plain: false }
 }
 
@@ -93,12 +119,17 @@ impl Number {
 /// `1 234,56 EUR`: digits, a space and then exactly three digits before a currency could be one number or two.
 fn split_group(left: &str, digits: &str, after: &Option<(&'static str, usize)>) -> bool {
     let group = digits.split(['.', ',']).next().is_some_and(|whole| whole.len() == 3);
-    group && after.is_some() && left.strip_suffix([' ', '\u{a0}', '\u{202f}']).is_some_and(|l| l.ends_with(|c: char| c.is_ascii_digit()))
+    group
+        && after.is_some()
+        && left
+            .strip_suffix([' ', '\u{a0}', '\u{202f}'])
+            .is_some_and(|l| l.ends_with(|c: char| c.is_ascii_digit()))
 }
 
 fn currency_before(left: &str) -> Option<(&'static str, usize)> {
     let trimmed = left.strip_suffix([' ', '\u{a0}']).unwrap_or(left);
-    let symbol = NAMES.iter().find(|(name, _)| !name.chars().all(char::is_alphabetic) && trimmed.ends_with(name));
+    let symbol =
+        NAMES.iter().find(|(name, _)| !name.chars().all(char::is_alphabetic) && trimmed.ends_with(name));
     if let Some((name, code)) = symbol {
         return Some((code, trimmed.len() - name.len()));
     }
@@ -110,13 +141,16 @@ fn currency_before(left: &str) -> Option<(&'static str, usize)> {
 fn currency_after(right: &str) -> Option<(&'static str, usize)> {
     let trimmed = right.strip_prefix([' ', '\u{a0}']).unwrap_or(right);
     let space = right.len() - trimmed.len();
-    if let Some((name, code)) = NAMES.iter().find(|(name, _)| !name.chars().all(char::is_alphabetic) && trimmed.starts_with(name)) {
+    if let Some((name, code)) =
+        NAMES.iter().find(|(name, _)| !name.chars().all(char::is_alphabetic) && trimmed.starts_with(name))
+    {
         // `25 $5`: the sign belongs to the number behind it.
         let taken = trimmed[name.len()..].starts_with(|c: char| c.is_ascii_digit());
         return (!taken).then_some((*code, space + name.len()));
     }
     let word = trimmed.split(|c: char| !c.is_alphabetic()).next().filter(|word| !word.is_empty())?;
-    let digit_follows = trimmed[word.len()..].starts_with(|c: char| c.is_ascii_digit() || c == '_' || c == '-');
+    let digit_follows =
+        trimmed[word.len()..].starts_with(|c: char| c.is_ascii_digit() || c == '_' || c == '-');
     currency(word).filter(|_| !digit_follows).map(|code| (code, space + word.len()))
 }
 
@@ -128,7 +162,9 @@ fn parse(digits: &str, currency: Option<&str>) -> Option<f64> {
     let (whole, tail) = (&digits[..last], &digits[last + mark.len_utf8()..]);
     let single = !whole.contains(['.', ',', '\'', '’']);
     let mills = currency.is_some_and(|code| MILLS.contains(&code));
-    let groups = digits.matches(mark).count() > 1 || matches!(mark, '\'' | '’') || (single && tail.len() == 3 && !mills);
+    let groups = digits.matches(mark).count() > 1
+        || matches!(mark, '\'' | '’')
+        || (single && tail.len() == 3 && !mills);
     if single && tail.len() == 3 && mills {
         return None;
     }

@@ -27,7 +27,8 @@ static DAY: LazyLock<Regex> = LazyLock::new(|| {
     ))
     .expect("the pattern is a constant that the tests compile")
 });
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
 /// Every address: first byte and the byte after the last.
 pub(crate) fn emails(text: &str) -> Vec<(usize, usize)> {
@@ -73,12 +74,28 @@ fn day(year: i16, month: i16, day: i16) -> Option<String> {
 fn month(word: &str) -> Option<i16> {
     let lower = word.to_lowercase();
     let lower = match lower.as_str() {
-        "januar" => "jan", "februar" => "feb", "märz" => "mar", "mai" => "may", "juni" => "jun", "juli" => "jul",
-        "oktober" => "oct", "dezember" => "dec",
+        "januar" => "jan",
+        "februar" => "feb",
+        "märz" => "mar",
+        "mai" => "may",
+        "juni" => "jun",
+        "juli" => "jul",
+        "oktober" => "oct",
+        "dezember" => "dec",
         other => other,
     };
     const FULL: [&str; 12] = [
-        "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
         "december",
     ];
     let at = MONTHS.iter().position(|m| *m == lower).or_else(|| FULL.iter().position(|m| *m == lower))?;

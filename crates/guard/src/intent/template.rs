@@ -126,7 +126,10 @@ impl Template {
     ) -> Result<Self, String> {
         let mut slots = match &metadata["slots"] {
             Json::Null => Vec::new(),
-            Json::Object(map) => map.iter().map(|(name, slot)| read_slot(name, slot, input_schema)).collect::<Result<_, _>>()?,
+            Json::Object(map) => map
+                .iter()
+                .map(|(name, slot)| read_slot(name, slot, input_schema))
+                .collect::<Result<_, _>>()?,
             Json::Array(items) => items
                 .iter()
                 .map(|slot| {
@@ -140,14 +143,21 @@ impl Template {
             Json::Null => Vec::new(),
             Json::Array(items) => items
                 .iter()
-                .map(|item| item.as_str().map(str::to_owned).ok_or("`intents` must be a list of sentences".to_owned()))
+                .map(|item| {
+                    item.as_str().map(str::to_owned).ok_or("`intents` must be a list of sentences".to_owned())
+                })
                 .collect::<Result<_, _>>()?,
             _ => return Err("`intents` must be a list of sentences".to_owned()),
         };
         check_sizes(&intents, &slots)?;
-        let sentences = intents.iter().map(|intent| take_apart(intent, &mut slots)).collect::<Result<_, _>>()?;
+        let sentences =
+            intents.iter().map(|intent| take_apart(intent, &mut slots)).collect::<Result<_, _>>()?;
         Ok(Self {
-            workflow: WorkflowRef { namespace: namespace.to_owned(), name: name.to_owned(), version: version.to_owned() },
+            workflow: WorkflowRef {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                version: version.to_owned(),
+            },
             title: title.to_owned(),
             intents,
             slots,
@@ -173,7 +183,10 @@ fn check_sizes(intents: &[String], slots: &[Slot]) -> Result<(), String> {
         return Err(format!("at most {INTENTS_MAX} intents and {SLOTS_MAX} slots"));
     }
     match intents.iter().find(|intent| intent.len() > INTENT_BYTES_MAX) {
-        Some(long) => Err(format!("the intent `{}…` is longer than {INTENT_BYTES_MAX} bytes", long.chars().take(30).collect::<String>())),
+        Some(long) => Err(format!(
+            "the intent `{}…` is longer than {INTENT_BYTES_MAX} bytes",
+            long.chars().take(30).collect::<String>()
+        )),
         None => Ok(()),
     }
 }
@@ -213,7 +226,10 @@ fn read_slot(name: &str, json: &Json, schema: Option<&Json>) -> Result<Slot, Str
     let target = match &into {
         Into::Value(pointer) | Into::Money { amount: pointer, .. } => pointer,
     };
-    let types = schema.and_then(|schema| schema_at(schema, target)).map(|s| type_names(&s["type"])).unwrap_or_default();
+    let types = schema
+        .and_then(|schema| schema_at(schema, target))
+        .map(|s| type_names(&s["type"]))
+        .unwrap_or_default();
     let required = match &json["required"] {
         Json::Null => schema.is_none_or(|schema| required_by(schema, target)),
         Json::Bool(b) => *b,
@@ -244,18 +260,24 @@ fn read_into(name: &str, kind: SlotType, json: &Json, schema: Option<&Json>) -> 
         }
     };
     match json {
-        Json::Null if kind == SlotType::Money && schema.is_some_and(|s| !s["properties"]["currency"].is_null()) => {
+        Json::Null
+            if kind == SlotType::Money && schema.is_some_and(|s| !s["properties"]["currency"].is_null()) =>
+        {
             Ok(Into::Money { amount: format!("/{name}"), currency: "/currency".to_owned() })
         }
         Json::Null => Ok(Into::Value(format!("/{name}"))),
         Json::String(text) => pointer(text).map(Into::Value),
-        Json::Object(_) if kind == SlotType::Money => match (json["amount"].as_str(), json["currency"].as_str()) {
-            (Some(amount), Some(currency)) => {
-                Ok(Into::Money { amount: pointer(amount)?, currency: pointer(currency)? })
+        Json::Object(_) if kind == SlotType::Money => {
+            match (json["amount"].as_str(), json["currency"].as_str()) {
+                (Some(amount), Some(currency)) => {
+                    Ok(Into::Money { amount: pointer(amount)?, currency: pointer(currency)? })
+                }
+                _ => Err(format!("`into` of the slot `{name}` needs `amount` and `currency`")),
             }
-            _ => Err(format!("`into` of the slot `{name}` needs `amount` and `currency`")),
-        },
-        _ => Err(format!("`into` of the slot `{name}` must be a JSON Pointer, or of money `amount` and `currency`")),
+        }
+        _ => Err(format!(
+            "`into` of the slot `{name}` must be a JSON Pointer, or of money `amount` and `currency`"
+        )),
     }
 }
 
@@ -288,11 +310,13 @@ fn take_apart(intent: &str, slots: &mut [Slot]) -> Result<Sentence, String> {
     let mut before: Option<String> = None;
     let mut rest = intent;
     let mut after: Option<usize> = None;
-    let index: BTreeMap<String, usize> = slots.iter().enumerate().map(|(i, slot)| (slot.name.clone(), i)).collect();
+    let index: BTreeMap<String, usize> =
+        slots.iter().enumerate().map(|(i, slot)| (slot.name.clone(), i)).collect();
     loop {
         let (text, slot, next) = match rest.split_once('{') {
             Some((text, tail)) => {
-                let (slot, next) = tail.split_once('}').ok_or_else(|| format!("`{intent}` has a `{{` without `}}`"))?;
+                let (slot, next) =
+                    tail.split_once('}').ok_or_else(|| format!("`{intent}` has a `{{` without `}}`"))?;
                 (text, Some(slot.trim()), next)
             }
             None => (rest, None, ""),
@@ -309,7 +333,9 @@ fn take_apart(intent: &str, slots: &mut [Slot]) -> Result<Sentence, String> {
         }
         stems.extend(tokens.iter().filter(|t| !words::is_stop(t.text)).map(|t| t.stem.clone()));
         let Some(slot) = slot else { break };
-        let i = *index.get(slot).ok_or_else(|| format!("`{intent}` names the slot `{slot}`, which is not in `slots`"))?;
+        let i = *index
+            .get(slot)
+            .ok_or_else(|| format!("`{intent}` names the slot `{slot}`, which is not in `slots`"))?;
         if let Some(word) = before.take() {
             slots[i].before.insert(word);
         }

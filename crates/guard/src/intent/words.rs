@@ -13,15 +13,16 @@ pub(crate) struct Token<'a> {
 
 /// Words that carry no meaning of their own.
 const STOP: [&str; 62] = [
-    "a", "an", "the", "of", "to", "for", "on", "in", "at", "by", "with", "from", "and", "or", "is", "are", "was", "be",
-    "please", "kindly", "can", "could", "would", "you", "i", "we", "me", "my", "our", "us", "want", "like", "need",
-    "it", "that", "this", "as", "because", "since", "so", "hi", "hello", "bitte", "der", "die", "das", "den", "dem",
-    "ein", "eine", "fur", "und", "von", "mit", "le", "la", "les", "el", "de", "por", "pour", "amount",
+    "a", "an", "the", "of", "to", "for", "on", "in", "at", "by", "with", "from", "and", "or", "is", "are",
+    "was", "be", "please", "kindly", "can", "could", "would", "you", "i", "we", "me", "my", "our", "us",
+    "want", "like", "need", "it", "that", "this", "as", "because", "since", "so", "hi", "hello", "bitte",
+    "der", "die", "das", "den", "dem", "ein", "eine", "fur", "und", "von", "mit", "le", "la", "les", "el",
+    "de", "por", "pour", "amount",
 ];
 /// Words that turn a request around when they stand before it.
 const NEGATIONS: [&str; 18] = [
-    "not", "don't", "dont", "never", "no", "without", "stop", "cannot", "can't", "won't", "nicht", "kein", "keine",
-    "nie", "pas", "jamais", "nunca", "avoid",
+    "not", "don't", "dont", "never", "no", "without", "stop", "cannot", "can't", "won't", "nicht", "kein",
+    "keine", "nie", "pas", "jamais", "nunca", "avoid",
 ];
 
 /// Splits into runs of letters, digits, `_`, `'` and `-`.
@@ -54,7 +55,9 @@ pub(crate) fn stem(word: &str) -> String {
     if plain.bytes().any(|b| b.is_ascii_digit()) {
         return plain;
     }
-    for (ending, keep) in [("ations", 3), ("ation", 3), ("ings", 4), ("ing", 4), ("ies", 3), ("ed", 4), ("es", 4), ("s", 3)] {
+    for (ending, keep) in
+        [("ations", 3), ("ation", 3), ("ings", 4), ("ing", 4), ("ies", 3), ("ed", 4), ("es", 4), ("s", 3)]
+    {
         if let Some(base) = plain.strip_suffix(ending)
             && base.chars().count() >= keep
             && !(ending == "s" && base.ends_with('s'))

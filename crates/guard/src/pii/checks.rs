@@ -6,10 +6,40 @@ type Span = Option<(usize, usize)>;
 
 /// Lengths of IBANs by country; other countries are tried whole.
 const IBAN_LENGTHS: [(&str, usize); 34] = [
-    ("AD", 24), ("AE", 23), ("AT", 20), ("BE", 16), ("BG", 22), ("CH", 21), ("CY", 28), ("CZ", 24), ("DE", 22),
-    ("DK", 18), ("EE", 20), ("ES", 24), ("FI", 18), ("FR", 27), ("GB", 22), ("GR", 27), ("HR", 21), ("HU", 28),
-    ("IE", 22), ("IS", 26), ("IT", 27), ("LI", 21), ("LT", 20), ("LU", 20), ("LV", 21), ("MC", 27), ("MT", 31),
-    ("NL", 18), ("NO", 15), ("PL", 28), ("PT", 25), ("RO", 24), ("SE", 24), ("SI", 19),
+    ("AD", 24),
+    ("AE", 23),
+    ("AT", 20),
+    ("BE", 16),
+    ("BG", 22),
+    ("CH", 21),
+    ("CY", 28),
+    ("CZ", 24),
+    ("DE", 22),
+    ("DK", 18),
+    ("EE", 20),
+    ("ES", 24),
+    ("FI", 18),
+    ("FR", 27),
+    ("GB", 22),
+    ("GR", 27),
+    ("HR", 21),
+    ("HU", 28),
+    ("IE", 22),
+    ("IS", 26),
+    ("IT", 27),
+    ("LI", 21),
+    ("LT", 20),
+    ("LU", 20),
+    ("LV", 21),
+    ("MC", 27),
+    ("MT", 31),
+    ("NL", 18),
+    ("NO", 15),
+    ("PL", 28),
+    ("PT", 25),
+    ("RO", 24),
+    ("SE", 24),
+    ("SI", 19),
 ];
 
 /// The find does not continue a longer word.
@@ -23,7 +53,8 @@ pub(super) fn credential(text: &str, start: usize, end: usize) -> Span {
     let word = &text[start..end];
     let mixed = word.bytes().any(|b| b.is_ascii_digit() || matches!(b, b'=' | b'_' | b'+' | b'/'))
         || word.len() >= 24
-        || (word.bytes().any(|b| b.is_ascii_uppercase()) && word.bytes().skip(1).any(|b| b.is_ascii_uppercase()));
+        || (word.bytes().any(|b| b.is_ascii_uppercase())
+            && word.bytes().skip(1).any(|b| b.is_ascii_uppercase()));
     mixed.then_some((start, end))
 }
 
@@ -40,7 +71,8 @@ pub(super) fn iban(text: &str, start: usize, end: usize) -> Span {
         last = start + i + 1;
     }
     let whole = !text[last..].bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
-    (whole && known.is_none_or(|length| compact.len() == length) && mod_97(&compact) == 1).then_some((start, last))
+    (whole && known.is_none_or(|length| compact.len() == length) && mod_97(&compact) == 1)
+        .then_some((start, last))
 }
 
 fn mod_97(iban: &str) -> u32 {
@@ -90,7 +122,9 @@ pub(super) fn phone(text: &str, start: usize, end: usize) -> Span {
     let digits = part.bytes().filter(u8::is_ascii_digit).count();
     // `+1234567.50` is an amount: a number with two decimals and no other separator.
     let amount = part.starts_with('+')
-        && part.rsplit_once('.').is_some_and(|(whole, cents)| cents.len() == 2 && whole[1..].bytes().all(|b| b.is_ascii_digit()));
+        && part
+            .rsplit_once('.')
+            .is_some_and(|(whole, cents)| cents.len() == 2 && whole[1..].bytes().all(|b| b.is_ascii_digit()));
     (free(text, start, end) && (8..=15).contains(&digits) && !amount).then_some((start, end))
 }
 
@@ -101,7 +135,10 @@ pub(super) fn ipv4(text: &str, start: usize, end: usize) -> Span {
     let more = text[end..].as_bytes();
     let longer = more.first().is_some_and(u8::is_ascii_alphanumeric)
         || (more.first() == Some(&b'.') && more.get(1).is_some_and(u8::is_ascii_digit));
-    let before = text[..start].bytes().next_back().is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    let before = text[..start]
+        .bytes()
+        .next_back()
+        .is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
     (!shown && !longer && !before).then_some((start, end))
 }
 
@@ -111,7 +148,8 @@ pub(super) fn ipv6(text: &str, start: usize, end: usize) -> Span {
     if !part.bytes().any(|b| b.is_ascii_digit()) || part.len() < 6 || !alone_in_names(text, start, end) {
         return None;
     }
-    let address: Ipv6Addr = part.strip_suffix(':').filter(|p| !p.ends_with(':')).unwrap_or(part).parse().ok()?;
+    let address: Ipv6Addr =
+        part.strip_suffix(':').filter(|p| !p.ends_with(':')).unwrap_or(part).parse().ok()?;
     (!address.is_loopback() && !address.is_unspecified()).then_some((start, end))
 }
 

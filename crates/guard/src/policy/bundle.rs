@@ -88,7 +88,8 @@ impl Bundle {
             let message = "the bundle decides nothing: define `decision`, `allow`, `approve` or `deny` in `package omnihub`";
             return Err(PolicyError::of(name, message));
         }
-        let functions = rules.iter().filter(|(_, _, function)| *function).map(|(_, rule, _)| rule.clone()).collect();
+        let functions =
+            rules.iter().filter(|(_, _, function)| *function).map(|(_, rule, _)| rule.clone()).collect();
         lint::check(&files, &functions)?;
         graph::check(&mut engine, &files)?;
         lint::shadow_builtins(&mut engine).map_err(|e| PolicyError::of(name, e))?;
@@ -158,7 +159,10 @@ fn check_files(name: &str, files: &[(&str, &str)]) -> Result<(), PolicyError> {
     }
     for (i, (path, text)) in files.iter().enumerate() {
         if text.len() > FILE_BYTES_MAX {
-            return Err(PolicyError::of(path, format!("the file is larger than {FILE_BYTES_MAX} bytes: split it")));
+            return Err(PolicyError::of(
+                path,
+                format!("the file is larger than {FILE_BYTES_MAX} bytes: split it"),
+            ));
         }
         if i > 0 && files[i - 1].0 == *path {
             return Err(PolicyError::of(path, "the path occurs twice in the bundle"));
@@ -175,7 +179,9 @@ fn declared_rules(engine: &mut Engine) -> Vec<(String, String, bool)> {
         for rule in &module.policy {
             let (refr, function) = match rule.as_ref() {
                 Rule::Spec { head: RuleHead::Func { refr, .. }, .. } => (refr, true),
-                Rule::Spec { head: RuleHead::Compr { refr, .. } | RuleHead::Set { refr, .. }, .. } => (refr, false),
+                Rule::Spec { head: RuleHead::Compr { refr, .. } | RuleHead::Set { refr, .. }, .. } => {
+                    (refr, false)
+                }
                 Rule::Default { refr, args, .. } => (refr, !args.is_empty()),
             };
             rules.push((package.clone(), get_path(refr), function));
@@ -195,11 +201,12 @@ fn add_missing(engine: &mut Engine, rules: &[(String, String, bool)]) -> Result<
             package == PACKAGE && !function && name.split(['.', '[']).next() == Some(rule)
         })
     };
-    let kept: Vec<&str> = COLLECTOR
-        .lines()
-        .filter(|line| line.split('"').nth(1).is_none_or(defined))
-        .collect();
-    engine.add_policy("omnihub__ruling.rego".to_owned(), kept.join("\n")).map(drop).map_err(|e| format!("{e:#}"))
+    let kept: Vec<&str> =
+        COLLECTOR.lines().filter(|line| line.split('"').nth(1).is_none_or(defined)).collect();
+    engine
+        .add_policy("omnihub__ruling.rego".to_owned(), kept.join("\n"))
+        .map(drop)
+        .map_err(|e| format!("{e:#}"))
 }
 
 fn run_test(engine: &mut Engine, test: &str) -> TestResult {

@@ -20,11 +20,15 @@ pub const RULES_MAX: usize = 2_000;
 pub(crate) fn check(engine: &mut Engine, files: &[(&str, &str)]) -> Result<(), PolicyError> {
     let rules = declared(engine);
     if rules.len() > RULES_MAX {
-        return Err(PolicyError::of(&rules[0].file, format!("the bundle has more than {RULES_MAX} rules: split it")));
+        return Err(PolicyError::of(
+            &rules[0].file,
+            format!("the bundle has more than {RULES_MAX} rules: split it"),
+        ));
     }
     let mut graph: BTreeMap<&str, Node> = BTreeMap::new();
     for rule in &rules {
-        let node = graph.entry(&rule.name).or_insert_with(|| Node { rule, function: false, uses: BTreeSet::new() });
+        let node =
+            graph.entry(&rule.name).or_insert_with(|| Node { rule, function: false, uses: BTreeSet::new() });
         node.function |= rule.function;
     }
     for (path, text) in files {
@@ -57,7 +61,9 @@ fn declared(engine: &mut Engine) -> Vec<Declared> {
         for rule in &module.policy {
             let (refr, function) = match rule.as_ref() {
                 Rule::Spec { head: RuleHead::Func { refr, .. }, .. } => (refr, true),
-                Rule::Spec { head: RuleHead::Compr { refr, .. } | RuleHead::Set { refr, .. }, .. } => (refr, false),
+                Rule::Spec { head: RuleHead::Compr { refr, .. } | RuleHead::Set { refr, .. }, .. } => {
+                    (refr, false)
+                }
                 Rule::Default { refr, args, .. } => (refr, !args.is_empty()),
             };
             let path = lint::path_of(refr).unwrap_or_default();
@@ -86,7 +92,8 @@ fn add_uses<'a>(
     let mut own: Vec<&Declared> = rules.iter().filter(|rule| rule.file == path).collect();
     own.sort_by_key(|rule| rule.start);
     let fail = |e: String| PolicyError::from_text(path, &e);
-    let source = Source::from_contents(path.to_owned(), text.to_owned()).map_err(|e| fail(format!("{e:#}")))?;
+    let source =
+        Source::from_contents(path.to_owned(), text.to_owned()).map_err(|e| fail(format!("{e:#}")))?;
     let mut lexer = Lexer::new(&source);
     let (mut dotted, mut of_input) = (false, false);
     loop {
@@ -129,12 +136,16 @@ impl<'a> Walk<'a> {
         let Some(node) = self.graph.get(name) else { return Ok(0) };
         if let Some(at) = self.path.iter().position(|seen| *seen == name) {
             // A cycle through a rule is found by the interpreter, which answers with an error.
-            let only_functions = self.path[at..].iter().all(|n| self.graph.get(n).is_some_and(|n| n.function));
+            let only_functions =
+                self.path[at..].iter().all(|n| self.graph.get(n).is_some_and(|n| n.function));
             let message = format!("`{name}` reaches itself: Rego has no recursion");
             return if only_functions { Err(error(node.rule, message)) } else { Ok(0) };
         }
         if self.path.len() >= CHAIN_MAX {
-            return Err(error(node.rule, format!("`{name}` ends a chain of more than {CHAIN_MAX} rules: shorten it")));
+            return Err(error(
+                node.rule,
+                format!("`{name}` ends a chain of more than {CHAIN_MAX} rules: shorten it"),
+            ));
         }
         self.path.push(name);
         let mut deepest = 0;
@@ -143,7 +154,10 @@ impl<'a> Walk<'a> {
         }
         self.path.pop();
         if self.path.len() + deepest + 1 > CHAIN_MAX {
-            return Err(error(node.rule, format!("`{name}` begins a chain of more than {CHAIN_MAX} rules: shorten it")));
+            return Err(error(
+                node.rule,
+                format!("`{name}` begins a chain of more than {CHAIN_MAX} rules: shorten it"),
+            ));
         }
         self.depths.insert(name, deepest + 1);
         Ok(deepest + 1)

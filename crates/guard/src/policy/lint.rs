@@ -22,8 +22,8 @@ const FORBIDDEN: [(&str, u8, &str); 7] = [
 /// Longest range that a policy may build.
 const RANGE_MAX: i64 = 10_000;
 const KEYWORDS: [&str; 15] = [
-    "in", "not", "if", "as", "with", "else", "contains", "some", "every", "default", "import", "package", "true",
-    "false", "null",
+    "in", "not", "if", "as", "with", "else", "contains", "some", "every", "default", "import", "package",
+    "true", "false", "null",
 ];
 
 /// Refuses forbidden references and calls of functions that are neither builtin nor in `functions`.
@@ -59,7 +59,8 @@ pub(crate) fn path_of(refr: &Expr) -> Option<String> {
 
 fn check_file(path: &str, text: &str, functions: &BTreeSet<String>) -> Result<(), PolicyError> {
     let fail = |e: String| PolicyError::from_text(path, &e);
-    let source = Source::from_contents(path.to_owned(), text.to_owned()).map_err(|e| fail(format!("{e:#}")))?;
+    let source =
+        Source::from_contents(path.to_owned(), text.to_owned()).map_err(|e| fail(format!("{e:#}")))?;
     let mut lexer = Lexer::new(&source);
     let mut chain = Chain::default();
     loop {
@@ -76,7 +77,9 @@ fn check_file(path: &str, text: &str, functions: &BTreeSet<String>) -> Result<()
             }
             _ => chain = Chain::default(),
         }
-        if let Some((name, _, why)) = FORBIDDEN.iter().find(|(name, _, _)| chain.path == *name && name.contains('.')) {
+        if let Some((name, _, why)) =
+            FORBIDDEN.iter().find(|(name, _, _)| chain.path == *name && name.contains('.'))
+        {
             return Err(chain.error(path, format!("`{name}` is not available to policies: it {why}")));
         }
     }
@@ -119,7 +122,11 @@ impl Chain {
             || KEYWORDS.contains(&path)
             || BUILTINS.contains_key(path)
             || functions.iter().any(|f| f == path || f.rsplit('.').next() == Some(last));
-        if known { Ok(()) } else { Err(self.error(file, format!("`{path}` is not a function: define it or remove the call"))) }
+        if known {
+            Ok(())
+        } else {
+            Err(self.error(file, format!("`{path}` is not a function: define it or remove the call")))
+        }
     }
 }
 

@@ -152,7 +152,8 @@ impl Said {
             .flatten()
             .map(|(rule, message)| because(bundle, rule, message))
             .collect();
-        let texts = |list: &[(&str, String)]| list.iter().map(|(_, message)| message.clone()).collect::<Vec<_>>();
+        let texts =
+            |list: &[(&str, String)]| list.iter().map(|(_, message)| message.clone()).collect::<Vec<_>>();
         let (decision, reasons) = match self.quorum {
             _ if !self.denied.is_empty() => (Decision::Deny, texts(&self.denied)),
             Some(quorum) if quorum.roles.is_empty() => {
@@ -182,12 +183,18 @@ fn quorum(object: &Value) -> Result<Quorum, String> {
     if object["approvers"] != Value::Undefined {
         let number = object["approvers"].as_u32().ok().filter(|n| (1..=APPROVERS_MAX).contains(n));
         wanted.approvers = number.ok_or_else(|| {
-            format!("`approvers` must be a whole number from 1 to {APPROVERS_MAX}, it is `{}`", shown(&object["approvers"]))
+            format!(
+                "`approvers` must be a whole number from 1 to {APPROVERS_MAX}, it is `{}`",
+                shown(&object["approvers"])
+            )
         })?;
     }
     if object["roles"] != Value::Undefined {
         wanted.roles = strings("roles", &object["roles"])?;
-        let wrong = wanted.roles.iter().find(|name| !Role::parse(name).is_some_and(|r| r.grants(Permission::DecideApproval)));
+        let wrong = wanted
+            .roles
+            .iter()
+            .find(|name| !Role::parse(name).is_some_and(|r| r.grants(Permission::DecideApproval)));
         if let Some(name) = wrong {
             return Err(format!("the role `{name}` may not decide approvals: use `operator` or `admin`"));
         }
@@ -254,5 +261,9 @@ fn cut(text: &str) -> String {
 }
 
 fn shown(value: &Value) -> String {
-    if *value == Value::Undefined { "undefined".to_owned() } else { value.to_string().chars().take(80).collect() }
+    if *value == Value::Undefined {
+        "undefined".to_owned()
+    } else {
+        value.to_string().chars().take(80).collect()
+    }
 }

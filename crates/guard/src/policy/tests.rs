@@ -19,7 +19,9 @@ fn shown(decision: &Decision) -> String {
     match decision {
         Decision::Allow => "allow".to_owned(),
         Decision::Deny => "deny".to_owned(),
-        Decision::RequireApproval(Quorum { approvers, roles }) => format!("{approvers} of {}", roles.join("|")),
+        Decision::RequireApproval(Quorum { approvers, roles }) => {
+            format!("{approvers} of {}", roles.join("|"))
+        }
     }
 }
 
@@ -87,11 +89,20 @@ fn rules_compose() -> Result<(), PolicyError> {
         ("allow if false", "deny"),
         ("decision := {\"decision\": \"allow\"} if input.missing", "deny"),
         ("decision := {\"decision\": \"allow\", \"reasons\": [\"fine\"]}", "allow"),
-        ("decision := {\"decision\": \"require-approval\", \"approvers\": 2, \"roles\": [\"admin\"]}", "2 of admin"),
+        (
+            "decision := {\"decision\": \"require-approval\", \"approvers\": 2, \"roles\": [\"admin\"]}",
+            "2 of admin",
+        ),
         ("allow if true\napprove contains \"look\" if true", "1 of operator|admin"),
         ("allow if true\napprove contains \"look\" if true\ndeny contains \"no\" if true", "deny"),
-        ("approve contains {\"message\": \"a\", \"approvers\": 3} if true\napprove contains {\"message\": \"b\", \"roles\": [\"admin\"]} if true", "3 of admin"),
-        ("approve contains {\"message\": \"a\", \"roles\": [\"operator\"]} if true\napprove contains {\"message\": \"b\", \"roles\": [\"admin\"]} if true", "deny"),
+        (
+            "approve contains {\"message\": \"a\", \"approvers\": 3} if true\napprove contains {\"message\": \"b\", \"roles\": [\"admin\"]} if true",
+            "3 of admin",
+        ),
+        (
+            "approve contains {\"message\": \"a\", \"roles\": [\"operator\"]} if true\napprove contains {\"message\": \"b\", \"roles\": [\"admin\"]} if true",
+            "deny",
+        ),
         ("deny contains \"never\" if false\nallow if true", "allow"),
     ];
     for (text, expected) in cases {
@@ -104,10 +115,14 @@ fn rules_compose() -> Result<(), PolicyError> {
 fn explanation_redaction_and_limits() -> Result<(), PolicyError> {
     let text = "allow if true\ndeny contains \"over 100\" if input.amount.value > 100\nredact contains \"/iban\"\nlimits := {\"timeout_seconds\": 5}";
     let ruling = rule(text, &json!({ "amount": { "value": 250.5 } }))?;
-    assert_eq!((shown(&ruling.decision).as_str(), ruling.reasons.as_slice()), ("deny", &["over 100".to_owned()][..]));
+    assert_eq!(
+        (shown(&ruling.decision).as_str(), ruling.reasons.as_slice()),
+        ("deny", &["over 100".to_owned()][..])
+    );
     assert_eq!(ruling.redact, ["/iban"]);
     assert_eq!(ruling.limits.get("timeout_seconds"), Some(&5.0));
-    let because: Vec<_> = ruling.explanation.iter().map(|b| format!("{} {} {}", b.bundle, b.rule, b.message)).collect();
+    let because: Vec<_> =
+        ruling.explanation.iter().map(|b| format!("{} {} {}", b.bundle, b.rule, b.message)).collect();
     assert_eq!(because, ["test deny over 100", "test allow allowed"]);
     assert_eq!(shown(&rule(text, &json!({ "amount": { "value": 99 } }))?.decision), "allow");
     Ok(())
@@ -180,7 +195,8 @@ fn a_hidden_clock_fails_at_run_time() {
 
 #[test]
 fn a_hostile_policy_is_stopped() {
-    let loops = "n := numbers.range(1, 9000)\nallow if { some a in n; some b in n; some c in n; a + b + c == 0 }";
+    let loops =
+        "n := numbers.range(1, 9000)\nallow if { some a in n; some b in n; some c in n; a + b + c == 0 }";
     match rule(loops, &json!({})) {
         Ok(ruling) => panic!("{ruling:?}"),
         Err(e) => assert!(e.to_string().contains("limit"), "{e}"),
@@ -242,10 +258,12 @@ fn failing_tests_say_why() -> Result<(), PolicyError> {
 #[test]
 fn a_set_takes_the_most_restrictive() -> Result<(), PolicyError> {
     let named = |name: &str, text: &str| {
-        Bundle::compile(name, &[("p.rego", &format!("package omnihub\nimport rego.v1\n{text}"))]).map(Arc::new)
+        Bundle::compile(name, &[("p.rego", &format!("package omnihub\nimport rego.v1\n{text}"))])
+            .map(Arc::new)
     };
     let allow = named("a", "allow if true\nlimits := {\"n\": 5}")?;
-    let ask = named("b", "allow if true\napprove contains \"look\" if input.amount > 100\nlimits := {\"n\": 3}")?;
+    let ask =
+        named("b", "allow if true\napprove contains \"look\" if input.amount > 100\nlimits := {\"n\": 3}")?;
     let deny = named("c", "allow if true\ndeny contains \"too much\" if input.amount > 1000")?;
     let set = PolicySet::new(vec![deny.clone(), allow.clone(), ask])?;
     let mut evaluator = set.evaluator();
@@ -267,7 +285,8 @@ fn a_set_takes_the_most_restrictive() -> Result<(), PolicyError> {
 #[test]
 fn digests_bind_names_and_texts() -> Result<(), PolicyError> {
     let text = "package omnihub\nallow := true";
-    let digest = |name: &str, path: &str, text: &str| Bundle::compile(name, &[(path, text)]).map(|b| b.digest());
+    let digest =
+        |name: &str, path: &str, text: &str| Bundle::compile(name, &[(path, text)]).map(|b| b.digest());
     let first = digest("a", "x.rego", text)?;
     assert_eq!(first, digest("a", "x.rego", text)?);
     assert_ne!(first, digest("b", "x.rego", text)?);

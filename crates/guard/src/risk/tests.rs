@@ -73,7 +73,10 @@ fn each_factor_counts() {
     );
     let outside = ["/to".to_owned(), "/note".to_owned(), "/x".to_owned(), "/y".to_owned()];
     let agent = Facts { principal: PrincipalKind::Agent, untrusted_arguments: &outside, ..facts(&low) };
-    assert_eq!(shown(&score(&agent)), "47 medium: untrusted-argument +20, write +15, agent +10, blast-radius +2");
+    assert_eq!(
+        shown(&score(&agent)),
+        "47 medium: untrusted-argument +20, write +15, agent +10, blast-radius +2"
+    );
     let grant = contract(EffectKind::Permission, EffectClass::Irreversible);
     assert_eq!(score(&facts(&grant)).level, RiskLevel::High);
     let mut wide = contract(EffectKind::Delete, EffectClass::Irreversible);
