@@ -16,7 +16,7 @@ use crate::capability::{Capabilities, Control};
 use crate::confine::Confinement;
 use crate::filter::{self, Surroundings};
 use crate::spawn::Running;
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 use crate::{interpreter, ruleset, watch as usage};
 
 /// First of the user ids that belong to sandboxed programs of processes run by root.
@@ -152,7 +152,8 @@ impl Sandbox {
         Capabilities::probe()
     }
 
-    /// Builds a sandbox, or says which control is missing. Runs a short program to see that it works.
+    /// Builds a sandbox, or says which control is missing. Removes what dead processes left in the base, and runs a
+    /// short program to see that everything works.
     pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
         let capabilities = Capabilities::probe();
         let lacking = capabilities.lacking(&config.given_up);
@@ -161,6 +162,10 @@ impl Sandbox {
                 lacking.iter().map(|(control, reason)| format!("`{}` ({reason})", control.name())).collect();
             return Err(SandboxError::NotInForce(listed.join(", ")));
         }
+        workspace::sweep_left(&config.base).map_err(|error| SandboxError::Unusable {
+            base: config.base.display().to_string(),
+            reason: error.to_string(),
+        })?;
         let slots = config.concurrency.clamp(1, SLOTS_MAX);
         let sandbox = Self {
             inner: Arc::new(Inner {

@@ -5,6 +5,25 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
+/// Names of fresh directories: this, the number of the process that made it, and something random.
+const PREFIX: &str = "run-";
+
+/// Removes what processes that are gone have left in `base`, for example after a crash.
+pub(crate) fn sweep_left(base: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(base)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let maker =
+            name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse::<u32>().ok());
+        let Some(maker) = maker else { continue };
+        if entry.file_type()?.is_dir() && !Path::new(&format!("/proc/{maker}")).exists() {
+            let outer = entry.path();
+            drop(Workspace { inner: outer.join("work"), outer });
+        }
+    }
+    Ok(())
+}
+
 /// A fresh directory; removed when dropped.
 pub(crate) struct Workspace {
     outer: PathBuf,
@@ -14,7 +33,8 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Makes a fresh directory below `base`, owned by `user` when one is given.
     pub(crate) fn create(base: &Path, user: Option<u32>) -> io::Result<Self> {
-        let outer = tempfile::Builder::new().prefix("run-").tempdir_in(base)?.keep();
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let outer = tempfile::Builder::new().prefix(&prefix).tempdir_in(base)?.keep();
         let made = Self { inner: outer.join("work"), outer };
         // The outer directory can be passed through, not listed; the inner one is the program's alone.
         fs::set_permissions(&made.outer, Permissions::from_mode(0o711))?;
@@ -44,7 +64,14 @@ impl Workspace {
     /// Every directory found is moved to the top before it is emptied.
     fn sweep(&self) -> io::Result<()> {
         let mut moved = 0u64;
-        let mut waiting = vec![self.inner.clone()];
+        let mut waiting = Vec::new();
+        // The directory of a run, and what an interrupted removal had moved up.
+        for entry in fs::read_dir(&self.outer)? {
+            let path = entry?.path();
+            let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+            moved = moved.max(number.unwrap_or(0));
+            waiting.push(path);
+        }
         while let Some(directory) = waiting.pop() {
             fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
             for entry in fs::read_dir(&directory)? {
@@ -92,5 +119,18 @@ mod tests {
         fs::set_permissions(made.path().join("d"), Permissions::from_mode(0o000)).expect("a mode");
         drop(made);
         assert_eq!(fs::read_dir(base.path()).expect("a directory").count(), 0);
+    }
+
+    #[test]
+    fn what_a_dead_process_left_is_swept_and_what_a_living_one_uses_is_not() {
+        let base = tempfile::tempdir().expect("a directory");
+        // Beyond the largest process number of any kernel.
+        for dead in ["run-4294967295-a/work/deep", "run-4294967295-b/17/x", "run-4294967295-c"] {
+            fs::create_dir_all(base.path().join(dead)).expect("a directory");
+        }
+        let used = Workspace::create(base.path(), None).expect("a workspace");
+        sweep_left(base.path()).expect("a sweep");
+        assert_eq!(fs::read_dir(base.path()).expect("a directory").count(), 1);
+        assert!(used.path().is_dir());
     }
 }

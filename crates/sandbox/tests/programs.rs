@@ -186,9 +186,12 @@ except OSError as e:
     assert!((1..=20).contains(&count), "{result:?}");
     // The children slept on; the end of the program was theirs too.
     assert!(result.duration_ms < 20_000 && result.killed.is_none(), "{result:?}");
-    let bomb = shell("b() { b | b & }; b; sleep 100");
+    let mut bomb = shell("b() { b | b & }; b; sleep 100");
+    bomb.arguments = vec![format!("bomb.{}", std::process::id())];
     let limits = Limits { wall: Duration::from_millis(500), processes: 30, ..Limits::default() };
-    assert_eq!(run(&bomb, limits).await.killed, Some(Killed::Timeout));
+    // The shell may give up by itself when it cannot fork; either way nothing is left.
+    let result = run(&bomb, limits).await;
+    assert!(result.duration_ms < 5_000 && !alive(&bomb.arguments[0]), "{result:?}");
 }
 
 #[tokio::test]
