@@ -553,8 +553,8 @@ fn number_json(value: f64, digits: &str, as_text: bool) -> Json {
 
 /// `25` of `25.00` is not a word of its own.
 fn part_of_number(text: &str, word: &Token<'_>) -> bool {
-    let before = text[..word.start].as_bytes();
-    let after = text[word.end..].as_bytes();
+    let before = &text.as_bytes()[..word.start];
+    let after = &text.as_bytes()[word.end..];
     let digit_before = matches!(before, [.., d, b'.' | b','] if d.is_ascii_digit());
     let digit_after = matches!(after, [b'.' | b',', d, ..] if d.is_ascii_digit());
     (digit_before || digit_after) && word.text.bytes().all(|b| b.is_ascii_digit())

@@ -132,7 +132,7 @@ pub(super) fn ipv4(text: &str, start: usize, end: usize) -> Span {
     let address: Ipv4Addr = text[start..end].parse().ok()?;
     let shown = address.is_loopback() || address.is_unspecified();
     // A port may follow, a fifth number may not.
-    let more = text[end..].as_bytes();
+    let more = &text.as_bytes()[end..];
     let longer = more.first().is_some_and(u8::is_ascii_alphanumeric)
         || (more.first() == Some(&b'.') && more.get(1).is_some_and(u8::is_ascii_digit));
     let before = text[..start]
@@ -161,8 +161,8 @@ fn alone_in_names(text: &str, start: usize, end: usize) -> bool {
 /// Digits that are not part of a longer number, name, path, UUID, digest or date.
 fn free(text: &str, start: usize, end: usize) -> bool {
     let joins = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-    let before = text[..start].as_bytes();
-    let after = text[end..].as_bytes();
+    let before = &text.as_bytes()[..start];
+    let after = &text.as_bytes()[end..];
     let number_before = matches!(before, [.., d, b'.' | b',' | b':' | b'/'] if d.is_ascii_digit());
     let number_after = matches!(after, [b'.' | b',' | b':' | b'/', d, ..] if d.is_ascii_digit());
     !before.last().copied().is_some_and(|b| joins(b) || b == b'#')

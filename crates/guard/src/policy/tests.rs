@@ -56,7 +56,8 @@ fn the_default_policy_passes_its_own_tests() -> Result<(), PolicyError> {
 fn the_default_policy_rules() -> Result<(), PolicyError> {
     let mut evaluator = default_bundle()?.evaluator();
     let one = "1 of operator|admin";
-    let cases: [(&str, &[(&str, Value)], &str); 14] = [
+    type Changes<'a> = &'a [(&'a str, Value)];
+    let cases: [(&str, Changes<'_>, &str); 14] = [
         ("reviewed write", &[], "allow"),
         ("medium", &[("/risk/level", json!("medium"))], "allow"),
         ("high", &[("/risk/level", json!("high"))], one),
