@@ -23,7 +23,7 @@ impl<'a> Source<'a> {
         match node.style {
             Style::Literal => self.place_in_block(node, before),
             Style::Folded => here,
-            Style::Plain | Style::Single | Style::Double if text.contains('\n') => here,
+            Style::Plain | Style::Single if text.contains('\n') => here,
             Style::Plain => (node.line, node.column.saturating_add(count(before))),
             Style::Single => {
                 let quotes = before.matches('\'').count();
@@ -40,10 +40,14 @@ impl<'a> Source<'a> {
     }
 
     fn place_in_block(&self, node: &Node, before: &str) -> (u32, u32) {
-        let header = (node.line..)
-            .take(2)
-            .find(|&n| self.line(n).is_some_and(|l| l.contains('|')))
-            .unwrap_or(node.line);
+        let blank = |n: u32| self.line(n).is_none_or(|l| l.trim().is_empty());
+        let column = usize::try_from(node.column).unwrap_or(usize::MAX).saturating_sub(1);
+        let at_mark = self.line(node.line).and_then(|l| l.chars().nth(column)) == Some('|');
+        // The parser gives the mark or the first line of the content, which blank lines may part from the mark.
+        let header = match at_mark {
+            true => node.line,
+            false => (1..node.line).rev().find(|n| !blank(*n)).unwrap_or(node.line),
+        };
         let first = (header.saturating_add(1)..)
             .take(self.lines.len())
             .filter_map(|n| self.line(n))
@@ -87,4 +91,31 @@ fn count(text: &str) -> u32 {
 /// Documents are at most one MiB, so nothing is lost.
 fn narrow(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::reader;
+    use crate::document::report::Report;
+
+    /// Every `@` of a scalar is found where it stands in the source.
+    #[test]
+    fn characters_are_found_in_every_style() {
+        for (text, wanted) in [
+            ("a: x @", (1, 6)),
+            ("a: 'it''s @'", (1, 11)),
+            (r#"a: "\u00e9\n\"@""#, (1, 15)),
+            (r#"{"a": "é@"}"#, (1, 9)),
+            ("a: |\n  x\n    y @\n", (3, 7)),
+            ("a:\n  - |\n    x | @\n", (3, 9)),
+            ("a: >-\n  x\n  @\n", (2, 3)),
+        ] {
+            let mut report = Report::new(text);
+            let root = reader::read(text, &mut report);
+            let found = root.as_ref().and_then(|r| r.get("a")).map(|n| n.items().first().unwrap_or(n));
+            let place = found.and_then(|n| Some(Source::new(text).place(n, n.text()?.find('@')?)));
+            assert_eq!(place, Some(wanted), "{text}");
+        }
+    }
 }

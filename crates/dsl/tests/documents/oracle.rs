@@ -38,3 +38,43 @@ fn examples_are_accepted_or_refused_by_a_known_code() {
     assert!(wrong.is_empty(), "{wrong}");
     assert!(accepted > 0 && !paths.is_empty(), "no example was accepted of {}", paths.len());
 }
+
+#[test]
+fn the_conformance_kit_is_accepted_or_refused_by_a_known_code() {
+    let Some(folder) = std::env::var_os("OMNIHUB_OPENWORKFLOW_DIR") else {
+        println!("skipped: OMNIHUB_OPENWORKFLOW_DIR is not set");
+        return;
+    };
+    let folder = PathBuf::from(folder).join("ctk");
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut paths: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
+    paths.sort();
+    let (mut accepted, mut wrong) = (0, String::new());
+    for path in &paths {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        for scenario in definitions(&text) {
+            let compiled = compile(&scenario);
+            accepted += usize::from(compiled.definition.is_some());
+            if !compiled.problems.iter().all(|p| known(&p.code)) {
+                wrong.push_str(&format!("{}\n{scenario}\n{}", path.display(), render(&compiled.problems)));
+            }
+        }
+    }
+    println!("{accepted} scenarios accepted");
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(accepted > 0, "no scenario was accepted");
+}
+
+/// The documents of `Given a workflow with definition:`, without their indentation.
+fn definitions(feature: &str) -> Vec<String> {
+    let parts = feature.split("Given a workflow with definition:").skip(1);
+    parts.filter_map(|part| part.split("\"\"\"").nth(1)).map(dedent).collect()
+}
+
+fn dedent(block: &str) -> String {
+    // The first line is the media type.
+    let lines: Vec<&str> = block.lines().skip(1).collect();
+    let indent = |l: &&&str| l.len() - l.trim_start().len();
+    let least = lines.iter().filter(|l| !l.trim().is_empty()).map(|l| indent(&l)).min().unwrap_or(0);
+    lines.iter().map(|l| format!("{}\n", l.get(least..).unwrap_or_default())).collect()
+}
