@@ -62,7 +62,7 @@ codes! {
     NOT_EXACTLY_ONE = "OH-1015" Error "not exactly one of several"
         "Exactly one of several keys must be there: one kind of task, one kind of program, one kind of authentication, one name for each entry of a task list.";
     TOO_MANY = "OH-1016" Error "too many problems"
-        "A hundred problems were found; the rest is not shown. Solve those first.";
+        "A hundred problems were found; more are not looked for. Solve those first.";
     EXPRESSION = "OH-1020" Error "expression does not parse"
         "An expression is not in the supported subset of jq, or has a syntax error. The place is inside the expression.";
     UNKNOWN_VARIABLE = "OH-1021" Error "unknown variable"

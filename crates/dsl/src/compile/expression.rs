@@ -212,7 +212,7 @@ impl Compiler<'_, '_> {
                 .hint("name the secret in `use.secrets` and refer to it by `authentication: { bearer: { use: name } }`");
             return;
         }
-        if scope.open {
+        if scope.open || self.report.full() {
             return;
         }
         let known: Vec<&str> =

@@ -73,6 +73,9 @@ impl Compiler<'_, '_> {
     }
 
     fn nowhere(&mut self, node: &Node, name: &str, siblings: &Siblings) {
+        if self.report.full() {
+            return;
+        }
         if self.task_names.contains(name) {
             self.report
                 .node(codes::OTHER_SCOPE, node, format!("the task `{name}` is in another list"))

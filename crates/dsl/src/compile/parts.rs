@@ -121,6 +121,9 @@ impl<'a> Compiler<'a, '_> {
         if let Some(found) = known.and_then(|k| k.get(name)) {
             return Some(found);
         }
+        if self.report.full() {
+            return None;
+        }
         let names = known.and_then(Node::members).into_iter().flat_map(|m| m.keys().map(|k| &**k));
         let near = nearest(name, names).map(|n| format!("did you mean `{n}`?"));
         self.report

@@ -131,6 +131,9 @@ impl Compiler<'_, '_> {
     }
 
     fn nearest_action(&mut self, text: &str) -> Option<String> {
+        if self.report.full() {
+            return None;
+        }
         let catalogue = self.catalogue;
         let known = self
             .known_actions

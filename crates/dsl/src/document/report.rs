@@ -104,7 +104,7 @@ impl<'s> Report<'s> {
     }
 
     /// True when nothing more is told; checked before costly texts are made.
-    fn full(&mut self) -> bool {
+    pub fn full(&mut self) -> bool {
         self.cut |= self.problems.len() >= PROBLEMS_MAX;
         self.cut
     }
@@ -126,7 +126,7 @@ impl<'s> Report<'s> {
                 line,
                 column,
                 pointer: String::new(),
-                message: format!("there are more than {PROBLEMS_MAX} problems; the rest is not shown"),
+                message: format!("these are the first {PROBLEMS_MAX} problems; there may be more"),
                 hint: Some("solve these first".to_owned()),
             });
         }
@@ -147,11 +147,11 @@ pub(crate) fn nearest<'n>(wrong: &str, known: impl IntoIterator<Item = &'n str>)
 }
 
 /// Names compared for one hint at the most; hostile documents would otherwise cost quadratic time.
-const NAMES_COMPARED_MAX: usize = 2_000;
+const NAMES_COMPARED_MAX: usize = 500;
 
-/// Edit distance of two names, a swap of neighbours counted as one; looked at only up to 64 characters.
+/// Edit distance of two names, a swap of neighbours counted as one; looked at only up to 32 characters.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(32).collect(), b.chars().take(32).collect());
     let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
     for (i, x) in a.iter().enumerate() {
         let mut row = vec![i + 1];

@@ -102,6 +102,9 @@ pub(crate) const fn must(name: &'static str, shape: &'static Shape) -> Field {
 
 /// Tells everything in which a node differs from a shape.
 pub(crate) fn check(node: &Node, shape: &Shape, report: &mut Report<'_>) {
+    if report.full() {
+        return;
+    }
     match shape {
         Shape::Any => {}
         Shape::Text | Shape::Boolean | Shape::Whole | Shape::Scalar => {
@@ -166,6 +169,9 @@ pub(crate) fn check_object(node: &Node, object: &Object, report: &mut Report<'_>
         return;
     };
     for (name, member) in members {
+        if report.full() {
+            return;
+        }
         match object.all().find(|f| f.name == &**name) {
             Some(field) => check(&member.value, field.shape, report),
             None if object.open => {}

@@ -103,3 +103,15 @@ fn booleans_are_strict() {
     let set = definition.document.to_json()["do"][0]["a"]["set"].to_string();
     assert_eq!(set, r#"{"a":"no","b":"on","c":12,"d":15,"e":1000.0,"f":null,"g":"1","h":true}"#);
 }
+
+#[test]
+fn json_may_have_tabs_long_names_and_line_ends_of_any_kind() {
+    let long = "n".repeat(3000);
+    let text = format!(
+        "{{\r\n\t\"document\": {{\"dsl\":\"1.0.3\",\"namespace\":\"a\",\"name\":\"b\",\"version\":\"1.0.0\"}},\r\n\t\"do\": [\r\n\t\t{{\"a\": {{\"set\": {{\"{long}\": \"\\u00e9\\/\\ud83c\\udfb5\", \"e\": [], \"f\": {{}}}}}}}}\r\n\t]\r\n}}\r\n"
+    );
+    let compiled = compile(&text);
+    let Some(definition) = compiled.definition else { panic!("{}", render(&compiled.problems)) };
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    assert_eq!(definition.document.to_json(), json);
+}

@@ -27,6 +27,20 @@ fn the_list_of_problems_is_bounded() {
     assert_eq!(compiled.problems.last().map(|p| p.code.as_str()), Some("OH-1016"));
 }
 
+/// What costs time for each mistake stops with the hundredth.
+#[test]
+fn a_mebibyte_of_mistakes_is_answered() {
+    let keys: String = (0..60_000).map(|i| format!("dcument{i}: 1\n")).collect();
+    let thens: String =
+        (0..15_000).map(|i| format!("  - task{i}: {{ wait: PT1S, then: tsak{i} }}\n")).collect();
+    let variables: String =
+        (0..15_000).map(|i| format!("  - t{i}: {{ set: {{ x: '${{ $input_{i} }}' }} }}\n")).collect();
+    for text in [keys, format!("do:\n{thens}"), format!("do:\n{variables}")] {
+        let compiled = compile(&workflow(&text));
+        assert_eq!(compiled.problems.len(), 101);
+    }
+}
+
 #[test]
 fn reached_actions_are_bounded() {
     let mut shop = crate::support::Shop(std::collections::BTreeMap::new());
