@@ -38,5 +38,6 @@ fn local(page: &str) -> String {
         rest = tail.split_once('/').map_or(tail, |(_, name)| name);
     }
     out.push_str(rest);
-    out
+    // Without a server there is nothing to be live with, and the samples' clock stands still.
+    out.replace("<script src=\"console.js\" defer></script>", "")
 }

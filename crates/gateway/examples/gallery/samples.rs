@@ -24,7 +24,6 @@ const ID: &str = "01998c2a-7c1e-7d40-9a55-3f0b8a6d1042";
 /// Every page by name.
 pub fn pages(theme: Option<&'static str>) -> Vec<(&'static str, String)> {
     let shell = |section: Section| shell(theme, section);
-    let page_of = |items| PageOf { items, next: Some("c".to_owned()) };
     let problem = Problem::new(422, 2420, "missing", "the goal leaves open which order and how much")
         .with("missing", json!([{"slot": "order", "question": "Which order?"}, {"slot": "amount", "question": "How much money?"}]));
     let candidates = json!([{"workflow": {"namespace": "shop", "name": "refund", "version": "1.0.0"}, "title": "Refund an order", "example": "refund order 1042, 25.00 EUR"}]);
@@ -42,8 +41,8 @@ pub fn pages(theme: Option<&'static str>) -> Vec<(&'static str, String)> {
     vec![
         ("overview", overview::page(&shell(Section::Overview), &facts).into_string()),
         ("executions", executions::page(&shell(Section::Executions), &executions::Filter::default(), &page_of(rows())).into_string()),
-        ("execution", execution::page(&shell(Section::Executions), &running(), &history(), &graph()).into_string()),
-        ("execution-done", execution::page(&shell(Section::Executions), &done(), &history(), &graph()).into_string()),
+        ("execution", execution::page(&shell(Section::Executions), &running(), &[approval(1)], &history(), &graph()).into_string()),
+        ("execution-done", execution::page(&shell(Section::Executions), &done(), &[], &history(), &graph()).into_string()),
         ("approvals", approvals::inbox(&shell(Section::Approvals), &approvals::Filter::default(), &PageOf { items: vec![approval(1), approval(2)], next: None }).into_string()),
         ("approval", approvals::page(&shell(Section::Approvals), &approval(2)).into_string()),
         ("controls", controls::page(&shell(Section::Controls), &all_controls()).into_string()),
@@ -58,6 +57,10 @@ pub fn pages(theme: Option<&'static str>) -> Vec<(&'static str, String)> {
         ("asked-back", goal::asked_back(&shell(Section::Overview), &goal, &problem.with("candidates", candidates)).into_string()),
         ("sign-in", sign_in::page("", None, theme).into_string()),
     ]
+}
+
+fn page_of<T>(items: Vec<T>) -> PageOf<T> {
+    PageOf { items, next: Some("c".to_owned()) }
 }
 
 fn at(ago_ms: i64) -> Timestamp {

@@ -154,7 +154,8 @@ pub fn page(shell: &Shell, view: &ApprovalView) -> Markup {
     frame(shell, "Approval", &content)
 }
 
-fn card(shell: &Shell, view: &ApprovalView) -> Markup {
+/// One approval with everything that is needed to decide it.
+pub fn card(shell: &Shell, view: &ApprovalView) -> Markup {
     let a = &view.approval;
     let pending = a.status == ApprovalStatus::Pending;
     let provenance: Vec<(String, Vec<String>)> = a

@@ -6,15 +6,18 @@ use maud::{Markup, html};
 use model::Problem;
 use model::principal::Permission;
 
-use app::view::{EffectView, ExecutionView, GraphNode, HistoryEntry};
+use app::view::{ApprovalView, EffectView, ExecutionView, GraphNode, HistoryEntry};
+use model::approval::ApprovalStatus;
 use model::verdict::Decision;
 
 use super::layout::{Failure, Section, Shell, page as frame};
 use super::session::{Act, Session};
-use super::{data, format, graph, icon, timeline};
+use super::{ApprovalQuery, approvals, data, format, graph, icon, timeline};
 
 /// Events of the history on the page; the rest is behind the API.
 const HISTORY_MAX: u32 = 500;
+/// Approvals that are shown for deciding.
+const APPROVALS_MAX: u32 = 5;
 /// Effects drawn as cards.
 const EFFECTS_MAX: usize = 100;
 /// Characters of a reason at the most.
@@ -33,12 +36,19 @@ pub(crate) async fn get(
     shell.only = Some(view.summary.id.to_string());
     let history = state.app.history(&session.caller, &id, 0, HISTORY_MAX).await?.items;
     let s = &view.summary;
+    let waiting = ApprovalQuery {
+        status: Some(ApprovalStatus::Pending),
+        execution: Some(s.id.clone()),
+        cursor: None,
+        limit: APPROVALS_MAX,
+    };
+    let waiting = state.app.approvals(&session.caller, waiting).await?.items;
     let nodes = match state.app.workflow(&session.caller, &s.namespace, &s.name, &s.version).await {
         Ok(workflow) => workflow.graph,
         Err(problem) if problem.status == 404 => Vec::new(),
         Err(problem) => return Err(problem.into()),
     };
-    Ok(page(&shell, &view, &history, &nodes))
+    Ok(page(&shell, &view, &waiting, &history, &nodes))
 }
 
 /// `POST /console/executions/{id}/{act}`
@@ -56,11 +66,18 @@ pub(crate) async fn act(State(state): State<crate::State>, Path((id, act)): Path
     form.answer(done.map(|word| format!("Execution {word}.")), &back)
 }
 
-/// The page.
-pub fn page(shell: &Shell, view: &ExecutionView, history: &[HistoryEntry], nodes: &[GraphNode]) -> Markup {
+/// The page; `waiting` are the approvals that can be decided right here.
+pub fn page(
+    shell: &Shell,
+    view: &ExecutionView,
+    waiting: &[ApprovalView],
+    history: &[HistoryEntry],
+    nodes: &[GraphNode],
+) -> Markup {
     let summary = &view.summary;
     let content = html! {
         (head(shell, view))
+        @for approval in waiting { (approvals::card(shell, approval)) }
         div.execution {
             section.card.wide aria-labelledby="h-time" {
                 h2 #h-time { "Timeline" }
@@ -129,7 +146,7 @@ fn head(shell: &Shell, view: &ExecutionView) -> Markup {
             nav.crumbs aria-label="Path" { a href="/console/executions" { "Executions" } " / " (format::id(s.id.as_str())) }
             h1 { (s.intent.as_deref().or(view.title.as_deref()).unwrap_or(&s.name)) }
             p.state-line {
-                (format::status(&s.status)) (format::outcome(s.outcome.as_deref()))
+                (format::status(&s.status)) @if s.outcome.is_some() { (format::outcome(s.outcome.as_deref())) }
                 @if view.mode == "advisory" { (format::chip("warn", icon::WARNING, "advisory: nothing is changed outside")) }
                 span.muted { "asked by " (s.requester) ", " (format::moment(s.started_at, shell.now)) }
                 span.muted.number { (format::span(s.ended_at.unwrap_or(shell.now).0 - s.started_at.0)) }
@@ -173,7 +190,7 @@ pub fn card(shell: &Shell, effect: &EffectView) -> Markup {
             header {
                 span.effect-number { (effect.number) }
                 h3 { (effect.operation) }
-                (format::effect_kind(&effect.effect)) span.tag.quiet { (effect.class) }
+                (format::effect_kind(&effect.effect)) @if effect.class != effect.effect { span.tag.quiet { (effect.class) } }
                 @if let Some(of) = effect.probe_of { span.tag.quiet { "checks effect " (of) } }
                 span.push { @if effect.state == "settled" { (format::outcome(effect.outcome.as_deref())) } @else { (format::effect_state(&effect.state)) } }
             }

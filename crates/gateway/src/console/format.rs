@@ -162,7 +162,7 @@ pub fn risk(risk: &Risk) -> Markup {
 
 /// An identifier: short on screen, whole as its title.
 pub fn id(text: &str) -> Markup {
-    html! { code.id title=(text) { (short(text)) } }
+    html! { code.id title=(text) { (short(text.strip_prefix("sha256:").unwrap_or(text))) } }
 }
 
 /// The beginning and end of a long identifier; short ones whole.

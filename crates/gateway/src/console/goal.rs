@@ -237,7 +237,7 @@ fn foreseen(number: usize, effect: &PlannedEffect) -> Markup {
             header {
                 span.effect-number { (number) }
                 h3 { (effect.operation) }
-                (format::effect_kind(&effect.effect)) span.tag.quiet { (effect.class) }
+                (format::effect_kind(&effect.effect)) @if effect.class != effect.effect { span.tag.quiet { (effect.class) } }
                 @if effect.probe { span.tag.quiet { "check" } }
                 span.push { (format::decision(&effect.decision)) }
             }

@@ -21,7 +21,7 @@ const PAD: i32 = 12;
 /// Height of a frame's title.
 const TITLE: i32 = 30;
 /// Space at the right for jumps.
-const MARGIN: i32 = 96;
+const MARGIN: i32 = 112;
 /// Space at the left edge.
 const LEFT: i32 = 8;
 
@@ -143,15 +143,15 @@ impl Drawing {
         let Some(start) = self.boxes.iter().find(|b| b.pointer == *from) else { return html! {} };
         // Several jumps of one task leave it at different heights.
         let nth = self.jumps.iter().take(i).filter(|(other, _, _)| other == from).count();
-        let y = start.y + 13 + i32::try_from(nth.min(8)).unwrap_or(0) * 14;
+        let y = start.y + 10 + i32::try_from(nth.min(8)).unwrap_or(0) * 13;
         let x = start.x + start.width;
         match self.boxes.iter().find(|b| b.pointer == *to) {
             Some(end) => {
                 let (end_x, end_y) = (end.x + end.width, end.y + end.height / 2 + 6);
-                let bend = right + 18 + i32::try_from(i % 4).unwrap_or(0) * 8;
+                let bend = right + 34 + i32::try_from(i % 4).unwrap_or(0) * 14;
                 html! {
                     path.jump d={ "M" (x) " " (y) "C" (bend) " " (y) " " (bend) " " (end_y) " " (end_x + 3) " " (end_y) "m5 -4 -5 4 5 4" } {}
-                    @if !label.is_empty() { text.jump-label x=(right + 8) y=(y - 3) { (clip(label, 14)) title { (label) } } }
+                    @if !label.is_empty() { text.jump-label x=(right + 20) y=(y + 1) { (clip(label, 14)) title { (label) } } }
                 }
             }
             None => html! {
