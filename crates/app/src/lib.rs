@@ -1,11 +1,34 @@
-//! Every use case, once: authorize, judge, decide, commit one batch. The only writer.
+//! Every use case, once: authorize, judge, decide, commit one batch. The only writer of the store.
+//!
+//! A result from outside re-enters through [`App::report`], by the same door as every other input. Whether an
+//! effect may happen is decided in one file, `permit`.
 
+mod access;
+mod app;
+mod approvals;
+mod audit_log;
 pub mod caller;
-mod facade_stub;
+mod catalogue;
+mod controls;
+mod dead_letters;
+mod executions;
+mod forecast;
+mod goals;
+mod health;
+mod overview;
+mod permit;
+mod policies;
+mod record;
+mod runner;
+mod time_keeper;
 pub mod view;
+mod work;
 
+pub use app::{App, Parts, Settings, system_principal, system_tenant};
+pub use audit_log::Connection;
 pub use caller::Caller;
-pub use facade_stub::App;
+pub use controls::from_environment;
+pub use work::Work;
 
 /// A planned part that does not exist yet (OH-2900).
 pub fn not_built(what: &'static str) -> model::Problem {

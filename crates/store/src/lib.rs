@@ -132,6 +132,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The newest signed tree head.
     async fn head(&self) -> Result<audit::SignedHead, StoreError>;
 
+    /// The public key that tree heads are signed with.
+    fn audit_key(&self) -> audit::VerifyingKey;
+
     /// Inclusion proof of leaf `index` in the tree of `size` leaves.
     async fn inclusion(&self, index: u64, size: u64) -> Result<Vec<[u8; 32]>, StoreError>;
 

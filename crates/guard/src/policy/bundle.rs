@@ -42,6 +42,7 @@ pub struct Bundle {
     name: String,
     digest: Digest,
     tests: Vec<String>,
+    only_restricts: bool,
     engine: Engine,
 }
 
@@ -49,6 +50,7 @@ pub struct Bundle {
 #[derive(Clone)]
 pub struct Evaluator {
     name: String,
+    only_restricts: bool,
     engine: Engine,
 }
 
@@ -107,7 +109,7 @@ impl Bundle {
             .map(|(package, rule, _)| format!("{package}.{rule}"))
             .collect();
         let digest = digest_of(&(name, &files));
-        Ok(Self { name: name.to_owned(), digest, tests: tests.into_iter().collect(), engine })
+        Ok(Self { name: name.to_owned(), digest, tests: tests.into_iter().collect(), only_restricts, engine })
     }
 
     /// The bundle's name.
@@ -122,7 +124,7 @@ impl Bundle {
 
     /// An evaluator for one thread.
     pub fn evaluator(&self) -> Evaluator {
-        Evaluator { name: self.name.clone(), engine: self.engine.clone() }
+        Evaluator { name: self.name.clone(), only_restricts: self.only_restricts, engine: self.engine.clone() }
     }
 
     /// Runs every `test_*` rule of packages that end in `_test` and of package `omnihub`, in name order.
@@ -134,6 +136,11 @@ impl Bundle {
 }
 
 impl Evaluator {
+    /// True when the bundle can say no or ask, and never yes.
+    pub(crate) fn only_restricts(&self) -> bool {
+        self.only_restricts
+    }
+
     /// Decides about one input document. An error means that the caller denies.
     pub fn decide(&mut self, input: &serde_json::Value) -> Result<Ruling, PolicyError> {
         let input = convert::to_rego(input).map_err(|e| PolicyError::of(&self.name, e))?;

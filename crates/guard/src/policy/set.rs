@@ -63,17 +63,24 @@ impl SetEvaluator {
         self.digest
     }
 
-    /// Asks every bundle; the most restrictive decision wins, all reasons of that severity are given.
+    /// Asks every bundle; the most restrictive decision wins, all reasons of that severity are given. A bundle that
+    /// only restricts (it has no `allow` and no `decision`) and of which no rule spoke leaves the decision to the
+    /// others; when nobody allows, the answer is no.
     /// An error of any bundle is an error of the set, and the caller denies.
     pub fn decide(&mut self, input: &serde_json::Value) -> Result<Ruling, PolicyError> {
         let input = convert::to_rego(input).map_err(|e| PolicyError::of("input", e))?;
         let mut result: Option<Ruling> = None;
+        // Bundles come in name order, so the ones with no view of their own may come first.
+        let mut first_only_restricts = true;
         for evaluator in &mut self.evaluators {
             let ruling = evaluator.decide_converted(input.clone())?;
             result = Some(match result {
+                Some(before) if evaluator.only_restricts() && silent(&ruling) => before,
+                Some(before) if first_only_restricts && silent(&before) => ruling,
                 Some(before) => combine(before, ruling),
                 None => ruling,
             });
+            first_only_restricts &= evaluator.only_restricts();
         }
         Ok(result.unwrap_or_else(|| Ruling {
             decision: Decision::Deny,
@@ -83,6 +90,11 @@ impl SetEvaluator {
             explanation: Vec::new(),
         }))
     }
+}
+
+/// True when nothing but the default spoke.
+fn silent(ruling: &Ruling) -> bool {
+    ruling.explanation.iter().all(|because| because.rule == "default")
 }
 
 fn combine(a: Ruling, b: Ruling) -> Ruling {

@@ -302,3 +302,21 @@ fn evaluators_move_between_threads() {
     send::<Evaluator>();
     send::<SetEvaluator>();
 }
+
+#[test]
+fn a_bundle_that_only_restricts_leaves_the_rest_to_others() {
+    let limit = "package omnihub\nimport rego.v1\ndeny contains \"too much\" if input.amount.value > 100\n";
+    let allow = "package omnihub\nimport rego.v1\nallow if true\n";
+    for names in [["a-limit", "b-allow"], ["b-limit", "a-allow"]] {
+        let bundle = |name: &str, text: &str| std::sync::Arc::new(Bundle::compile(name, &[("p.rego", text)]).expect("compiles"));
+        let set = PolicySet::new(vec![bundle(names[0], limit), bundle(names[1], allow)]).expect("a set");
+        let decide = |amount: i64| {
+            set.evaluator().decide(&serde_json::json!({ "amount": { "value": amount } })).expect("decides").decision
+        };
+        assert_eq!(decide(25), model::verdict::Decision::Allow);
+        assert_eq!(decide(250), model::verdict::Decision::Deny);
+    }
+    let alone = PolicySet::new(vec![std::sync::Arc::new(Bundle::compile("limit", &[("p.rego", limit)]).expect("compiles"))]);
+    let ruling = alone.expect("a set").evaluator().decide(&serde_json::json!({ "amount": { "value": 1 } })).expect("decides");
+    assert_eq!(ruling.decision, model::verdict::Decision::Deny);
+}

@@ -160,6 +160,10 @@ impl Store for SqliteStore {
         self.readers.read(move |db| read::leaves(db, &query)).await
     }
 
+    fn audit_key(&self) -> audit::VerifyingKey {
+        SqliteStore::audit_key(self).clone()
+    }
+
     async fn head(&self) -> Result<audit::SignedHead, StoreError> {
         let read = self.readers.read(|db| {
             tree::last_head(db)?.ok_or_else(|| corrupt("heads", "newest", "there is no signed head"))

@@ -1,0 +1,174 @@
+//! The application: what every use case shares.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use model::control::{Control, ControlName};
+use model::{Clock, Ids, Problem, TenantId};
+use store::Store;
+use tokio::sync::{Notify, broadcast};
+
+use crate::catalogue::Catalogue;
+use crate::controls::Switches;
+use crate::policies::Policies;
+use crate::runner::Hot;
+use crate::view::Live;
+use crate::work::WorkQueue;
+
+/// Live notices that a slow reader may be behind before it has to load everything again.
+const LIVE_CAPACITY: usize = 4096;
+
+/// Values that the shell has read from configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Silence on an approval becomes no after this long.
+    pub approvals_expire: Duration,
+    /// Answers to `Idempotency-Key` are kept this long.
+    pub answers_keep: Duration,
+    /// Controls that the environment holds on; the API cannot turn them off.
+    pub environment: BTreeMap<ControlName, Control>,
+    /// Effects under way and waiting for a worker at the most.
+    pub work_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            approvals_expire: Duration::from_secs(3600),
+            answers_keep: Duration::from_secs(24 * 3600),
+            environment: BTreeMap::new(),
+            work_max: 16_384,
+        }
+    }
+}
+
+/// Components that the shell has made.
+#[derive(Clone)]
+pub struct Parts {
+    /// Persistence.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Identifiers.
+    pub ids: Arc<dyn Ids>,
+}
+
+/// Every use case, once. The only writer of the store.
+pub struct App {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) settings: Settings,
+    pub(crate) switches: Switches,
+    pub(crate) policies: Policies,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) hot: Hot,
+    pub(crate) work: WorkQueue,
+    pub(crate) live: broadcast::Sender<Live>,
+    pub(crate) timers_changed: Notify,
+    pub(crate) held_changed: Notify,
+    pub(crate) tokens: crate::access::TokenCache,
+    pub(crate) figures: crate::overview::Figures,
+    recovered: AtomicBool,
+}
+
+impl App {
+    /// Opens the application on a store: reads the controls and policies, and refuses to start when it cannot.
+    pub async fn open(settings: Settings, parts: Parts) -> Result<Arc<Self>, Problem> {
+        let switches = Switches::load(&*parts.store, &settings).await?;
+        let (live, _) = broadcast::channel(LIVE_CAPACITY);
+        let app = Arc::new(Self {
+            work: WorkQueue::new(settings.work_max),
+            store: parts.store,
+            clock: parts.clock,
+            ids: parts.ids,
+            settings,
+            switches,
+            policies: Policies::default(),
+            catalogue: Catalogue::default(),
+            hot: Hot::default(),
+            live,
+            timers_changed: Notify::new(),
+            held_changed: Notify::new(),
+            tokens: crate::access::TokenCache::default(),
+            figures: crate::overview::Figures::default(),
+            recovered: AtomicBool::new(false),
+        });
+        app.policies_of(&system_tenant()).await?;
+        app.record_environment_controls().await?;
+        Ok(app)
+    }
+
+    /// Puts everything back to work that was under way when the last process ended, then keeps time until the
+    /// task is dropped. Run it once.
+    pub async fn run(self: Arc<Self>) {
+        // What is unfinished is listed before new work is accepted, so that nothing of this process is in the list.
+        match self.unfinished().await {
+            Ok(unfinished) => {
+                self.recovered.store(true, Ordering::Release);
+                self.recover(unfinished).await;
+            }
+            Err(problem) => {
+                tracing::error!(error = %problem, internal = problem.internal, "recovery failed: not ready");
+                return;
+            }
+        }
+        self.keep_time().await;
+    }
+
+    /// True once everything that was under way has been found again.
+    pub fn ready(&self) -> bool {
+        self.recovered.load(Ordering::Acquire)
+    }
+
+    /// Live notices of what changed, of all tenants: front doors filter by tenant.
+    pub fn subscribe(&self) -> broadcast::Receiver<Live> {
+        self.live.subscribe()
+    }
+
+    pub(crate) fn notify(&self, tenant: &TenantId, topic: &'static str, id: &str, version: u64) {
+        // Nobody listening is fine: a notice is a hint.
+        let _ = self.live.send(Live { tenant: tenant.clone(), topic, id: id.to_owned(), version });
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
+}
+
+/// The tenant that platform-wide things belong to, and the first administrator's.
+pub fn system_tenant() -> TenantId {
+    TenantId::new("default").expect("a literal identifier is valid")
+}
+
+/// The principal that acts for OmniHub itself.
+pub fn system_principal() -> model::PrincipalId {
+    model::PrincipalId::new("system").expect("a literal identifier is valid")
+}
+
+/// Turns a failure of the store into a problem.
+pub(crate) fn store_problem(error: &store::StoreError) -> Problem {
+    match error {
+        store::StoreError::Cursor(_) => Problem::new(400, 4002, "bad parameter", error.to_string()).field("cursor", error.to_string()),
+        store::StoreError::Failed(_) | store::StoreError::Corrupt(_) => {
+            Problem::new(503, 5001, "store unavailable", "the store could not answer; nothing was changed").internal(error)
+        }
+    }
+}
+
+/// Turns a failed commit into a problem.
+pub(crate) fn commit_problem(error: &store::CommitError) -> Problem {
+    match error {
+        store::CommitError::Conflict(what) => {
+            Problem::new(409, 4090, "conflict", format!("somebody else changed it at the same time: {what}; read it again"))
+        }
+        store::CommitError::Overloaded => Problem::new(503, 5002, "overloaded", "too much is being written; try again in a second"),
+        store::CommitError::Failed(_) => {
+            Problem::new(503, 5001, "store unavailable", "the store could not write; read it again before you repeat").internal(error)
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Approvals: M of N, nobody approves their own request, a decision is for one digest, an edit is judged again.
+
+use std::sync::Arc;
+
+use engine::{Execution, Input, Phase};
+use model::approval::{Approval, ApprovalStatus, Vote};
+use model::event::ApprovalDecision;
+use model::id::ApprovalId;
+use model::principal::Permission;
+use model::{Label, Problem, Timestamp, Value};
+use serde_json::json;
+use store::{ApprovalQuery, Put};
+
+use crate::app::{App, store_problem};
+use crate::caller::Caller;
+use crate::executions::checked_reason;
+use crate::record;
+use crate::view::{ApprovalView, ApprovalWord, PageOf};
+
+impl App {
+    /// Approvals that match, newest first.
+    pub async fn approvals(&self, caller: &Caller, query: ApprovalQuery) -> Result<PageOf<ApprovalView>, Problem> {
+        caller.demand(Permission::Read)?;
+        let query = ApprovalQuery { limit: query.limit.clamp(1, 500), ..query };
+        let page = self.store.approvals(&caller.principal.tenant, query).await.map_err(|e| store_problem(&e))?;
+        let now = self.clock.now();
+        let mut items = Vec::with_capacity(page.items.len());
+        for approval in page.items {
+            items.push(self.approval_view(caller, approval, now).await?);
+        }
+        Ok(PageOf { items, next: page.next })
+    }
+
+    /// One approval.
+    pub async fn approval(&self, caller: &Caller, id: &str) -> Result<ApprovalView, Problem> {
+        caller.demand(Permission::Read)?;
+        let approval = self.found(caller, id).await?;
+        self.approval_view(caller, approval, self.clock.now()).await
+    }
+
+    /// Says yes, or edits the arguments (which opens a new approval for somebody else to decide).
+    pub async fn approve(self: &Arc<Self>, caller: &Caller, id: &str, word: ApprovalWord) -> Result<ApprovalView, Problem> {
+        self.decide(caller, id, word, true).await
+    }
+
+    /// Says no. One no is enough.
+    pub async fn reject(self: &Arc<Self>, caller: &Caller, id: &str, word: ApprovalWord) -> Result<ApprovalView, Problem> {
+        self.decide(caller, id, word, false).await
+    }
+
+    async fn decide(self: &Arc<Self>, caller: &Caller, id: &str, word: ApprovalWord, yes: bool) -> Result<ApprovalView, Problem> {
+        caller.demand(Permission::DecideApproval)?;
+        let found = self.found(caller, id).await?;
+        let reason = checked_reason(&word.reason)?;
+        let (tenant, execution) = (found.tenant.clone(), found.execution.clone());
+        // Read again inside, while nobody else can change the execution: two decisions never both count.
+        let fresh = self.store.approval(&tenant, &found.id).await.map_err(|e| store_problem(&e))?;
+        let approval = fresh.ok_or_else(|| Problem::not_found("approval", id))?;
+        let approval_id = approval.id.clone();
+        let caller_for_make = caller.clone();
+        let now = self.clock.now();
+        let made_now = now;
+        let advanced = self
+            .advance_with(&tenant, &execution, Some(caller), move |state, now| {
+                let decision = Decision { caller: &caller_for_make, approval, word: &word, reason, yes, now: now.max(made_now) };
+                decision.make(state)
+            })
+            .await;
+        if let Err(problem) = &advanced
+            && problem.code.0 == 3012
+        {
+            // It may be over only because its time is: let the clock have its say at once.
+            let _ = self.advance(&tenant, &execution, Input::Wake, None).await;
+        }
+        advanced?;
+        self.notify(&tenant, "approval", approval_id.as_str(), 0);
+        self.approval(caller, approval_id.as_str()).await
+    }
+
+    async fn found(&self, caller: &Caller, id: &str) -> Result<Approval, Problem> {
+        let parsed = ApprovalId::new(id).map_err(|_| Problem::not_found("approval", &id.chars().take(64).collect::<String>()))?;
+        let found = self.store.approval(&caller.principal.tenant, &parsed).await.map_err(|e| store_problem(&e))?;
+        found.ok_or_else(|| Problem::not_found("approval", id))
+    }
+
+    async fn approval_view(&self, caller: &Caller, mut approval: Approval, now: Timestamp) -> Result<ApprovalView, Problem> {
+        let row = self.store.execution(&approval.tenant, &approval.execution).await.map_err(|e| store_problem(&e))?;
+        // Time decides even before the clock's own turn has come.
+        if approval.status == ApprovalStatus::Pending && approval.expires_at <= now {
+            approval.status = ApprovalStatus::Expired;
+        }
+        let given = approval.votes.iter().filter(|vote| vote.approve).count();
+        let missing = approval.quorum.approvers.saturating_sub(u32::try_from(given).unwrap_or(u32::MAX));
+        let refusal = if approval.status == ApprovalStatus::Pending { refusal(caller, &approval).map(|p| p.detail) } else { None };
+        Ok(ApprovalView { missing, refusal, intent: row.and_then(|row| row.intent), approval })
+    }
+}
+
+/// One person's decision on one approval.
+struct Decision<'a> {
+    caller: &'a Caller,
+    approval: Approval,
+    word: &'a ApprovalWord,
+    reason: String,
+    yes: bool,
+    now: Timestamp,
+}
+
+type Made = (Option<Input>, Vec<Put>, Vec<audit::Record>);
+
+impl Decision<'_> {
+    fn make(mut self, state: &Execution) -> Result<Made, Problem> {
+        self.check(state)?;
+        if self.yes && let Some(arguments) = self.word.arguments.clone() {
+            return Ok(self.edit(&arguments));
+        }
+        self.approval.votes.push(Vote {
+            by: self.caller.principal.id.clone(),
+            approve: self.yes,
+            reason: self.reason.clone(),
+            at: self.now,
+        });
+        let given = self.approval.votes.iter().filter(|vote| vote.approve).count();
+        let enough = given >= self.approval.quorum.approvers as usize;
+        let decision = match (self.yes, enough) {
+            (false, _) => Some((ApprovalDecision::Rejected, ApprovalStatus::Rejected)),
+            (true, true) => Some((ApprovalDecision::Approved, ApprovalStatus::Approved)),
+            (true, false) => None,
+        };
+        let Some((decision, status)) = decision else {
+            let record = self.record("approval.voted", json!({ "given": given, "needed": self.approval.quorum.approvers }));
+            return Ok((None, vec![Put::Approval(Box::new(self.approval))], vec![record]));
+        };
+        self.approval.status = status;
+        self.approval.decided_at = Some(self.now);
+        let input = Input::Decided {
+            effect: self.approval.effect,
+            approval: self.approval.id.clone(),
+            decision,
+            by: self.caller.principal.id.clone(),
+            reason: self.reason,
+        };
+        Ok((Some(input), vec![Put::Approval(Box::new(self.approval))], Vec::new()))
+    }
+
+    fn edit(mut self, arguments: &serde_json::Value) -> Made {
+        self.approval.status = ApprovalStatus::Withdrawn;
+        self.approval.decided_at = Some(self.now);
+        let record = self.record("approval.edited", json!({ "reason": guard::pii::redact(&self.reason) }));
+        let input = Input::Edit {
+            effect: self.approval.effect,
+            approval: self.approval.id.clone(),
+            arguments: Value::from_json(arguments, Label::CALLER),
+            by: self.caller.principal.id.clone(),
+        };
+        (Some(input), vec![Put::Approval(Box::new(self.approval))], vec![record])
+    }
+
+    fn record(&self, action: &str, mut details: serde_json::Value) -> audit::Record {
+        details["approval"] = json!(self.approval.id);
+        details["digest"] = json!(self.approval.digest);
+        let resource = format!("executions/{}/effects/{}", self.approval.execution, self.approval.effect.0);
+        let mut record = record::by_caller(self.caller, self.now, action, resource, details);
+        record.correlation = self.approval.execution.to_string();
+        record
+    }
+
+    fn check(&self, state: &Execution) -> Result<(), Problem> {
+        let effect = state.effect(self.approval.effect);
+        let waits = effect.is_some_and(|e| {
+            matches!(e.phase, Phase::AwaitingApproval { .. }) && e.approval.as_ref() == Some(&self.approval.id)
+        });
+        if self.approval.status != ApprovalStatus::Pending || !waits || self.approval.expires_at <= self.now {
+            let status = if self.approval.status == ApprovalStatus::Pending { "expired" } else { self.approval.status.name() };
+            let detail = format!("approval `{}` is {status}; it can no longer be decided", self.approval.id);
+            return Err(Problem::new(409, 3012, "not pending", detail));
+        }
+        if let Some(problem) = refusal(self.caller, &self.approval) {
+            return Err(problem);
+        }
+        if self.word.digest != self.approval.digest.to_string() {
+            let detail = format!("the digest is not that of the effect that waits ({}); look at the approval again", self.approval.digest);
+            return Err(Problem::new(409, 3010, "stale digest", detail).with("digest", json!(self.approval.digest)));
+        }
+        let known = effect.and_then(|e| e.judged);
+        if known != Some(self.approval.digest) {
+            return Err(Problem::new(409, 3010, "stale digest", "the effect has changed since the approval was opened"));
+        }
+        Ok(())
+    }
+}
+
+/// Why this caller may not decide this approval.
+fn refusal(caller: &Caller, approval: &Approval) -> Option<Problem> {
+    let me = &caller.principal;
+    if me.id == approval.requester {
+        return Some(Problem::new(403, 3011, "self-approval", "nobody decides their own request; ask somebody else"));
+    }
+    if approval.edited_by.as_ref() == Some(&me.id) {
+        return Some(Problem::new(403, 3011, "self-approval", "you edited these arguments; somebody else has to decide them"));
+    }
+    if approval.votes.iter().any(|vote| vote.by == me.id) {
+        return Some(Problem::new(409, 3014, "already voted", "you have decided this approval already; somebody else is missing"));
+    }
+    let listed = me.roles.iter().any(|role| approval.quorum.roles.iter().any(|wanted| wanted == role.name()));
+    if !me.may(Permission::DecideApproval) || !listed {
+        let detail = format!("this approval is for the roles {}", approval.quorum.roles.join(", "));
+        return Some(Problem::new(403, 4030, "not permitted", detail));
+    }
+    None
+}

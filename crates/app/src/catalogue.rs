@@ -1,0 +1,398 @@
+//! The catalogue: published workflows and actions. A published version never changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dsl::plan::{Action, Definition, Task, TaskKind, TaskList, Then, Work};
+use dsl::{Diagnostic, Severity};
+use guard::intent::{IntentIndex, Template};
+use model::principal::Permission;
+use model::{ActionRef, Problem, TenantId, Timestamp};
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{Batch, Expect, Put};
+
+use crate::app::{App, store_problem};
+use crate::caller::Caller;
+use crate::record;
+use crate::view::{ActionView, Checked, GraphNode, PageOf, WorkflowName, WorkflowView};
+
+const WORKFLOW: &str = "workflow";
+const ACTION: &str = "action";
+/// Documents of one kind that a tenant may publish.
+const PUBLISHED_MAX: u32 = 10_000;
+
+/// What has been compiled, by tenant and name. Published versions never change, so nothing here goes stale.
+#[derive(Default)]
+pub(crate) struct Catalogue {
+    definitions: RwLock<BTreeMap<(TenantId, String), Arc<Definition>>>,
+    actions: RwLock<BTreeMap<TenantId, Arc<Actions>>>,
+    intents: RwLock<BTreeMap<TenantId, Arc<IntentIndex>>>,
+}
+
+/// The actions of one tenant, compiled.
+#[derive(Default)]
+pub(crate) struct Actions(BTreeMap<ActionRef, Arc<Action>>);
+
+impl dsl::Catalogue for Actions {
+    fn action(&self, reference: &ActionRef) -> Option<Arc<Action>> {
+        self.0.get(reference).cloned()
+    }
+    fn actions(&self) -> Vec<ActionRef> {
+        self.0.keys().cloned().collect()
+    }
+}
+
+/// A published document as it is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Published {
+    source: String,
+    digest: model::Digest,
+    by: String,
+    at: Timestamp,
+}
+
+impl App {
+    /// Publishes a workflow version. The same text again is the same answer; other text is a conflict.
+    pub async fn publish_workflow(&self, caller: &Caller, text: &str) -> Result<WorkflowView, Problem> {
+        caller.demand(Permission::PublishWorkflow)?;
+        let tenant = &caller.principal.tenant;
+        let compiled = dsl::compile(text, &*self.actions_of(tenant).await?);
+        let Some(definition) = compiled.definition else {
+            return Err(document_problem("workflow", &compiled.problems));
+        };
+        intent_template(&definition).map_err(|message| {
+            Problem::new(422, 1000, "workflow refused", message.clone()).field("/document/metadata/omnihub", message)
+        })?;
+        let key = workflow_key(&definition.namespace, &definition.name, &definition.version);
+        let entry = Published {
+            source: text.to_owned(),
+            digest: definition.digest,
+            by: caller.principal.id.to_string(),
+            at: self.clock.now(),
+        };
+        let entry = self.publish(caller, WORKFLOW, &key, entry).await?;
+        self.catalogue.definitions.write().insert((tenant.clone(), key), Arc::clone(&definition));
+        self.catalogue.intents.write().remove(tenant);
+        self.notify(tenant, "workflow", &format!("{}/{}", definition.namespace, definition.name), 0);
+        Ok(workflow_view(&definition, &entry, compiled.problems))
+    }
+
+    /// Checks a workflow document without publishing it.
+    pub async fn validate_workflow(&self, caller: &Caller, text: &str) -> Result<Checked, Problem> {
+        caller.demand(Permission::Read)?;
+        let compiled = dsl::compile(text, &*self.actions_of(&caller.principal.tenant).await?);
+        let definition = compiled.definition;
+        Ok(Checked {
+            valid: definition.is_some(),
+            problems: compiled.problems,
+            workflow: definition.as_ref().map(|d| WorkflowName {
+                namespace: d.namespace.clone(),
+                name: d.name.clone(),
+                version: Some(d.version.clone()),
+            }),
+            digest: definition.map(|d| d.digest),
+        })
+    }
+
+    /// Published workflow versions, by name.
+    pub async fn workflows(&self, caller: &Caller, after: Option<String>, limit: u32) -> Result<PageOf<WorkflowView>, Problem> {
+        caller.demand(Permission::Read)?;
+        let tenant = &caller.principal.tenant;
+        let page = self.published(tenant, WORKFLOW, "", after, limit).await?;
+        let mut items = Vec::with_capacity(page.items.len());
+        for (key, entry) in page.items {
+            let definition = self.definition_by_key(tenant, &key, Some(&entry)).await?;
+            items.push(workflow_view(&definition, &entry, Vec::new()));
+        }
+        Ok(PageOf { items, next: page.next })
+    }
+
+    /// One workflow version; `latest` is the newest.
+    pub async fn workflow(&self, caller: &Caller, namespace: &str, name: &str, version: &str) -> Result<WorkflowView, Problem> {
+        caller.demand(Permission::Read)?;
+        let tenant = &caller.principal.tenant;
+        let version = match version {
+            "latest" => self.newest(tenant, namespace, name).await?,
+            version => version.to_owned(),
+        };
+        let key = workflow_key(namespace, name, &version);
+        let entry = self.entry(tenant, WORKFLOW, &key).await?.ok_or_else(|| Problem::not_found("workflow", &key))?;
+        let definition = self.definition_by_key(tenant, &key, Some(&entry)).await?;
+        let warnings = dsl::compile(&entry.source, &*self.actions_of(tenant).await?).problems;
+        Ok(workflow_view(&definition, &entry, warnings))
+    }
+
+    /// Publishes an action with its contract.
+    pub async fn publish_action(&self, caller: &Caller, text: &str) -> Result<ActionView, Problem> {
+        caller.demand(Permission::PublishAction)?;
+        let tenant = &caller.principal.tenant;
+        let compiled = dsl::action::compile(text);
+        let Some(action) = compiled.action else { return Err(document_problem("action", &compiled.problems)) };
+        let key = format!("{}/{}", action.reference.name, action.reference.version);
+        let entry = Published {
+            source: text.to_owned(),
+            digest: action.digest,
+            by: caller.principal.id.to_string(),
+            at: self.clock.now(),
+        };
+        let entry = self.publish(caller, ACTION, &key, entry).await?;
+        self.catalogue.actions.write().remove(tenant);
+        self.notify(tenant, "action", &action.reference.to_string(), 0);
+        Ok(action_view(&action, &entry))
+    }
+
+    /// Published actions, by name.
+    pub async fn actions(&self, caller: &Caller, after: Option<String>, limit: u32) -> Result<PageOf<ActionView>, Problem> {
+        caller.demand(Permission::Read)?;
+        let tenant = &caller.principal.tenant;
+        let compiled = self.actions_of(tenant).await?;
+        let page = self.published(tenant, ACTION, "", after, limit).await?;
+        let items = page.items.iter().filter_map(|(key, entry)| {
+            let reference = key.replacen('/', ":", 1).parse().ok()?;
+            compiled.0.get(&reference).map(|action| action_view(action, entry))
+        });
+        Ok(PageOf { items: items.collect(), next: page.next })
+    }
+
+    /// One action by `name:version`.
+    pub async fn action(&self, caller: &Caller, reference: &str) -> Result<ActionView, Problem> {
+        caller.demand(Permission::Read)?;
+        let tenant = &caller.principal.tenant;
+        let parsed: ActionRef = reference.parse().map_err(|_| Problem::not_found("action", reference))?;
+        let compiled = self.actions_of(tenant).await?;
+        let action = compiled.0.get(&parsed).ok_or_else(|| Problem::not_found("action", reference))?;
+        let key = format!("{}/{}", parsed.name, parsed.version);
+        let entry = self.entry(tenant, ACTION, &key).await?.ok_or_else(|| Problem::not_found("action", reference))?;
+        Ok(action_view(action, &entry))
+    }
+
+    /// A compiled workflow version.
+    pub(crate) async fn definition(&self, tenant: &TenantId, namespace: &str, name: &str, version: &str) -> Result<Arc<Definition>, Problem> {
+        self.definition_by_key(tenant, &workflow_key(namespace, name, version), None).await
+    }
+
+    /// The newest version of a workflow.
+    pub(crate) async fn newest(&self, tenant: &TenantId, namespace: &str, name: &str) -> Result<String, Problem> {
+        let prefix = format!("{namespace}/{name}/");
+        let found = self.published(tenant, WORKFLOW, &prefix, None, PUBLISHED_MAX).await?;
+        let versions = found.items.iter().filter_map(|(key, _)| key.strip_prefix(&prefix).map(str::to_owned));
+        versions.max_by(|a, b| version_order(a).cmp(&version_order(b))).ok_or_else(|| {
+            Problem::not_found("workflow", &format!("{namespace}/{name}"))
+        })
+    }
+
+    /// The example sentences of the newest version of every workflow.
+    pub(crate) async fn intents(&self, tenant: &TenantId) -> Result<Arc<IntentIndex>, Problem> {
+        if let Some(index) = self.catalogue.intents.read().get(tenant) {
+            return Ok(Arc::clone(index));
+        }
+        let found = self.published(tenant, WORKFLOW, "", None, PUBLISHED_MAX).await?;
+        let mut newest: BTreeMap<String, String> = BTreeMap::new();
+        for (key, _) in &found.items {
+            let Some((name, version)) = key.rsplit_once('/') else { continue };
+            let best = newest.entry(name.to_owned()).or_insert_with(|| version.to_owned());
+            if version_order(version) > version_order(best) {
+                version.clone_into(best);
+            }
+        }
+        let mut templates = Vec::new();
+        for (name, version) in newest {
+            let definition = self.definition_by_key(tenant, &format!("{name}/{version}"), None).await?;
+            match intent_template(&definition) {
+                Ok(template) => templates.extend(template),
+                Err(message) => tracing::warn!(workflow = name, error = message, "a workflow's intents cannot be used"),
+            }
+        }
+        let index = Arc::new(IntentIndex::new(templates));
+        self.catalogue.intents.write().insert(tenant.clone(), Arc::clone(&index));
+        Ok(index)
+    }
+
+    async fn definition_by_key(&self, tenant: &TenantId, key: &str, entry: Option<&Published>) -> Result<Arc<Definition>, Problem> {
+        let cached = (tenant.clone(), key.to_owned());
+        if let Some(found) = self.catalogue.definitions.read().get(&cached) {
+            return Ok(Arc::clone(found));
+        }
+        let source = match entry {
+            Some(entry) => entry.source.clone(),
+            None => self.entry(tenant, WORKFLOW, key).await?.ok_or_else(|| Problem::not_found("workflow", key))?.source,
+        };
+        let compiled = dsl::compile(&source, &*self.actions_of(tenant).await?);
+        let definition = compiled.definition.ok_or_else(|| {
+            Problem::machine(format!("the published workflow `{key}` does not compile: {:?}", compiled.problems.first()))
+        })?;
+        self.catalogue.definitions.write().insert(cached, Arc::clone(&definition));
+        Ok(definition)
+    }
+
+    async fn actions_of(&self, tenant: &TenantId) -> Result<Arc<Actions>, Problem> {
+        if let Some(found) = self.catalogue.actions.read().get(tenant) {
+            return Ok(Arc::clone(found));
+        }
+        let found = self.published(tenant, ACTION, "", None, PUBLISHED_MAX).await?;
+        let mut actions = Actions::default();
+        for (key, entry) in found.items {
+            let compiled = dsl::action::compile(&entry.source);
+            let action = compiled.action.ok_or_else(|| {
+                Problem::machine(format!("the published action `{key}` does not compile: {:?}", compiled.problems.first()))
+            })?;
+            actions.0.insert(action.reference.clone(), action);
+        }
+        let actions = Arc::new(actions);
+        self.catalogue.actions.write().insert(tenant.clone(), Arc::clone(&actions));
+        Ok(actions)
+    }
+
+    async fn publish(&self, caller: &Caller, kind: &str, key: &str, entry: Published) -> Result<Published, Problem> {
+        let tenant = &caller.principal.tenant;
+        if let Some(before) = self.entry(tenant, kind, key).await? {
+            return if before.digest == entry.digest {
+                Ok(before)
+            } else {
+                let detail = format!("{kind} `{key}` is published with other content; a published version never changes, so raise the version");
+                Err(Problem::new(409, 1001, "version is published", detail))
+            };
+        }
+        let document = serde_json::to_value(&entry).map_err(Problem::machine)?;
+        let record = record::by_caller(caller, entry.at, &format!("{kind}.published"), format!("{kind}s/{key}"), json!({ "digest": entry.digest }));
+        self.commit_one(Batch {
+            expect: vec![Expect::NoDocument(tenant.clone(), kind.to_owned(), key.to_owned())],
+            puts: vec![Put::Document { tenant: tenant.clone(), kind: kind.to_owned(), key: key.to_owned(), document }],
+            records: vec![record],
+            ..Batch::default()
+        })
+        .await?;
+        Ok(entry)
+    }
+
+    async fn entry(&self, tenant: &TenantId, kind: &str, key: &str) -> Result<Option<Published>, Problem> {
+        let document = self.store.document(tenant, kind, key).await.map_err(|e| store_problem(&e))?;
+        document.map(|d| serde_json::from_value(d).map_err(|e| Problem::machine(format!("{kind} `{key}`: {e}")))).transpose()
+    }
+
+    async fn published(
+        &self,
+        tenant: &TenantId,
+        kind: &str,
+        prefix: &str,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<PageOf<(String, Published)>, Problem> {
+        let limit = limit.clamp(1, PUBLISHED_MAX);
+        let found = self.store.documents(tenant, kind, prefix, after.as_deref(), limit).await.map_err(|e| store_problem(&e))?;
+        let next = (found.len() == limit as usize).then(|| found.last().map(|(key, _)| key.clone())).flatten();
+        let items: Result<Vec<_>, Problem> = found
+            .into_iter()
+            .map(|(key, d)| match serde_json::from_value(d) {
+                Ok(entry) => Ok((key, entry)),
+                Err(e) => Err(Problem::machine(format!("{kind} `{key}`: {e}"))),
+            })
+            .collect();
+        Ok(PageOf { items: items?, next })
+    }
+}
+
+fn intent_template(definition: &Definition) -> Result<Option<Template>, String> {
+    let metadata = definition.metadata.to_json();
+    let Some(omnihub) = metadata.get("omnihub").or_else(|| metadata.pointer("/metadata/omnihub")) else { return Ok(None) };
+    let schema = definition.input.schema.as_ref().map(|s| &s.document);
+    let title = definition.title.as_deref().unwrap_or(&definition.name);
+    Template::from_metadata(&definition.namespace, &definition.name, &definition.version, title, omnihub, schema).map(Some)
+}
+
+fn workflow_key(namespace: &str, name: &str, version: &str) -> String {
+    format!("{namespace}/{name}/{version}")
+}
+
+/// Numbers of a semantic version, releases after their pre-releases.
+fn version_order(version: &str) -> (Vec<u64>, bool, String) {
+    let bare = version.split('+').next().unwrap_or(version);
+    let (core, pre) = bare.split_once('-').map_or((bare, ""), |(core, pre)| (core, pre));
+    (core.split('.').map(|n| n.parse().unwrap_or(0)).collect(), pre.is_empty(), pre.to_owned())
+}
+
+fn document_problem(what: &'static str, problems: &[Diagnostic]) -> Problem {
+    let errors: Vec<&Diagnostic> = problems.iter().filter(|p| p.severity == Severity::Error).collect();
+    let first = errors.first().map_or_else(String::new, |p| format!("line {}, column {}: {}", p.line, p.column, p.message));
+    let title = if what == "workflow" { "workflow refused" } else { "action refused" };
+    let mut problem = Problem::new(422, 1000, title, format!("{} error(s); the first: {first}", errors.len()))
+        .with("problems", json!(problems));
+    for error in errors {
+        problem = problem.field(error.pointer.clone(), format!("{} ({})", error.message, error.code));
+    }
+    problem
+}
+
+fn workflow_view(definition: &Definition, entry: &Published, problems: Vec<Diagnostic>) -> WorkflowView {
+    let metadata = definition.metadata.to_json();
+    let omnihub = metadata.get("omnihub").or_else(|| metadata.pointer("/metadata/omnihub")).cloned().unwrap_or_default();
+    let texts = |name: &str| -> Vec<String> {
+        omnihub[name].as_array().map(|a| a.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()).unwrap_or_default()
+    };
+    WorkflowView {
+        namespace: definition.namespace.clone(),
+        name: definition.name.clone(),
+        version: definition.version.clone(),
+        title: definition.title.clone(),
+        summary: definition.summary.clone(),
+        digest: definition.digest,
+        owner: omnihub["owner"].as_str().map(str::to_owned),
+        intents: texts("intents"),
+        input_schema: definition.input.schema.as_ref().map(|s| s.document.clone()),
+        actions: definition.actions.keys().map(ToString::to_string).collect(),
+        published_by: entry.by.clone(),
+        published_at: entry.at,
+        source: entry.source.clone(),
+        warnings: problems,
+        graph: graph_of(&definition.tasks),
+    }
+}
+
+fn action_view(action: &Action, entry: &Published) -> ActionView {
+    ActionView {
+        reference: action.reference.to_string(),
+        title: action.title.clone(),
+        contract: action.contract.clone(),
+        digest: action.digest,
+        input_schema: action.input.as_ref().map(|s| s.document.clone()),
+        published_by: entry.by.clone(),
+        published_at: entry.at,
+        source: entry.source.clone(),
+    }
+}
+
+fn graph_of(list: &TaskList) -> Vec<GraphNode> {
+    list.tasks.iter().map(|task| node_of(task, list)).collect()
+}
+
+fn node_of(task: &Task, list: &TaskList) -> GraphNode {
+    let place = |then: Then| match then {
+        Then::Task(position) => list.tasks.get(position).map(|t| t.pointer.to_string()),
+        Then::Exit => Some("exit".to_owned()),
+        Then::End => Some("end".to_owned()),
+        Then::Continue => None,
+    };
+    let mut next: Vec<(String, String)> = place(task.then).into_iter().map(|to| (to, String::new())).collect();
+    let (kind, label, children) = match &task.kind {
+        TaskKind::Do(list) => ("do", String::new(), graph_of(list)),
+        TaskKind::Set(_) => ("set", "sets the data".to_owned(), Vec::new()),
+        TaskKind::Switch(cases) => {
+            next.extend(cases.iter().filter_map(|case| place(case.then).map(|to| (to, case.name.to_string()))));
+            ("switch", format!("{} cases", cases.len()), Vec::new())
+        }
+        TaskKind::For(each) => ("for", format!("each {}", each.each), graph_of(&each.tasks)),
+        TaskKind::Raise(_) => ("raise", "raises an error".to_owned(), Vec::new()),
+        TaskKind::Try(task) => {
+            let mut children = graph_of(&task.tasks);
+            children.extend(task.catch.as_ref().map(graph_of).unwrap_or_default());
+            ("try", if task.retry.is_some() { "retries" } else { "catches" }.to_owned(), children)
+        }
+        TaskKind::Wait(_) => ("wait", "waits".to_owned(), Vec::new()),
+        TaskKind::Work(Work::Http(http)) => ("call", format!("http {}", http.method), Vec::new()),
+        TaskKind::Work(Work::Process(process)) => ("run", process.language.clone().unwrap_or_else(|| "shell".to_owned()), Vec::new()),
+        TaskKind::Action { action, .. } => ("call", action.to_string(), Vec::new()),
+    };
+    GraphNode { pointer: task.pointer.to_string(), name: task.name.to_string(), kind: kind.to_owned(), label, children, next }
+}

@@ -1,0 +1,293 @@
+//! Executions: list, look, act, wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{End, Execution, Input, Phase};
+use model::principal::Permission;
+use model::{ExecutionId, Problem, TenantId};
+use serde_json::json;
+use store::ExecutionQuery;
+
+use crate::app::{App, store_problem};
+use crate::caller::Caller;
+use crate::permit::in_one_line;
+use crate::view::{AttemptView, EffectView, ExecutionSummary, ExecutionView, HistoryEntry, PageOf, TaskView};
+
+/// Tasks of one view at the most; the newest are shown.
+const TASKS_MAX: usize = 1000;
+/// A waiting caller looks again at least this often, in case a notice was lost.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+impl App {
+    /// Executions that match, newest first.
+    pub async fn executions(&self, caller: &Caller, query: ExecutionQuery) -> Result<PageOf<ExecutionSummary>, Problem> {
+        caller.demand(Permission::Read)?;
+        let query = ExecutionQuery { limit: query.limit.clamp(1, 500), ..query };
+        let page = self.store.executions(&caller.principal.tenant, query).await.map_err(|e| store_problem(&e))?;
+        Ok(PageOf { items: page.items, next: page.next })
+    }
+
+    /// One execution in full.
+    pub async fn execution(&self, caller: &Caller, id: &str) -> Result<ExecutionView, Problem> {
+        caller.demand(Permission::Read)?;
+        let (tenant, id) = (&caller.principal.tenant, execution_id(id)?);
+        let row = self.row(tenant, &id).await?;
+        let state = self.replayed(tenant, &id, true).await?;
+        Ok(view(row, &state))
+    }
+
+    /// Events of an execution after sequence `after` (0 begins at the beginning), at most `limit`.
+    pub async fn history(&self, caller: &Caller, id: &str, after: u64, limit: u32) -> Result<PageOf<HistoryEntry>, Problem> {
+        caller.demand(Permission::Read)?;
+        let (tenant, id) = (&caller.principal.tenant, execution_id(id)?);
+        let history = self.store.load(tenant, &id).await.map_err(|e| store_problem(&e))?;
+        let history = history.ok_or_else(|| Problem::not_found("execution", id.as_str()))?;
+        let total = history.events.len() as u64;
+        let limit = u64::from(limit.clamp(1, 1000));
+        let mut items = Vec::new();
+        for (sequence, event) in (0u64..).zip(history.events).skip(usize::try_from(after).unwrap_or(usize::MAX)).take(limit as usize) {
+            let json = serde_json::to_value(&event).map_err(Problem::machine)?;
+            let kind = json["event"].as_str().unwrap_or_default().to_owned();
+            items.push(HistoryEntry { sequence, at: event.at, summary: summary(&event.body), kind, event: json });
+        }
+        let end = after + items.len() as u64;
+        Ok(PageOf { items, next: (end < total).then(|| end.to_string()) })
+    }
+
+    /// Stops an execution for good.
+    pub async fn cancel(self: &Arc<Self>, caller: &Caller, id: &str, reason: &str) -> Result<ExecutionSummary, Problem> {
+        self.act(caller, id, reason, Input::Cancel).await
+    }
+
+    /// Holds an execution: nothing new starts.
+    pub async fn pause(self: &Arc<Self>, caller: &Caller, id: &str, reason: &str) -> Result<ExecutionSummary, Problem> {
+        self.act(caller, id, reason, Input::Pause).await
+    }
+
+    /// Lets a held execution go on.
+    pub async fn resume(self: &Arc<Self>, caller: &Caller, id: &str, reason: &str) -> Result<ExecutionSummary, Problem> {
+        self.act(caller, id, reason, Input::Resume).await
+    }
+
+    /// Tries a faulted execution, or its parked effects, again.
+    pub async fn retry(self: &Arc<Self>, caller: &Caller, id: &str, reason: &str) -> Result<ExecutionSummary, Problem> {
+        self.act(caller, id, reason, Input::Retry).await
+    }
+
+    async fn act(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: &str,
+        reason: &str,
+        input: fn(model::PrincipalId, String) -> Input,
+    ) -> Result<ExecutionSummary, Problem> {
+        caller.demand(Permission::OperateExecution)?;
+        let id = execution_id(id)?;
+        let reason = checked_reason(reason)?;
+        let input = input(caller.principal.id.clone(), reason);
+        Ok(self.advance(&caller.principal.tenant, &id, input, Some(caller)).await?.row)
+    }
+
+    /// Answers when the execution has ended, or as it is after `wait`.
+    pub async fn wait_for_end(&self, caller: &Caller, id: &str, wait: Duration) -> Result<ExecutionView, Problem> {
+        caller.demand(Permission::Read)?;
+        let parsed = execution_id(id)?;
+        let deadline = tokio::time::Instant::now() + wait;
+        // Subscribed before the first look, so that no end is missed in between.
+        let mut live = self.subscribe();
+        loop {
+            let row = self.row(&caller.principal.tenant, &parsed).await?;
+            if row.ended_at.is_some() || tokio::time::Instant::now() >= deadline {
+                return self.execution(caller, id).await;
+            }
+            let look_again = (tokio::time::Instant::now() + LOOK_AGAIN).min(deadline);
+            loop {
+                match tokio::time::timeout_at(look_again, live.recv()).await {
+                    Ok(Ok(notice)) if notice.topic == "execution" && notice.id == id => break,
+                    Ok(Ok(_)) => {}
+                    Ok(Err(_)) | Err(_) => break,
+                }
+            }
+        }
+    }
+
+    async fn row(&self, tenant: &TenantId, id: &ExecutionId) -> Result<ExecutionSummary, Problem> {
+        let row = self.store.execution(tenant, id).await.map_err(|e| store_problem(&e))?;
+        row.ok_or_else(|| Problem::not_found("execution", id.as_str()))
+    }
+}
+
+/// An identifier that cannot be one names nothing.
+pub(crate) fn execution_id(id: &str) -> Result<ExecutionId, Problem> {
+    ExecutionId::new(id).map_err(|_| Problem::not_found("execution", &id.chars().take(64).collect::<String>()))
+}
+
+pub(crate) fn checked_reason(reason: &str) -> Result<String, Problem> {
+    let reason = reason.trim();
+    if reason.is_empty() || reason.len() > 2000 {
+        let detail = "give a reason of 1 to 2,000 characters: it goes into history and audit log";
+        return Err(Problem::new(422, 4001, "invalid request", detail).field("/reason", detail));
+    }
+    Ok(reason.to_owned())
+}
+
+fn view(row: ExecutionSummary, state: &Execution) -> ExecutionView {
+    let (output, error) = match &state.end {
+        Some(End::Completed(output)) => (Some(output.to_json()), None),
+        Some(End::Faulted(error)) => (None, serde_json::to_value(error).ok()),
+        Some(End::Cancelled(reason)) => (None, Some(json!({ "title": "Cancelled", "detail": reason }))),
+        None => (None, None),
+    };
+    let trace = state.trace.as_deref().unwrap_or_default();
+    let tasks = trace[trace.len().saturating_sub(TASKS_MAX)..].iter().map(|entry| TaskView {
+        pointer: entry.pointer.to_string(),
+        name: entry.name.to_string(),
+        kind: entry.kind.to_owned(),
+        status: entry.status.name().to_owned(),
+        started_at: entry.started_at,
+        ended_at: entry.ended_at,
+        depth: entry.depth,
+    });
+    ExecutionView {
+        title: state.definition.title.clone(),
+        mode: match state.started.mode {
+            model::event::Mode::Live => "live".to_owned(),
+            model::event::Mode::Advisory => "advisory".to_owned(),
+        },
+        plan_digest: state.started.plan,
+        input: state.started.input.to_json(),
+        output,
+        error,
+        context: state.context.to_json(),
+        effects: state.effects.iter().map(|effect| effect_view(effect, &row)).collect(),
+        tasks: tasks.collect(),
+        version: state.version,
+        explanation: explanation(&row, state),
+        summary: row,
+    }
+}
+
+fn effect_view(effect: &engine::Effect, row: &ExecutionSummary) -> EffectView {
+    let held = row.blocked_on.as_deref().is_some_and(|b| b.starts_with("control:"));
+    let predicted = effect.outcome.is_some() && effect.attempts.is_empty() && effect.output.is_some();
+    let state = match &effect.phase {
+        Phase::Requested if held => "held",
+        Phase::Requested => "requested",
+        Phase::AwaitingApproval { .. } => "awaiting-approval",
+        Phase::Started => "started",
+        Phase::Backoff { .. } => "retrying",
+        Phase::Verifying(_) => "verifying",
+        Phase::Parked { .. } => "parked",
+        Phase::Denied => "denied",
+        Phase::Settled if predicted => "predicted",
+        Phase::Settled => "settled",
+    };
+    EffectView {
+        number: effect.number.0,
+        task: effect.task.to_string(),
+        operation: effect.operation.clone(),
+        target: effect.request.target(),
+        effect: effect.contract.effect.name().to_owned(),
+        class: effect.contract.class.name().to_owned(),
+        state: state.to_owned(),
+        outcome: effect.outcome.map(|o| o.name().to_owned()),
+        evidence: effect.evidence.clone(),
+        digest: effect.judged.unwrap_or(effect.digest),
+        arguments: effect.arguments.to_json(),
+        provenance: effect
+            .arguments
+            .provenance()
+            .into_iter()
+            .map(|(pointer, label)| (pointer, label.names().into_iter().map(str::to_owned).collect()))
+            .collect(),
+        predicted: in_one_line(effect),
+        key: effect.key.clone(),
+        verdict: effect.verdict.as_deref().cloned(),
+        approval: effect.approval.clone(),
+        permit: effect.permit.as_ref().map(ToString::to_string),
+        attempts: effect
+            .attempts
+            .iter()
+            .map(|attempt| AttemptView {
+                number: attempt.number,
+                started_at: attempt.started_at,
+                ended_at: attempt.ended_at,
+                answer: attempt.answer.map(str::to_owned),
+                error: attempt.error.as_ref().map(|e| e.detail.clone().unwrap_or_else(|| e.kind.clone())),
+            })
+            .collect(),
+        probe_of: effect.probe_of.map(|n| n.0),
+        output: effect.output.as_ref().map(model::Value::to_json),
+        requested_at: effect.requested_at,
+        settled_at: effect.settled_at,
+    }
+}
+
+/// What it waits for and what to do, in a sentence.
+fn explanation(row: &ExecutionSummary, state: &Execution) -> String {
+    let Some(blocked) = &row.blocked_on else {
+        return match (row.status.as_str(), row.outcome.as_deref()) {
+            ("completed", Some("verified")) => "it completed, and every effect was checked".to_owned(),
+            ("completed", _) => "it completed, but not every effect could be checked".to_owned(),
+            ("faulted", _) => format!("it ended with an error: {}", row.error.as_deref().unwrap_or("see `error`")),
+            ("cancelled", _) => row.error.clone().unwrap_or_else(|| "an operator cancelled it".to_owned()),
+            _ => "it is under way".to_owned(),
+        };
+    };
+    let (kind, what) = blocked.split_once(':').unwrap_or((blocked, ""));
+    match kind {
+        "approval" => format!("it waits for a person to decide approval {what}; silence becomes no"),
+        "control" => format!("the control `{what}` holds it; it goes on by itself when an operator turns that off"),
+        "dead-letter" => format!("an effect is parked ({}); redrive dead letter {what} when the cause is gone, or cancel", row.error.as_deref().unwrap_or("see its evidence")),
+        "operator" => "an operator paused it; resume lets it go on".to_owned(),
+        "effect" => format!("effect {what} is under way"),
+        "retry" => format!("effect {what} failed for now and is tried again at {}", wake(state)),
+        "verification" => format!("effect {what} answered; whether it is real is asked again at {}", wake(state)),
+        _ => format!("it waits until {}", wake(state)),
+    }
+}
+
+fn wake(state: &Execution) -> String {
+    state.next_wakeup().map_or_else(|| "an event".to_owned(), |(at, _)| at.to_rfc3339())
+}
+
+/// One line for people about an event.
+fn summary(body: &model::EventBody) -> String {
+    use model::EventBody as E;
+    use model::effect::Answer;
+    match body {
+        E::Started(started) => format!("started {}/{}:{} for {}", started.namespace, started.name, started.version, started.requester),
+        E::Judged { effect, verdict, .. } => format!(
+            "effect {} judged: {} (risk {})",
+            effect.0,
+            crate::record::verdict_word(&verdict.decision),
+            verdict.risk.score
+        ),
+        E::Barred { effect, reason } => format!("effect {} barred: {reason}", effect.0),
+        E::ApprovalDecided { effect, decision, by, .. } => {
+            let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+            format!("effect {} {decision:?}{by}", effect.0).to_lowercase()
+        }
+        E::Edited { effect, by, .. } => format!("effect {} edited by {by}", effect.0),
+        E::EffectStarted { effect, attempt, .. } => format!("effect {} started, attempt {attempt}", effect.0),
+        E::EffectPredicted { effect, .. } => format!("effect {} predicted, nothing was sent", effect.0),
+        E::EffectAnswered { effect, attempt, answer } => match answer {
+            Answer::Done { .. } | Answer::Stored { .. } => format!("effect {} answered, attempt {attempt}", effect.0),
+            Answer::Refused { error, transient, .. } => format!(
+                "effect {} refused{}: {}",
+                effect.0,
+                if *transient { " for now" } else { "" },
+                error.detail.as_deref().unwrap_or(&error.kind)
+            ),
+            Answer::Lost { error } => format!("effect {}: answer lost: {}", effect.0, error.detail.as_deref().unwrap_or(&error.kind)),
+        },
+        E::EffectVoided { effect, reason, .. } => format!("effect {}: permit given back: {reason}", effect.0),
+        E::Woke => "time came".to_owned(),
+        E::Cancelled { by, reason } => format!("cancelled by {by}: {reason}"),
+        E::Paused { by, reason } => format!("paused by {by}: {reason}"),
+        E::Resumed { by, reason } => format!("resumed by {by}: {reason}"),
+        E::Retried { by, reason } => format!("tried again by {by}: {reason}"),
+        E::Ended { status, outcome, .. } => format!("{status}, outcome {}", outcome.name()),
+    }
+}

@@ -1,0 +1,186 @@
+//! The permit gate: the one place that decides whether an effect may happen.
+//!
+//! controls → contract → provenance → risk → policy → approval → permit. Every door passes here: a first attempt,
+//! a retry, a redrive, an edit. On doubt the answer is no.
+
+use std::sync::Arc;
+
+use engine::{Effect, Execution, Judgement};
+use guard::policy::Ruling;
+use guard::provenance::{self, Provenance};
+use guard::risk::{ActorHistory, Facts};
+use model::control::{ControlName, Controls};
+use model::event::{Awaited, Mode};
+use model::id::{ApprovalId, PermitId};
+use model::verdict::{Decision, Quorum, Risk, Verdict};
+use model::{Data, Digest, EffectClass, Timestamp, Value};
+use serde_json::json;
+
+use crate::app::App;
+use crate::policies::TenantPolicies;
+
+/// What the gate says.
+pub(crate) enum Gate {
+    /// The effect is judged.
+    Judged(Judgement),
+    /// A control holds it: it is judged again when the control changes.
+    Held(ControlName),
+}
+
+/// A ruling with everything that led to it.
+pub(crate) struct Ruled {
+    pub(crate) verdict: Arc<Verdict>,
+    pub(crate) digest: Digest,
+}
+
+impl App {
+    /// Judges one requested effect of an execution.
+    pub(crate) fn judge(&self, state: &Execution, effect: &Effect, policies: &TenantPolicies, now: Timestamp) -> Gate {
+        let controls = self.switches.now();
+        if controls.on(ControlName::KillSwitch) {
+            return Gate::Held(ControlName::KillSwitch);
+        }
+        if !controls.allows(&state.started.tenant, &effect.operation) {
+            let reason = format!("`{}` is not on the allow-list of operations", effect.operation);
+            return Gate::Judged(Judgement::Bar(reason));
+        }
+        let ruled = self.rule(state, effect, policies, &controls);
+        let Ruled { verdict, digest } = ruled;
+        let advisory = state.started.mode == Mode::Advisory || controls.on(ControlName::SafeMode);
+        if advisory && !may_read(effect, &verdict.decision) {
+            return Gate::Judged(match verdict.decision {
+                Decision::Deny => Judgement::Deny { digest, verdict },
+                Decision::Allow | Decision::RequireApproval(_) => {
+                    Judgement::Predict { digest, verdict, output: predicted(effect) }
+                }
+            });
+        }
+        Gate::Judged(match &verdict.decision {
+            Decision::Deny => Judgement::Deny { digest, verdict },
+            Decision::Allow => self.permit(digest, verdict, &controls, now),
+            Decision::RequireApproval(_) => {
+                let usable = effect.approved == Some(digest) && effect.approved_until.is_some_and(|until| now < until);
+                if usable {
+                    self.permit(digest, verdict, &controls, now)
+                } else {
+                    let id = ApprovalId::generate(&*self.ids, now);
+                    let awaited = Awaited { id, expires_at: now.plus(self.settings.approvals_expire) };
+                    Judgement::Ask { digest, verdict, awaited }
+                }
+            }
+        })
+    }
+
+    fn permit(&self, digest: Digest, verdict: Arc<Verdict>, controls: &Controls, now: Timestamp) -> Judgement {
+        Judgement::Permit { digest, verdict, permit: PermitId::generate(&*self.ids, now), epoch: controls.epoch }
+    }
+
+    /// Risk and policy, without consequences. Also what plans are made of.
+    pub(crate) fn rule(&self, state: &Execution, effect: &Effect, policies: &TenantPolicies, controls: &Controls) -> Ruled {
+        let origins = provenance::describe(&effect.arguments);
+        let risk = score(state, effect, &origins);
+        let input = policy_input(state, effect, &origins, &risk);
+        let mut verdict = match policies.decide(&input) {
+            Ok(ruling) => from_ruling(ruling, policies.digest(), risk),
+            Err(error) => {
+                tracing::error!(error = %error, "a policy failed, so the effect is denied");
+                let reasons = vec![format!("a policy failed, and on doubt the answer is no: {error}")];
+                Verdict { decision: Decision::Deny, reasons, policy: policies.digest(), risk }
+            }
+        };
+        if controls.on(ControlName::Takeover) && verdict.decision == Decision::Allow {
+            verdict.decision = Decision::RequireApproval(Quorum { approvers: 1, roles: vec!["operator".into(), "admin".into()] });
+            verdict.reasons = vec!["operator takeover: every effect waits for a human".to_owned()];
+        }
+        let digest = model::digest_of(&(effect.digest, verdict.policy, &verdict.decision));
+        Ruled { verdict: Arc::new(verdict), digest }
+    }
+}
+
+fn from_ruling(ruling: Ruling, policy: Digest, risk: Risk) -> Verdict {
+    // A limit or redaction that nobody enforces must not look as if it were in force.
+    if !ruling.limits.is_empty() || !ruling.redact.is_empty() {
+        let reasons = vec!["the policy asks for `limits` or `redact`, which are not built yet, so the effect is denied (OH-3032)".to_owned()];
+        return Verdict { decision: Decision::Deny, reasons, policy, risk };
+    }
+    Verdict { decision: ruling.decision, reasons: ruling.reasons, policy, risk }
+}
+
+fn may_read(effect: &Effect, decision: &Decision) -> bool {
+    let reads = matches!(effect.contract.class, EffectClass::Pure | EffectClass::Read)
+        && effect.contract.effect == model::EffectKind::Read;
+    reads && *decision == Decision::Allow
+}
+
+fn predicted(effect: &Effect) -> Value {
+    effect.action.as_ref().map_or(Value::NULL, |action| action.predicted.clone())
+}
+
+fn score(state: &Execution, effect: &Effect, origins: &[Provenance]) -> Risk {
+    let amount = amount(effect);
+    let untrusted = provenance::untrusted(origins);
+    guard::risk::score(&Facts {
+        contract: &effect.contract,
+        operation: &effect.operation,
+        amount: amount.as_ref().map(|(value, currency)| (*value, currency.as_deref())),
+        untrusted_arguments: &untrusted,
+        principal: state.started.requester_kind,
+        history: ActorHistory::default(),
+    })
+}
+
+/// The amount of money and its currency, by the pointers of the contract.
+fn amount(effect: &Effect) -> Option<(f64, Option<String>)> {
+    let fields = effect.contract.amount.as_ref()?;
+    let value = match &at_pointer(&effect.arguments, &fields.value)?.data {
+        #[expect(clippy::cast_precision_loss, reason = "amounts of money are far below 2^53")]
+        Data::Int(i) => *i as f64,
+        Data::Float(f) => *f,
+        Data::String(s) => s.parse().ok()?,
+        _ => return None,
+    };
+    let currency = fields.currency.as_ref().and_then(|p| at_pointer(&effect.arguments, p)).and_then(|v| v.as_str().map(str::to_owned));
+    Some((value, currency))
+}
+
+fn at_pointer<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
+    pointer.split('/').skip(1).try_fold(value, |value, name| match &value.data {
+        Data::Object(_) => value.get(&name.replace("~1", "/").replace("~0", "~")),
+        Data::Array(items) => items.get(name.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+/// The document that policies see; `docs/policies.md` describes it.
+fn policy_input(state: &Execution, effect: &Effect, origins: &[Provenance], risk: &Risk) -> serde_json::Value {
+    let started = &state.started;
+    let contract = &effect.contract;
+    json!({
+        "tenant": started.tenant,
+        "principal": { "id": started.requester, "kind": started.requester_kind, "roles": started.requester_roles },
+        "workflow": { "namespace": started.namespace, "name": started.name, "version": started.version },
+        "task": effect.task,
+        "action": {
+            "operation": effect.operation, "reviewed": contract.reviewed, "effect": contract.effect, "class": contract.class,
+            "blast_radius": contract.blast_radius, "data": contract.data, "target": effect.request.target(),
+        },
+        "arguments": effect.arguments,
+        "amount": amount(effect).map(|(value, currency)| json!({ "value": value, "currency": currency })),
+        "provenance": provenance::to_json(origins),
+        "risk": risk,
+        "mode": started.mode,
+    })
+}
+
+/// What is sent, in one line.
+pub(crate) fn in_one_line(effect: &Effect) -> String {
+    match &effect.request {
+        model::Request::Http(http) => format!("{} {}", http.method, http.uri),
+        model::Request::Process(process) => match &process.program {
+            model::effect::Program::Shell { command } => format!("sh -c {command}").chars().take(200).collect(),
+            model::effect::Program::Script { language, code } => {
+                format!("{language}: {}", code.lines().next().unwrap_or_default()).chars().take(200).collect()
+            }
+        },
+    }
+}

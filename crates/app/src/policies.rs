@@ -1,0 +1,257 @@
+//! Policy bundles: the product's default and what a tenant adds. A good bundle is in force at once; a bad one is
+//! refused with its position, and the old one stays.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use guard::policy::{Bundle, PolicyError, PolicySet, Ruling, SetEvaluator};
+use model::principal::Permission;
+use model::verdict::Decision;
+use model::{Digest, Problem, TenantId, Timestamp};
+use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{Batch, Expect, Put};
+
+use crate::app::{App, store_problem};
+use crate::caller::Caller;
+use crate::record::{self, verdict_word};
+use crate::view::{PolicyTestView, PolicyView, RulingView};
+
+const KIND: &str = "policy";
+/// The bundle that comes with the product; a tenant may put its own in its place.
+const DEFAULT: &str = "default";
+/// Evaluators that are kept for reuse; more threads at once make their own.
+const EVALUATORS_MAX: usize = 64;
+
+/// The policies of every tenant that has been asked for.
+#[derive(Default)]
+pub(crate) struct Policies {
+    tenants: RwLock<BTreeMap<TenantId, Arc<TenantPolicies>>>,
+    changing: tokio::sync::Mutex<()>,
+}
+
+/// The bundles in force for one tenant.
+pub(crate) struct TenantPolicies {
+    set: PolicySet,
+    digest: Digest,
+    idle: Mutex<Vec<SetEvaluator>>,
+}
+
+impl TenantPolicies {
+    fn new(bundles: Vec<Arc<Bundle>>) -> Result<Self, PolicyError> {
+        let set = PolicySet::new(bundles)?;
+        Ok(Self { digest: set.digest(), set, idle: Mutex::new(Vec::new()) })
+    }
+
+    /// What the policies decide; an error means no.
+    pub(crate) fn decide(&self, input: &serde_json::Value) -> Result<Ruling, PolicyError> {
+        let idle = self.idle.lock().pop();
+        let mut evaluator = idle.unwrap_or_else(|| self.set.evaluator());
+        let ruling = evaluator.decide(input)?;
+        let mut idle = self.idle.lock();
+        if idle.len() < EVALUATORS_MAX {
+            idle.push(evaluator);
+        }
+        Ok(ruling)
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+/// A bundle as it is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Stored {
+    version: u64,
+    modules: BTreeMap<String, String>,
+    by: String,
+    at: Timestamp,
+}
+
+impl App {
+    /// The policies of a tenant, compiled once. A bundle that cannot be read means that nothing is allowed.
+    pub(crate) async fn policies_of(&self, tenant: &TenantId) -> Result<Arc<TenantPolicies>, Problem> {
+        if let Some(found) = self.policies.tenants.read().get(tenant) {
+            return Ok(Arc::clone(found));
+        }
+        let _one_at_a_time = self.policies.changing.lock().await;
+        self.reload_policies(tenant).await
+    }
+
+    async fn reload_policies(&self, tenant: &TenantId) -> Result<Arc<TenantPolicies>, Problem> {
+        let stored = self.stored_policies(tenant).await?;
+        let loaded = Arc::new(compiled_set(&stored).map_err(|e| {
+            Problem::new(503, 3031, "policy unreadable", "the stored policy does not compile, so nothing is allowed").internal(e)
+        })?);
+        self.policies.tenants.write().insert(tenant.clone(), Arc::clone(&loaded));
+        Ok(loaded)
+    }
+
+    async fn stored_policies(&self, tenant: &TenantId) -> Result<BTreeMap<String, Stored>, Problem> {
+        let documents =
+            self.store.documents(tenant, KIND, "", None, 1000).await.map_err(|e| store_problem(&e))?;
+        documents
+            .into_iter()
+            .map(|(name, document)| {
+                let stored = serde_json::from_value(document).map_err(|e| Problem::machine(format!("policy `{name}`: {e}")))?;
+                Ok((name, stored))
+            })
+            .collect()
+    }
+
+    /// Puts a bundle in force.
+    pub async fn put_policy(
+        &self,
+        caller: &Caller,
+        name: &str,
+        modules: BTreeMap<String, String>,
+        if_match: Option<String>,
+    ) -> Result<PolicyView, Problem> {
+        caller.demand(Permission::ChangePolicy)?;
+        model::id::TokenId::new(name).map_err(|e| Problem::new(422, 3030, "policy refused", e.to_string()).field("name", e.to_string()))?;
+        let tenant = &caller.principal.tenant;
+        let bundle = compiled(name, &modules).map_err(|e| refused(&e))?;
+        let failed: Vec<String> = bundle
+            .test()
+            .into_iter()
+            .filter(|test| !test.passed)
+            .map(|test| format!("{}: {}", test.name, test.message.unwrap_or_default()))
+            .collect();
+        if !failed.is_empty() {
+            let detail = format!("the bundle's own tests fail, and the one in force stays: {}", failed.join("; "));
+            return Err(Problem::new(422, 3033, "policy tests fail", detail));
+        }
+        let _one_at_a_time = self.policies.changing.lock().await;
+        let mut stored = self.stored_policies(tenant).await?;
+        let before = stored.get(name).cloned();
+        if let Some(expected) = if_match {
+            let digest = match &before {
+                Some(before) => compiled(name, &before.modules).map_err(|e| refused(&e))?.digest().to_string(),
+                None => String::new(),
+            };
+            if expected.trim_matches('"') != digest {
+                return Err(Problem::new(412, 4120, "precondition failed", "the policy is not the one that `If-Match` names; read it again"));
+            }
+        }
+        let now = self.clock.now();
+        let entry = Stored { version: before.as_ref().map_or(1, |b| b.version + 1), modules, by: caller.principal.id.to_string(), at: now };
+        stored.insert(name.to_owned(), entry.clone());
+        let set = Arc::new(compiled_set(&stored).map_err(|e| refused(&e))?);
+        let document = serde_json::to_value(&entry).map_err(Problem::machine)?;
+        let details = json!({ "version": entry.version, "digest": bundle.digest(), "set": set.digest() });
+        self.commit_one(Batch {
+            puts: vec![Put::Document { tenant: tenant.clone(), kind: KIND.into(), key: name.into(), document }],
+            records: vec![record::by_caller(caller, now, "policy.put", format!("policies/{name}"), details)],
+            ..Batch::default()
+        })
+        .await?;
+        self.policies.tenants.write().insert(tenant.clone(), set);
+        self.notify(tenant, "policy", name, entry.version);
+        Ok(view(name, &entry, bundle.digest()))
+    }
+
+    /// Takes a bundle out of force; `default` falls back to the product's own.
+    pub async fn delete_policy(&self, caller: &Caller, name: &str) -> Result<(), Problem> {
+        caller.demand(Permission::ChangePolicy)?;
+        let tenant = &caller.principal.tenant;
+        let _one_at_a_time = self.policies.changing.lock().await;
+        let mut stored = self.stored_policies(tenant).await?;
+        let Some(before) = stored.remove(name) else { return Err(Problem::not_found("policy", name)) };
+        let set = Arc::new(compiled_set(&stored).map_err(|e| refused(&e))?);
+        let guard = model::digest_of(&before);
+        self.commit_one(Batch {
+            expect: vec![Expect::Document(tenant.clone(), KIND.into(), name.into(), guard)],
+            puts: vec![Put::Remove { tenant: tenant.clone(), kind: KIND.into(), key: name.into() }],
+            records: vec![record::by_caller(caller, self.clock.now(), "policy.deleted", format!("policies/{name}"), json!({}))],
+            ..Batch::default()
+        })
+        .await?;
+        self.policies.tenants.write().insert(tenant.clone(), set);
+        self.notify(tenant, "policy", name, 0);
+        Ok(())
+    }
+
+    /// Every bundle in force.
+    pub async fn policies(&self, caller: &Caller) -> Result<Vec<PolicyView>, Problem> {
+        caller.demand(Permission::Read)?;
+        let stored = self.stored_policies(&caller.principal.tenant).await?;
+        with_default(&stored)
+            .iter()
+            .map(|(name, entry)| Ok(view(name, entry, compiled(name, &entry.modules).map_err(|e| refused(&e))?.digest())))
+            .collect()
+    }
+
+    /// One bundle.
+    pub async fn policy(&self, caller: &Caller, name: &str) -> Result<PolicyView, Problem> {
+        let all = self.policies(caller).await?;
+        all.into_iter().find(|policy| policy.name == name).ok_or_else(|| Problem::not_found("policy", name))
+    }
+
+    /// What the policies in force (or `modules` alone) decide about an input.
+    pub async fn evaluate_policy(
+        &self,
+        caller: &Caller,
+        input: serde_json::Value,
+        modules: Option<BTreeMap<String, String>>,
+    ) -> Result<RulingView, Problem> {
+        caller.demand(Permission::Read)?;
+        let policies = match modules {
+            Some(modules) => {
+                let bundle = compiled("candidate", &modules).map_err(|e| refused(&e))?;
+                Arc::new(TenantPolicies::new(vec![Arc::new(bundle)]).map_err(|e| refused(&e))?)
+            }
+            None => self.policies_of(&caller.principal.tenant).await?,
+        };
+        let ruling = policies.decide(&input).map_err(|e| {
+            Problem::new(422, 3034, "policy failed", format!("the policy failed on this input, so it would deny: {e}"))
+        })?;
+        let (approvers, roles) = match &ruling.decision {
+            Decision::RequireApproval(quorum) => (quorum.approvers, quorum.roles.clone()),
+            Decision::Allow | Decision::Deny => (0, Vec::new()),
+        };
+        let decision = verdict_word(&ruling.decision).to_owned();
+        Ok(RulingView { decision, approvers, roles, reasons: ruling.reasons, policy: policies.digest() })
+    }
+
+    /// Runs the `test_*` rules of a bundle.
+    pub async fn test_policy(&self, caller: &Caller, name: &str) -> Result<Vec<PolicyTestView>, Problem> {
+        let policy = self.policy(caller, name).await?;
+        let bundle = compiled(name, &policy.modules).map_err(|e| refused(&e))?;
+        let tests = bundle.test().into_iter();
+        Ok(tests.map(|t| PolicyTestView { name: t.name, passed: t.passed, message: t.message }).collect())
+    }
+}
+
+fn compiled(name: &str, modules: &BTreeMap<String, String>) -> Result<Bundle, PolicyError> {
+    let files: Vec<(&str, &str)> = modules.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    Bundle::compile(name, &files)
+}
+
+fn compiled_set(stored: &BTreeMap<String, Stored>) -> Result<TenantPolicies, PolicyError> {
+    let bundles: Result<Vec<_>, _> =
+        with_default(stored).iter().map(|(name, entry)| compiled(name, &entry.modules).map(Arc::new)).collect();
+    TenantPolicies::new(bundles?)
+}
+
+fn with_default(stored: &BTreeMap<String, Stored>) -> BTreeMap<String, Stored> {
+    let mut all = stored.clone();
+    all.entry(DEFAULT.to_owned()).or_insert_with(|| Stored {
+        version: 0,
+        modules: guard::policy::DEFAULT_FILES.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect(),
+        by: "system".to_owned(),
+        at: Timestamp(0),
+    });
+    all
+}
+
+fn view(name: &str, entry: &Stored, digest: Digest) -> PolicyView {
+    PolicyView { name: name.to_owned(), version: entry.version, digest, modules: entry.modules.clone(), by: entry.by.clone(), at: entry.at }
+}
+
+fn refused(error: &PolicyError) -> Problem {
+    let place = format!("{}:{}:{}", error.file, error.line, error.column);
+    Problem::new(422, 3030, "policy refused", format!("the bundle does not compile, and the one in force stays: {error}"))
+        .field(place, error.message.clone())
+}

@@ -1,0 +1,131 @@
+//! Time: wakes executions that are due, and puts everything back to work after a restart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::Input;
+use model::{ExecutionId, Problem, TenantId};
+use tokio::task::JoinSet;
+
+use crate::app::{App, store_problem};
+
+/// Executions woken or recovered at once.
+const AT_ONCE: usize = 64;
+/// Due executions fetched at once.
+const DUE_MAX: u32 = 256;
+/// Unfinished executions listed at once.
+const UNFINISHED_PAGE: u32 = 1000;
+/// Longest sleep: a clock that is set forward is noticed within this time.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// Pause after a failure of the store.
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl App {
+    /// Executions that were under way when the last process ended.
+    pub(crate) async fn unfinished(&self) -> Result<Vec<(TenantId, ExecutionId)>, Problem> {
+        let mut all = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.store.unfinished(after, UNFINISHED_PAGE).await.map_err(|e| store_problem(&e))?;
+            let Some((last, _, _)) = page.last() else { return Ok(all) };
+            after = Some(*last);
+            all.extend(page.into_iter().map(|(_, tenant, id)| (tenant, id)));
+        }
+    }
+
+    /// Finds out, for each, what was on the wire, and goes on by effect class. What a control held is judged again.
+    pub(crate) async fn recover(self: &Arc<Self>, unfinished: Vec<(TenantId, ExecutionId)>) {
+        if !unfinished.is_empty() {
+            tracing::info!(executions = unfinished.len(), "recovering executions that were under way");
+        }
+        let fresh: Vec<_> = unfinished.into_iter().filter(|key| !self.is_hot(key)).collect();
+        self.all_at_once(fresh, || Input::Recover).await;
+        self.release_held().await;
+    }
+
+    /// Judges again whatever a control held.
+    pub(crate) async fn release_held(&self) {
+        self.timers_changed.notify_one();
+        self.held_changed.notify_one();
+    }
+
+    /// Wakes what is due until the task is dropped.
+    pub(crate) async fn keep_time(self: &Arc<Self>) {
+        loop {
+            self.wake_held().await;
+            let now = self.clock.now();
+            let due = match self.store.due(now, DUE_MAX).await {
+                Ok(due) => due,
+                Err(error) => {
+                    tracing::error!(error = %error, "due executions cannot be read");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            if !due.is_empty() {
+                let failures = self.all_at_once(due, || Input::Wake).await;
+                if failures > 0 {
+                    // What failed is still due; without a pause it would be tried as fast as the machine can.
+                    tokio::time::sleep(PAUSE).await;
+                }
+                continue;
+            }
+            let sleep = match self.store.next_due().await {
+                Ok(Some(at)) => at.since(now).min(SLEEP_MAX),
+                Ok(None) => SLEEP_MAX,
+                Err(_) => PAUSE,
+            };
+            tokio::select! {
+                () = tokio::time::sleep(sleep) => {}
+                () = self.timers_changed.notified() => {}
+            }
+        }
+    }
+
+    async fn wake_held(self: &Arc<Self>) {
+        use futures_util::FutureExt as _;
+        if self.held_changed.notified().now_or_never().is_none() {
+            return;
+        }
+        match self.store.blocked("control:", u32::MAX).await {
+            Ok(held) => {
+                self.all_at_once(held, || Input::Wake).await;
+            }
+            Err(error) => {
+                tracing::error!(error = %error, "executions that a control holds cannot be read");
+                self.held_changed.notify_one();
+            }
+        }
+    }
+
+    /// Gives the same input to many executions, a bounded number at once. Answers how many failed.
+    async fn all_at_once(self: &Arc<Self>, keys: Vec<(TenantId, ExecutionId)>, input: fn() -> Input) -> usize {
+        let mut running = JoinSet::new();
+        let mut failures = 0;
+        for (tenant, id) in keys {
+            if running.len() >= AT_ONCE {
+                failures += finished(running.join_next().await);
+            }
+            let app = Arc::clone(self);
+            running.spawn(async move {
+                let done = app.advance(&tenant, &id, input(), None).await;
+                if let Err(problem) = &done {
+                    tracing::error!(execution.id = %id, error = %problem, internal = problem.internal, "an execution could not be woken");
+                }
+                done.is_err()
+            });
+        }
+        while let Some(done) = running.join_next().await {
+            failures += finished(Some(done));
+        }
+        failures
+    }
+}
+
+fn finished(done: Option<Result<bool, tokio::task::JoinError>>) -> usize {
+    match done {
+        Some(Ok(failed)) => usize::from(failed),
+        Some(Err(_)) => 1,
+        None => 0,
+    }
+}

@@ -1,0 +1,99 @@
+//! Work for the workers: permitted effects, each with the right to be performed once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::action::Contract;
+use model::control::ControlName;
+use model::effect::{Answer, EffectNumber};
+use model::event::Mode;
+use model::{ExecutionId, Request, TenantId};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use crate::app::App;
+
+/// A permitted attempt.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which execution.
+    pub execution: ExecutionId,
+    /// Which effect.
+    pub effect: EffectNumber,
+    /// Which attempt.
+    pub attempt: u32,
+    /// For example `refund-create:1.0.0`.
+    pub operation: String,
+    /// What to do.
+    pub request: Request,
+    /// What is promised; `hosts` is what it may connect to.
+    pub contract: Arc<Contract>,
+    /// The epoch of the permit.
+    pub epoch: u64,
+    /// Live, or reads only.
+    pub mode: Mode,
+    /// How long the attempt may take.
+    pub timeout: Duration,
+}
+
+/// The queue between the permit gate and the workers.
+#[derive(Debug)]
+pub(crate) struct WorkQueue {
+    sender: mpsc::Sender<Work>,
+    receiver: Mutex<Option<mpsc::Receiver<Work>>>,
+}
+
+impl WorkQueue {
+    pub(crate) fn new(work_max: usize) -> Self {
+        let (sender, receiver) = mpsc::channel(work_max);
+        Self { sender, receiver: Mutex::new(Some(receiver)) }
+    }
+}
+
+impl App {
+    /// The receiving end of the work queue; none when a worker took it already.
+    pub fn take_work(&self) -> Option<mpsc::Receiver<Work>> {
+        self.work.receiver.lock().take()
+    }
+
+    /// The last look before the outside: false when a control changed since the permit was given. Nothing that
+    /// this lets through starts after a later change is acknowledged.
+    pub fn may_start(&self, work: &Work) -> bool {
+        self.switches.holding(|controls| {
+            !controls.on(ControlName::KillSwitch) && controls.epoch == work.epoch && controls.allows(&work.tenant, &work.operation)
+        })
+    }
+
+    /// Gives a permit back unused: the effect is judged again.
+    pub async fn give_back(self: &Arc<Self>, work: &Work, reason: &str) {
+        let input = engine::Input::Voided { effect: work.effect, attempt: work.attempt, reason: reason.to_owned() };
+        self.report_input(work, input).await;
+    }
+
+    /// Reports how an attempt ended.
+    pub async fn report(self: &Arc<Self>, work: &Work, answer: Answer) {
+        let input = engine::Input::Answered { effect: work.effect, attempt: work.attempt, answer };
+        self.report_input(work, input).await;
+    }
+
+    async fn report_input(self: &Arc<Self>, work: &Work, input: engine::Input) {
+        if let Err(problem) = self.advance(&work.tenant, &work.execution, input, None).await {
+            // The attempt stays under way in the history; a restart treats its answer as lost, by class.
+            tracing::warn!(
+                execution.id = %work.execution, effect.number = work.effect.0, error = %problem,
+                internal = problem.internal, "an answer could not be recorded"
+            );
+        }
+    }
+
+    pub(crate) async fn dispatch(&self, work: Vec<Work>) {
+        for work in work {
+            // The queue outlives the workers only while the process ends; the history has the effect as started.
+            if self.work.sender.send(work).await.is_err() {
+                tracing::warn!("no worker takes work any more");
+            }
+        }
+    }
+}
