@@ -23,7 +23,7 @@ impl Default for Limits {
 
 impl Limits {
     /// The deepest nesting that any budget allows: larger wishes are cut to this, so that no stack overflows.
-    pub const DEPTH_MAX: u64 = 400;
+    pub const DEPTH_MAX: u64 = 200;
 }
 
 /// What an evaluation may still use. One budget may serve several evaluations.

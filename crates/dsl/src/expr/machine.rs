@@ -132,6 +132,14 @@ impl<'a> Machine<'a> {
                 paths::slice(&base, &from, &to, self.budget)
             }
             Kind::Update(path, filter) => self.update(path, filter, env, input),
+            Kind::Assign(path, value) if node.single => {
+                let new = self.one(value, env, input.clone())?;
+                self.assign(path, env, input, new)
+            }
+            Kind::UpdateWith(op, path, value) if node.single => {
+                let right = self.one(value, env, input.clone())?;
+                self.update_with(*op, path, env, input, right)
+            }
             _ => self.only(node, env, input),
         }
     }
