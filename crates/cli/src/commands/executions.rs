@@ -1,0 +1,208 @@
+//! `executions`: look, follow, and act.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value as Json, json};
+
+use crate::client::{Client, segment};
+use crate::commands::{PageArgs, goals, say_next};
+use crate::exit::Failure;
+use crate::json::{items, list, text, when, workflow};
+use crate::screen::{Output, Screen, line, short};
+use crate::view;
+
+/// Broken streams that are taken up again before the command gives up.
+const RECONNECTS_MAX: u32 = 5;
+
+/// `omnihub executions …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Executions {
+    /// List executions, newest first.
+    List(ListArgs),
+    /// Show one execution: what it waits for, its effects and its timeline.
+    Show {
+        /// The execution.
+        id: String,
+    },
+    /// Show every recorded event of one execution.
+    History {
+        /// The execution.
+        id: String,
+        /// Only events after this sequence number.
+        #[arg(long)]
+        after: Option<u64>,
+        /// At most this many.
+        #[arg(long, default_value_t = 500)]
+        limit: u32,
+    },
+    /// Follow one execution until it ends; the exit code tells the outcome.
+    Watch {
+        /// The execution.
+        id: String,
+    },
+    /// Stop one for good.
+    Cancel(ActArgs),
+    /// Hold one.
+    Pause(ActArgs),
+    /// Let a held one go on.
+    Resume(ActArgs),
+    /// Try a faulted one, or its parked effect, again.
+    Retry(ActArgs),
+}
+
+/// Filters.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only with these: `pending running waiting suspended cancelled faulted completed`.
+    #[arg(long, value_delimiter = ',')]
+    status: Vec<String>,
+    /// Only of this workflow: `namespace/name`.
+    #[arg(long)]
+    workflow: Option<String>,
+    /// Only with this outcome.
+    #[arg(long, value_parser = ["verified", "failed", "unknown"])]
+    outcome: Option<String>,
+    /// Text in id, workflow, intent, requester or error.
+    #[arg(long, short = 's')]
+    search: Option<String>,
+    /// Started at or after this moment (RFC 3339).
+    #[arg(long)]
+    after: Option<String>,
+    /// Started before this moment (RFC 3339).
+    #[arg(long)]
+    before: Option<String>,
+    #[command(flatten)]
+    page: PageArgs,
+}
+
+/// An act on one execution.
+#[derive(Debug, Args)]
+pub(crate) struct ActArgs {
+    /// The execution.
+    id: String,
+    /// Why; it is kept in the audit log.
+    #[arg(long)]
+    reason: String,
+}
+
+/// Runs one of the commands.
+pub(crate) async fn run(client: &Client, screen: Screen, command: Executions) -> Result<(), Failure> {
+    match command {
+        Executions::List(args) => show_list(client, screen, args).await,
+        Executions::Show { id } => {
+            let view = client.get(&format!("/executions/{}", segment(&id))).await?;
+            screen.data(&view, || view::execution::draw(screen, &view))
+        }
+        Executions::History { id, after, limit } => history(client, screen, &id, after, limit).await,
+        Executions::Watch { id } => {
+            watch(client, screen, &id).await?;
+            goals::outcome(client, screen, &id).await
+        }
+        Executions::Cancel(args) => act(client, screen, "cancel", args).await,
+        Executions::Pause(args) => act(client, screen, "pause", args).await,
+        Executions::Resume(args) => act(client, screen, "resume", args).await,
+        Executions::Retry(args) => act(client, screen, "retry", args).await,
+    }
+}
+
+async fn show_list(client: &Client, screen: Screen, args: ListArgs) -> Result<(), Failure> {
+    let status = (!args.status.is_empty()).then(|| args.status.join(","));
+    let [limit, cursor] = args.page.query();
+    let query = [
+        ("status", status),
+        ("workflow", args.workflow),
+        ("outcome", args.outcome),
+        ("q", args.search),
+        ("after", args.after),
+        ("before", args.before),
+        limit,
+        cursor,
+    ];
+    let page = client.query("/executions", &query).await?;
+    screen.data(&page, || {
+        let rows = items(&page).iter().map(|row| row_of(screen, row)).collect();
+        screen.table(&["id", "workflow", "status", "outcome", "blocked on", "started", "requester"], rows)
+    })?;
+    say_next(screen, &page);
+    Ok(())
+}
+
+fn row_of(screen: Screen, row: &Json) -> Vec<String> {
+    vec![
+        id_of(row),
+        workflow(row, "/workflow"),
+        screen.word(&text(row, "/status")),
+        screen.word(&text(row, "/outcome")),
+        short(&text(row, "/blocked_on"), 32),
+        when(row, "/started_at"),
+        text(row, "/requester"),
+    ]
+}
+
+/// The execution's id, by whichever name the document has for it.
+pub(crate) fn id_of(row: &Json) -> String {
+    let id = text(row, "/execution_id");
+    if id.is_empty() { text(row, "/id") } else { id }
+}
+
+async fn history(client: &Client, screen: Screen, id: &str, after: Option<u64>, limit: u32) -> Result<(), Failure> {
+    let query = [("after", after.map(|n| n.to_string())), ("limit", Some(limit.to_string()))];
+    let page = client.query(&format!("/executions/{}/history", segment(id)), &query).await?;
+    screen.data(&page, || {
+        let rows = list(&page, "/items").iter().map(|entry| {
+            let at = text(entry, "/at");
+            vec![text(entry, "/sequence"), at, text(entry, "/kind"), short(&text(entry, "/summary"), 90)]
+        });
+        screen.table(&["#", "at", "event", "summary"], rows.collect())
+    })?;
+    let next = text(&page, "/next");
+    if !next.is_empty() {
+        screen.say(format!("there is more: --after {next}"));
+    }
+    Ok(())
+}
+
+/// Prints events as they come, until the execution has ended.
+pub(crate) async fn watch(client: &Client, screen: Screen, id: &str) -> Result<(), Failure> {
+    let path = format!("/executions/{}/events", segment(id));
+    let mut seen: Option<u64> = None;
+    let mut broken = 0;
+    loop {
+        let mut events = client.events(&path, seen).await?;
+        loop {
+            match events.next().await {
+                Ok(Some(event)) if event.kind == "end" => return Ok(()),
+                Ok(Some(event)) => {
+                    seen = event.id.or(seen);
+                    broken = 0;
+                    let entry: Json = serde_json::from_str(&event.data).unwrap_or(Json::Null);
+                    print_event(screen, &entry)?;
+                }
+                Ok(None) | Err(_) => break,
+            }
+        }
+        broken += 1;
+        let view = client.get(&format!("/executions/{}", segment(id))).await?;
+        if goals::ended(&view) {
+            return Ok(());
+        }
+        if broken > RECONNECTS_MAX {
+            return Err(Failure::new(crate::exit::Exit::Unreachable, "the stream of events breaks again and again").code("OH-5030"));
+        }
+    }
+}
+
+fn print_event(screen: Screen, entry: &Json) -> Result<(), Failure> {
+    match screen.output {
+        Output::Json => line(&entry.to_string()),
+        Output::Table => {
+            screen.say(view::execution::event_line(screen, entry));
+            Ok(())
+        }
+    }
+}
+
+async fn act(client: &Client, screen: Screen, act: &str, args: ActArgs) -> Result<(), Failure> {
+    let path = format!("/executions/{}/{act}", segment(&args.id));
+    let summary = client.post(&path, &json!({ "reason": args.reason })).await?;
+    screen.data(&summary, || format!("{}  {}", id_of(&summary), screen.word(&text(&summary, "/status"))))
+}
