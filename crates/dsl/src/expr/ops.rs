@@ -29,13 +29,13 @@ pub(super) fn deep_label(value: &Value, budget: &mut Budget) -> Result<Label, St
         let mut label = value.label;
         match &value.data {
             Data::Array(items) => {
-                budget.step(items.len() / 16)?;
+                budget.step(1 + items.len() / 16)?;
                 for item in items.iter() {
                     label = label.join(walk(item, depth + 1, budget)?);
                 }
             }
             Data::Object(map) => {
-                budget.step(map.len() / 16)?;
+                budget.step(1 + map.len() / 16)?;
                 for item in map.values() {
                     label = label.join(walk(item, depth + 1, budget)?);
                 }
@@ -64,11 +64,11 @@ pub(super) fn check_member(value: &Value, above: usize, budget: &mut Budget) -> 
     }
     match &value.data {
         Data::Array(items) => {
-            budget.step(items.len() / 16)?;
+            budget.step(1 + items.len() / 16)?;
             items.iter().try_for_each(|item| check_member(item, above + 1, budget))
         }
         Data::Object(map) => {
-            budget.step(map.len() / 16)?;
+            budget.step(1 + map.len() / 16)?;
             map.values().try_for_each(|item| check_member(item, above + 1, budget))
         }
         Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::String(_) => Ok(()),
