@@ -74,7 +74,7 @@ fn document(problem: &Problem, request_id: &str) -> Map<String, Json> {
 
 /// A refusal or failure (RFC 9457). Some codes add members of their own, for example `candidates` or `problems`.
 #[derive(ToSchema)]
-#[schema(as = Problem, example = serde_json::json!({
+#[schema(as = Problem, example = json!({
     "type": "/errors/OH-4040", "title": "not found", "status": 404, "detail": "there is no execution `refund-1042`",
     "code": "OH-4040", "instance": "0199e3c0-5d0e-7c10-9a51-5a7c6c1f0e11"
 }))]

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use model::Problem;
-use serde::Deserialize as _;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value as Json};
 
 /// Nesting at the most.
@@ -178,7 +177,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
         place.enter()?;
         let length = place.pointer.len();
         let mut members = Map::new();
-        while let Some(Name(name)) = access.next_key::<Name>()? {
+        while let Some(name) = access.next_key::<String>()? {
             push(&mut place.pointer, &name);
             if members.contains_key(&name) {
                 return Err(place.refuse("the member is given twice"));
@@ -192,14 +191,6 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
         }
         place.depth -= 1;
         Ok(Json::Object(members))
-    }
-}
-
-struct Name(String);
-
-impl<'de> serde::Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        String::deserialize(reader).map(Name).map_err(D::Error::custom)
     }
 }
 

@@ -1,0 +1,313 @@
+//! Executions on the wire.
+
+use app::view::{AttemptView, EffectView, ExecutionSummary as AppSummary, ExecutionView, HistoryEntry as AppEntry, TaskView};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::http::wire::{Provenance, Verdict, WorkflowName, moment};
+
+/// An execution in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExecutionSummary {
+    /// Its id.
+    execution_id: String,
+    /// Its tenant.
+    tenant: String,
+    /// What it runs.
+    workflow: WorkflowName,
+    /// `pending`, `running`, `waiting`, `suspended`, `cancelled`, `faulted` or `completed`.
+    status: String,
+    /// `verified`, `unknown` or `failed`, once it ended.
+    outcome: Option<String>,
+    /// What it waits for: `approval:<id>`, `timer`, `control:<name>`, `dead-letter:<id>`.
+    blocked_on: Option<String>,
+    /// Who asked.
+    requester: String,
+    /// The goal's text, when it was text.
+    intent: Option<String>,
+    /// One line of what went wrong, when something did.
+    error: Option<String>,
+    /// When it began.
+    started_at: String,
+    /// When it last changed.
+    updated_at: String,
+    /// When it ended.
+    ended_at: Option<String>,
+    /// When it goes on by itself.
+    due_at: Option<String>,
+}
+
+impl From<AppSummary> for ExecutionSummary {
+    fn from(row: AppSummary) -> Self {
+        Self {
+            execution_id: row.id.to_string(),
+            tenant: row.tenant.to_string(),
+            workflow: WorkflowName { namespace: row.namespace, name: row.name, version: Some(row.version) },
+            status: row.status,
+            outcome: row.outcome,
+            blocked_on: row.blocked_on,
+            requester: row.requester,
+            intent: row.intent,
+            error: row.error,
+            started_at: moment(row.started_at),
+            updated_at: moment(row.updated_at),
+            ended_at: row.ended_at.map(moment),
+            due_at: row.due_at.map(moment),
+        }
+    }
+}
+
+/// An execution in full: the members of a list's item, and what follows. `error` is the whole error here.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Execution {
+    /// Its id.
+    execution_id: String,
+    /// Its tenant.
+    tenant: String,
+    /// What it runs.
+    workflow: WorkflowName,
+    /// `pending`, `running`, `waiting`, `suspended`, `cancelled`, `faulted` or `completed`.
+    status: String,
+    /// `verified`, `unknown` or `failed`, once it ended.
+    outcome: Option<String>,
+    /// What it waits for.
+    blocked_on: Option<String>,
+    /// Who asked.
+    requester: String,
+    /// The goal's text, when it was text.
+    intent: Option<String>,
+    /// When it began.
+    started_at: String,
+    /// When it last changed.
+    updated_at: String,
+    /// When it ended.
+    ended_at: Option<String>,
+    /// When it goes on by itself.
+    due_at: Option<String>,
+    /// The workflow's title.
+    title: Option<String>,
+    /// `live`, or `advisory` when safe mode was on at the start.
+    mode: String,
+    /// Digest of its plan.
+    plan_digest: String,
+    /// The input.
+    #[schema(value_type = Object)]
+    input: Value,
+    /// Its output, once it completed.
+    #[schema(value_type = Option<Object>)]
+    output: Option<Value>,
+    /// Its error, once it faulted (members `type`, `status`, `title`, `detail`, `instance`).
+    #[schema(value_type = Option<Object>)]
+    error: Option<Value>,
+    /// The context that tasks exported.
+    #[schema(value_type = Object)]
+    context: Value,
+    /// Every effect, in order.
+    effects: Vec<Effect>,
+    /// Tasks that ran, in order of start; the newest 1,000.
+    tasks: Vec<Task>,
+    /// Number of events.
+    version: u64,
+    /// A sentence for people: what it waits for and what to do.
+    explanation: String,
+}
+
+impl From<ExecutionView> for Execution {
+    fn from(view: ExecutionView) -> Self {
+        let row = ExecutionSummary::from(view.summary);
+        Self {
+            execution_id: row.execution_id,
+            tenant: row.tenant,
+            workflow: row.workflow,
+            status: row.status,
+            outcome: row.outcome,
+            blocked_on: row.blocked_on,
+            requester: row.requester,
+            intent: row.intent,
+            started_at: row.started_at,
+            updated_at: row.updated_at,
+            ended_at: row.ended_at,
+            due_at: row.due_at,
+            title: view.title,
+            mode: view.mode,
+            plan_digest: view.plan_digest.to_string(),
+            input: view.input,
+            output: view.output,
+            error: view.error,
+            context: view.context,
+            effects: view.effects.into_iter().map(Effect::from).collect(),
+            tasks: view.tasks.into_iter().map(Task::from).collect(),
+            version: view.version,
+            explanation: view.explanation,
+        }
+    }
+}
+
+/// A task that ran.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Task {
+    /// JSON Pointer in the definition.
+    pointer: String,
+    /// Its name.
+    name: String,
+    /// `do`, `set`, `switch`, `for`, `raise`, `try`, `wait`, `call` or `run`.
+    kind: String,
+    /// `running`, `completed`, `faulted`, `skipped` or `cancelled`.
+    status: String,
+    /// When it began.
+    started_at: String,
+    /// When it ended.
+    ended_at: Option<String>,
+    /// Nesting depth.
+    depth: u32,
+}
+
+impl From<TaskView> for Task {
+    fn from(task: TaskView) -> Self {
+        Self {
+            pointer: task.pointer,
+            name: task.name,
+            kind: task.kind,
+            status: task.status,
+            started_at: moment(task.started_at),
+            ended_at: task.ended_at.map(moment),
+            depth: task.depth,
+        }
+    }
+}
+
+/// One outside act of an execution.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Effect {
+    /// From 1.
+    number: u32,
+    /// JSON Pointer of the task.
+    task: String,
+    /// For example `refund-create:1.0.0`.
+    operation: String,
+    /// Who is acted upon.
+    target: String,
+    /// `read`, `write`, `delete`, `money` or `permission`.
+    effect: String,
+    /// `pure`, `read`, `idempotent`, `probeable`, `compensable` or `irreversible`.
+    class: String,
+    /// `requested`, `held`, `awaiting-approval`, `started`, `retrying`, `verifying`, `parked`, `denied`, `predicted` or `settled`.
+    state: String,
+    /// `verified`, `unknown` or `failed`, once it is settled.
+    outcome: Option<String>,
+    /// Why the outcome is what it is.
+    evidence: Option<String>,
+    /// Binds permit and approval.
+    digest: String,
+    /// Canonical arguments.
+    #[schema(value_type = Object)]
+    arguments: Value,
+    /// Where each argument came from.
+    provenance: Vec<Provenance>,
+    /// What is sent, in one line.
+    predicted: String,
+    /// The idempotency key.
+    key: String,
+    /// What policy decided.
+    verdict: Option<Verdict>,
+    /// The approval, when one is or was needed.
+    approval: Option<String>,
+    /// The permit of the last attempt.
+    permit: Option<String>,
+    /// Attempts in order.
+    attempts: Vec<Attempt>,
+    /// The effect that this one checks, when it is a probe.
+    probe_of: Option<u32>,
+    /// What the outside answered.
+    #[schema(value_type = Option<Object>)]
+    output: Option<Value>,
+    /// When it was requested.
+    requested_at: String,
+    /// When its outcome was known.
+    settled_at: Option<String>,
+}
+
+impl From<EffectView> for Effect {
+    fn from(effect: EffectView) -> Self {
+        Self {
+            number: effect.number,
+            task: effect.task,
+            operation: effect.operation,
+            target: effect.target,
+            effect: effect.effect,
+            class: effect.class,
+            state: effect.state,
+            outcome: effect.outcome,
+            evidence: effect.evidence,
+            digest: effect.digest.to_string(),
+            arguments: effect.arguments,
+            provenance: effect.provenance.into_iter().map(Provenance::from).collect(),
+            predicted: effect.predicted,
+            key: effect.key,
+            verdict: effect.verdict.map(Verdict::from),
+            approval: effect.approval.map(|id| id.to_string()),
+            permit: effect.permit,
+            attempts: effect.attempts.into_iter().map(Attempt::from).collect(),
+            probe_of: effect.probe_of,
+            output: effect.output,
+            requested_at: moment(effect.requested_at),
+            settled_at: effect.settled_at.map(moment),
+        }
+    }
+}
+
+/// One try of an effect.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Attempt {
+    /// From 1.
+    number: u32,
+    /// When it started.
+    started_at: String,
+    /// When the answer came.
+    ended_at: Option<String>,
+    /// `done`, `refused` or `lost`; null while it is under way.
+    answer: Option<String>,
+    /// What went wrong.
+    error: Option<String>,
+}
+
+impl From<AttemptView> for Attempt {
+    fn from(attempt: AttemptView) -> Self {
+        Self {
+            number: attempt.number,
+            started_at: moment(attempt.started_at),
+            ended_at: attempt.ended_at.map(moment),
+            answer: attempt.answer,
+            error: attempt.error,
+        }
+    }
+}
+
+/// One event of a history.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HistoryEntry {
+    /// From 0, without gaps.
+    sequence: u64,
+    /// When.
+    at: String,
+    /// Its kind, for example `effect-started`.
+    kind: String,
+    /// One line for people.
+    summary: String,
+    /// The whole event.
+    #[schema(value_type = Object)]
+    event: Value,
+}
+
+impl From<AppEntry> for HistoryEntry {
+    fn from(entry: AppEntry) -> Self {
+        Self {
+            sequence: entry.sequence,
+            at: moment(entry.at),
+            kind: entry.kind,
+            summary: entry.summary,
+            event: entry.event,
+        }
+    }
+}

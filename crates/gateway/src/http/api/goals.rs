@@ -1,0 +1,325 @@
+//! `POST /goals`: what should happen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::App;
+use app::view::{GoalAccepted as AppAccepted, GoalAnswer, GoalRequest, PlanView as AppPlan};
+use axum::Json;
+use axum::extract::State as Shared;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use model::Problem;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::State;
+use crate::http::Authenticated;
+use crate::http::body::Body;
+use crate::http::problem::{ProblemDocument, Refusal};
+use crate::http::query::Query;
+use crate::http::wire::{Risk, WorkflowName};
+
+/// Bytes of an idempotency key at the most.
+const KEY_BYTES_MAX: usize = 200;
+
+/// A goal: exactly one of `intent` and `workflow`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"intent": "refund order 1042, 25.00 EUR, the cup arrived broken"}))]
+pub(crate) struct Goal {
+    /// Free text.
+    intent: Option<String>,
+    /// A workflow by name.
+    workflow: Option<GoalWorkflow>,
+    /// Structured input; with `intent`, members that the text leaves open.
+    #[schema(value_type = Option<Object>)]
+    input: Option<Value>,
+    /// Chosen by the caller: the same id with the same plan answers the same execution.
+    execution_id: Option<String>,
+    /// `plan` answers what would happen and runs nothing.
+    #[serde(default)]
+    mode: Mode,
+}
+
+/// Names a workflow.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct GoalWorkflow {
+    /// Namespace.
+    namespace: String,
+    /// Name.
+    name: String,
+    /// Semantic version; the newest when absent.
+    version: Option<String>,
+}
+
+/// Run, or only plan.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    /// Run it.
+    #[default]
+    Run,
+    /// Show the plan.
+    Plan,
+}
+
+/// Whether to wait.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wait {
+    /// Wait so long for the end (ISO 8601 duration, PT1M at the most).
+    #[param(example = "PT30S")]
+    wait: Option<String>,
+}
+
+/// An accepted goal.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GoalAccepted {
+    /// The execution.
+    execution_id: String,
+    /// `pending`, `running`, `waiting`, `suspended`, `cancelled`, `faulted` or `completed`.
+    status: String,
+    /// Digest of its plan.
+    plan_digest: String,
+    /// `verified`, `unknown` or `failed`, once it ended.
+    outcome: Option<String>,
+    /// What it waits for, for example `approval:<id>`.
+    blocked_on: Option<String>,
+    /// Its output, once it completed.
+    #[schema(value_type = Option<Object>)]
+    output: Option<Value>,
+    /// Its error, once it faulted.
+    #[schema(value_type = Option<Object>)]
+    error: Option<Value>,
+    /// True when this very goal had been accepted before.
+    repeated: bool,
+}
+
+impl From<AppAccepted> for GoalAccepted {
+    fn from(accepted: AppAccepted) -> Self {
+        Self {
+            execution_id: accepted.execution_id.to_string(),
+            status: accepted.status,
+            plan_digest: accepted.plan_digest.to_string(),
+            outcome: accepted.outcome,
+            blocked_on: accepted.blocked_on,
+            output: accepted.output,
+            error: accepted.error,
+            repeated: accepted.repeated,
+        }
+    }
+}
+
+/// What would happen.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Plan {
+    /// Binds workflow version, actions and input.
+    digest: String,
+    /// The workflow.
+    workflow: WorkflowName,
+    /// Its title.
+    title: Option<String>,
+    /// The input.
+    #[schema(value_type = Object)]
+    input: Value,
+    /// The goal's text.
+    intent: Option<String>,
+    /// Effects in the order in which they are foreseen.
+    effects: Vec<PlannedEffect>,
+    /// Why the forecast ends early, when it does.
+    note: Option<String>,
+}
+
+/// One effect of a plan.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PlannedEffect {
+    /// JSON Pointer of the task.
+    task: String,
+    /// For example `refund-create:1.0.0`.
+    operation: String,
+    /// Who is acted upon.
+    target: String,
+    /// `read`, `write`, `delete`, `money` or `permission`.
+    effect: String,
+    /// `pure`, `read`, `idempotent`, `probeable`, `compensable` or `irreversible`.
+    class: String,
+    /// What will be sent, in one line.
+    predicted: String,
+    /// Canonical arguments.
+    #[schema(value_type = Object)]
+    arguments: Value,
+    /// How much could go wrong.
+    risk: Risk,
+    /// `allow`, `deny` or `require-approval`.
+    decision: String,
+    /// Approvals needed.
+    approvals: u32,
+    /// Why.
+    reasons: Vec<String>,
+    /// True when it only checks another effect.
+    probe: bool,
+}
+
+impl From<AppPlan> for Plan {
+    fn from(plan: AppPlan) -> Self {
+        let effect = |effect: app::view::PlannedEffect| PlannedEffect {
+            task: effect.task,
+            operation: effect.operation,
+            target: effect.target,
+            effect: effect.effect,
+            class: effect.class,
+            predicted: effect.predicted,
+            arguments: effect.arguments,
+            risk: effect.risk.into(),
+            decision: effect.decision,
+            approvals: effect.approvals,
+            reasons: effect.reasons,
+            probe: effect.probe,
+        };
+        Self {
+            digest: plan.digest.to_string(),
+            workflow: plan.workflow.into(),
+            title: plan.title,
+            input: plan.input,
+            intent: plan.intent,
+            effects: plan.effects.into_iter().map(effect).collect(),
+            note: plan.note,
+        }
+    }
+}
+
+/// Submit a goal
+///
+/// Text or a workflow with input. It is filtered, planned and judged; then it runs, effect by effect, each behind a
+/// permit. 202 says that it is durable; with `wait`, 200 says that it ended. Repeating the request with the same
+/// `Idempotency-Key` or `execution_id` answers the same execution. With `"mode": "plan"` nothing runs.
+#[utoipa::path(
+    post, path = "/goals", operation_id = "goals.submit", tag = "goals",
+    params(
+        Wait,
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes repeating the request safe; 1 to 200 visible characters"),
+    ),
+    request_body(content = Goal, examples(
+        ("text" = (value = json!({"intent": "refund order 1042, 25.00 EUR, the cup arrived broken"}))),
+        ("structured" = (value = json!({
+            "workflow": {"namespace": "shop", "name": "refund"},
+            "input": {"order": "1042", "amount": 25.0, "currency": "EUR"}
+        }))),
+    )),
+    responses(
+        (status = 202, body = GoalAccepted, description = "accepted and durable"),
+        (status = 200, body = GoalAccepted, description = "ended within `wait`, or the plan when only that was asked for"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "the id or key belongs to another goal"),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "not understood; `candidates` or `missing` say how to go on"),
+    )
+)]
+pub(crate) async fn submit(
+    Shared(state): Shared<State>,
+    Authenticated(caller): Authenticated,
+    Query(query): Query<Wait>,
+    headers: HeaderMap,
+    Body(goal): Body<Goal>,
+) -> Result<Response, Refusal> {
+    let app: Arc<App> = state.app.clone();
+    let request = GoalRequest {
+        wait: query.wait.as_deref().map(|text| wait(text, state.settings.wait_max)).transpose()?,
+        idempotency_key: idempotency_key(&headers)?,
+        ..goal.read()?
+    };
+    let waits = request.wait.is_some();
+    match app.submit_goal(&caller, request).await? {
+        GoalAnswer::Planned(plan) => Ok(Json(Plan::from(*plan)).into_response()),
+        GoalAnswer::Accepted(accepted) => {
+            let ended = waits && matches!(accepted.status.as_str(), "completed" | "faulted" | "cancelled");
+            let status = if ended { StatusCode::OK } else { StatusCode::ACCEPTED };
+            let place = format!("/api/v1/executions/{}", accepted.execution_id);
+            Ok((status, [(header::LOCATION, place)], Json(GoalAccepted::from(*accepted))).into_response())
+        }
+    }
+}
+
+impl Goal {
+    fn read(self) -> Result<GoalRequest, Refusal> {
+        if self.intent.is_some() == self.workflow.is_some() {
+            let message = "give exactly one of `intent` and `workflow`";
+            return Err(Problem::new(422, 4220, "wrong shape", message).field("/intent", message).into());
+        }
+        if self.input.as_ref().is_some_and(|input| !input.is_object()) {
+            let message = "the input is an object";
+            return Err(Problem::new(422, 4220, "wrong shape", message).field("/input", message).into());
+        }
+        let workflow = self.workflow.map(|name| app::view::WorkflowName {
+            namespace: name.namespace,
+            name: name.name,
+            version: name.version,
+        });
+        Ok(GoalRequest {
+            intent: self.intent,
+            workflow,
+            input: self.input,
+            execution_id: self.execution_id,
+            plan_only: self.mode == Mode::Plan,
+            idempotency_key: None,
+            wait: None,
+        })
+    }
+}
+
+fn wait(text: &str, longest: Duration) -> Result<Duration, Refusal> {
+    let given = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
+    given.filter(|wait| *wait <= longest).ok_or_else(|| {
+        let message = format!("write an ISO 8601 duration of PT{}S at the most", longest.as_secs());
+        Refusal(Problem::new(400, 4001, "bad query parameter", format!("`wait`: {message}")).field("wait", message))
+    })
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let mut given = headers.get_all("idempotency-key").iter();
+    let key = match (given.next(), given.next()) {
+        (None, _) => return Ok(None),
+        (Some(only), None) => only.to_str().ok(),
+        (Some(_), Some(_)) => None,
+    };
+    match key {
+        Some(key) if (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => {
+            Ok(Some(key.to_owned()))
+        }
+        _ => {
+            let detail = "send one `Idempotency-Key` of 1 to 200 visible characters";
+            Err(Problem::new(400, 4002, "bad header", detail).field("Idempotency-Key", detail).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_is_an_iso_duration_within_the_limit() {
+        let longest = Duration::from_secs(60);
+        for (text, seconds) in [("PT30S", 30), ("PT1M", 60), ("PT0S", 0)] {
+            assert_eq!(wait(text, longest).ok(), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "30", "PT61S", "-PT1S", "P1M", "P9999999999999999D"] {
+            assert_eq!(wait(text, longest).err().map(|r| r.0.status), Some(400), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_goal_is_text_or_a_workflow() {
+        let read = |json: serde_json::Value| crate::http::strict::shape::<Goal>(json).unwrap().read();
+        assert!(read(serde_json::json!({"intent": "x"})).is_ok());
+        assert!(read(serde_json::json!({"intent": "x", "mode": "plan"})).unwrap().plan_only);
+        for bad in [
+            serde_json::json!({}),
+            serde_json::json!({"intent": "x", "workflow": {"namespace": "a", "name": "b"}}),
+            serde_json::json!({"intent": "x", "input": [1]}),
+        ] {
+            assert_eq!(read(bad.clone()).err().map(|r| r.0.status), Some(422), "{bad}");
+        }
+    }
+}

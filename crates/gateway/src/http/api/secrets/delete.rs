@@ -1,0 +1,27 @@
+//! `DELETE /secrets/{name}`: forget a secret.
+
+use std::sync::Arc;
+
+use app::App;
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+
+use crate::http::Authenticated;
+use crate::http::problem::Refusal;
+use crate::http::segments::Segments;
+
+/// Forget a secret
+#[utoipa::path(
+    delete, path = "/{name}", operation_id = "secrets.delete", tag = "secrets",
+    params(("name" = String, Path, description = "The secret's name")),
+    responses((status = 204, description = "it is gone"))
+)]
+pub(crate) async fn delete(
+    Shared(app): Shared<Arc<App>>,
+    Authenticated(caller): Authenticated,
+    segments: Segments<1>,
+) -> Result<StatusCode, Refusal> {
+    let Segments([name]) = segments;
+    app.delete_secret(&caller, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
