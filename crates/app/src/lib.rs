@@ -15,6 +15,7 @@ mod executions;
 mod forecast;
 mod goals;
 mod health;
+mod machine;
 mod overview;
 mod permit;
 mod policies;
@@ -28,6 +29,7 @@ pub use app::{App, Parts, Settings, system_principal, system_tenant};
 pub use audit_log::Connection;
 pub use caller::Caller;
 pub use controls::from_environment;
+pub use machine::{RandomIds, SystemClock};
 pub use work::Work;
 
 /// A planned part that does not exist yet (OH-2900).

@@ -58,7 +58,6 @@ struct Cell {
 #[derive(Debug)]
 pub(crate) struct Advanced {
     pub(crate) row: ExecutionRow,
-    pub(crate) approvals: Vec<Approval>,
 }
 
 /// Things that a step changes besides events.
@@ -109,7 +108,7 @@ impl App {
         self.keep(&key, &slot, &mut cell, state, &row);
         drop(cell);
         self.dispatch(works).await;
-        Ok(Advanced { row, approvals })
+        Ok(Advanced { row })
     }
 
     /// Gives an input to an execution: decide, judge, commit, then let the outside know.
@@ -177,7 +176,7 @@ impl App {
         self.keep(&key, &slot, &mut cell, state, &row);
         drop(cell);
         self.dispatch(works).await;
-        Ok(Advanced { row, approvals })
+        Ok(Advanced { row })
     }
 
     /// Reads the state of an execution, with the tasks that ran when `tracing`.

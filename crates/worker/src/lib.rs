@@ -1,3 +1,10 @@
-//! The back door: claim due work and perform its effects through connectors.
+//! The back door: takes permitted work, performs it through connectors, reports what came of it.
+//!
+//! A permit is checked once more at the last moment. Effects of one execution come one after the other; effects of
+//! many executions run at once, up to a limit.
 
 pub mod connect;
+mod ledger;
+mod pool;
+
+pub use pool::{Pool, PoolConfig};

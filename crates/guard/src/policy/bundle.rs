@@ -92,6 +92,9 @@ impl Bundle {
         }
         let functions =
             rules.iter().filter(|(_, _, function)| *function).map(|(_, rule, _)| rule.clone()).collect();
+        let only_restricts = !rules.iter().any(|(package, rule, _)| {
+            package == PACKAGE && matches!(rule.split(['.', '[']).next(), Some("allow" | "decision"))
+        });
         lint::check(&files, &functions)?;
         graph::check(&mut engine, &files)?;
         lint::shadow_builtins(&mut engine).map_err(|e| PolicyError::of(name, e))?;

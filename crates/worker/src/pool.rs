@@ -1,0 +1,160 @@
+//! The pool of workers.
+
+use std::sync::Arc;
+
+use app::{App, Work};
+use egress::{AddressRule, BreakerConfig, Credentials, Door, DoorConfig, Grant, HostRule, Resolver};
+use model::Request;
+use model::effect::{Answer, Authentication, SecretScheme};
+use model::problem::WorkflowError;
+use sandbox::Sandbox;
+use tokio::sync::{Semaphore, watch};
+
+use crate::connect::{http, process};
+use crate::ledger::Ledger;
+
+/// Values and components of the pool.
+pub struct PoolConfig {
+    /// Effects performed at once.
+    pub concurrency: usize,
+    /// Special addresses that every tenant may reach (none by default).
+    pub private: Vec<AddressRule>,
+    /// Hosts that may be called besides those that contracts name.
+    pub hosts: Vec<HostRule>,
+    /// Trust anchors besides the machine's, in PEM.
+    pub extra_roots_pem: Vec<Vec<u8>>,
+    /// Finds addresses.
+    pub resolver: Arc<dyn Resolver>,
+    /// Runs programs; none when the machine lacks a control that the configuration demands.
+    pub sandbox: Result<Arc<Sandbox>, String>,
+}
+
+/// Performs permitted effects.
+pub struct Pool {
+    app: Arc<App>,
+    door: Door,
+    private: Vec<AddressRule>,
+    hosts: Vec<HostRule>,
+    sandbox: Result<Arc<Sandbox>, String>,
+    places: Arc<Semaphore>,
+    stop_programs: watch::Receiver<bool>,
+}
+
+impl Pool {
+    /// Runs the pool until the application has no more work to give. Programs die when `stop` turns true.
+    pub async fn run(app: Arc<App>, config: PoolConfig, stop: watch::Receiver<bool>) -> Result<(), egress::SetupError> {
+        let Some(mut work) = app.take_work() else { return Ok(()) };
+        let (ledger, writer) = Ledger::new(Arc::clone(&app));
+        tokio::spawn(writer);
+        let door = Door::new(DoorConfig {
+            observer: Arc::new(ledger),
+            resolver: config.resolver,
+            extra_roots_pem: config.extra_roots_pem,
+            breaker: BreakerConfig::default(),
+        })?;
+        let pool = Arc::new(Self {
+            app,
+            door,
+            private: config.private,
+            hosts: config.hosts,
+            sandbox: config.sandbox,
+            places: Arc::new(Semaphore::new(config.concurrency)),
+            stop_programs: stop,
+        });
+        while let Some(work) = work.recv().await {
+            // The place is given up before the answer is reported: a report may wait for this very queue.
+            let Ok(place) = Arc::clone(&pool.places).acquire_owned().await else { break };
+            let pool = Arc::clone(&pool);
+            tokio::spawn(async move {
+                let answer = pool.perform(&work).await;
+                drop(place);
+                pool.tell(&work, answer).await;
+            });
+        }
+        Ok(())
+    }
+
+    /// None when the permit was void at the last moment.
+    async fn perform(&self, work: &Work) -> Option<Answer> {
+        let credentials = match self.credentials(work).await {
+            Ok(credentials) => credentials,
+            Err(answer) => return Some(answer),
+        };
+        if !self.app.may_start(work) {
+            return None;
+        }
+        let began = std::time::Instant::now();
+        let answer = match &work.request {
+            Request::Http(request) => {
+                let limits = egress::Limits { whole: work.timeout, ..egress::Limits::default() };
+                match self.grant(work) {
+                    Ok(grant) => http::perform(&self.door, request, &grant, credentials, None, limits).await,
+                    Err(error) => refused(error),
+                }
+            }
+            Request::Process(request) => match &self.sandbox {
+                Ok(sandbox) => {
+                    let limits = sandbox::Limits { wall: work.timeout, ..sandbox::Limits::default() };
+                    process::perform(sandbox, request, limits, self.stop_programs.clone()).await
+                }
+                Err(why) => refused(format!("no program can be run safely on this machine: {why}")),
+            },
+        };
+        metrics::histogram!("omnihub_effect_duration_seconds").record(began.elapsed().as_secs_f64());
+        Some(answer)
+    }
+
+    async fn tell(&self, work: &Work, answer: Option<Answer>) {
+        match answer {
+            Some(answer) => {
+                let word = match &answer {
+                    Answer::Done { .. } | Answer::Stored { .. } => "done",
+                    Answer::Refused { .. } => "refused",
+                    Answer::Lost { .. } => "lost",
+                };
+                metrics::counter!("omnihub_effects_total", "answer" => word).increment(1);
+                self.app.report(work, answer).await;
+            }
+            None => self.app.give_back(work, "a control changed before the effect started").await,
+        }
+    }
+
+    /// What this effect may reach: the hosts of its contract, which people reviewed, and those of the configuration.
+    fn grant(&self, work: &Work) -> Result<Grant, String> {
+        let mut hosts = self.hosts.clone();
+        for host in &work.contract.hosts {
+            hosts.push(host.parse().map_err(|e| format!("the contract's host is wrong: {e}"))?);
+        }
+        Ok(Grant {
+            hosts,
+            private: self.private.clone(),
+            redirects: matches!(&work.request, Request::Http(http) if http.redirect),
+            tenant: work.tenant.clone(),
+            execution: work.execution.clone(),
+            effect: work.effect,
+        })
+    }
+
+    async fn credentials(&self, work: &Work) -> Result<Option<Credentials>, Answer> {
+        let Request::Http(request) = &work.request else { return Ok(None) };
+        let Some(Authentication::Secret { name, with }) = &request.authentication else { return Ok(None) };
+        let found = self.app.secret_for(work, name).await.map_err(|problem| {
+            let error = WorkflowError::standard("runtime", 503, "Secret Unavailable", format!("the secret store did not answer for `{name}`"));
+            tracing::warn!(error = %problem, internal = problem.internal, "a secret could not be read");
+            Answer::Refused { error, transient: true, retry_after_ms: None }
+        })?;
+        let Some(secret) = found else { return Err(refused(format!("there is no secret `{name}`: put it with `omnihub secrets put {name}`"))) };
+        let member = |member: &str| {
+            secret[member].as_str().map(str::to_owned).ok_or_else(|| refused(format!("the secret `{name}` has no `{member}`")))
+        };
+        Ok(Some(match with {
+            SecretScheme::Basic => Credentials::Basic { username: member("username")?, password: member("password")? },
+            SecretScheme::Bearer => Credentials::Bearer { token: member("token")? },
+        }))
+    }
+}
+
+fn refused(detail: impl Into<String>) -> Answer {
+    let error = WorkflowError::standard("configuration", 400, "Configuration Error", detail);
+    Answer::Refused { error, transient: false, retry_after_ms: None }
+}
