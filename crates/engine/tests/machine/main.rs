@@ -1,0 +1,5 @@
+//! The state machine, driven by hand.
+
+mod driver;
+mod effects;
+mod flow;
