@@ -570,6 +570,7 @@ impl<'a> Machine<'a> {
         self.labels
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the generator's state travels as arguments, so that nothing is allocated")]
     fn run_bind(
         &mut self,
         source: &Node,
@@ -702,6 +703,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Binds the arguments one after the other, then the `$name` parameters, then runs the body.
+    #[expect(clippy::too_many_arguments, reason = "the generator's state travels as arguments, so that nothing is allocated")]
     fn call(
         &mut self,
         function: &Function,
@@ -721,6 +723,7 @@ impl<'a> Machine<'a> {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the generator's state travels as arguments, so that nothing is allocated")]
     fn call_values(
         &mut self,
         function: &Function,

@@ -101,8 +101,7 @@ impl<'a> Parser<'a, '_> {
 
     fn binary(&mut self, least: u8) -> Parsed<Node> {
         let mut left = self.operand()?;
-        loop {
-            let Some((symbol, level, right_least, none_after)) = operator(self.lexer.peek()?) else { break };
+        while let Some((symbol, level, right_least, none_after)) = operator(self.lexer.peek()?) {
             if level < least {
                 break;
             }
@@ -604,10 +603,10 @@ impl<'a> Parser<'a, '_> {
             let closure = matches!(self.scope[self.scope.len() - 1 - index], Entry::Closure(_));
             return self.node(if closure { Kind::Closure(index) } else { Kind::Call(index, args) });
         }
-        if self.prelude || !name.starts_with('_') {
-            if let Some(built) = self.built_in(name, args, at)? {
-                return Ok(built);
-            }
+        if (self.prelude || !name.starts_with('_'))
+            && let Some(built) = self.built_in(name, args, at)?
+        {
+            return Ok(built);
         }
         Err(self.unknown(name, arity, at))
     }

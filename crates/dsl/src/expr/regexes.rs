@@ -22,7 +22,7 @@ const COMPILE_STEPS: usize = 2_000;
 /// The patterns compiled during one evaluation.
 #[derive(Default)]
 pub(super) struct Regexes {
-    cache: BTreeMap<(Arc<str>, bool, bool, bool, bool), Arc<Compiled>>,
+    cache: BTreeMap<(Arc<str>, Flags), Arc<Compiled>>,
 }
 
 struct Compiled {
@@ -32,7 +32,7 @@ struct Compiled {
     bytes_per_step: usize,
 }
 
-#[derive(Default, Clone, Copy)]
+#[derive(Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Flags {
     global: bool,
     insensitive: bool,
@@ -77,7 +77,7 @@ impl Regexes {
     }
 
     fn compile(&mut self, pattern: &Arc<str>, flags: Flags, label: Label, budget: &mut Budget) -> Result<Arc<Compiled>, Stop> {
-        let key = (pattern.clone(), flags.insensitive, flags.extended, flags.dot_all, flags.longest);
+        let key = (pattern.clone(), flags);
         if let Some(compiled) = self.cache.get(&key) {
             return Ok(compiled.clone());
         }
