@@ -72,7 +72,7 @@
       beforeNodeMorphed: (old) => !(old.nodeType === 1 && typed(old)),
       beforeAttributeUpdated: (name, node) =>
         !(name === "open" && (node.tagName === "DETAILS" || node.tagName === "DIALOG")) &&
-        !(name === "class" && node.hasAttribute("data-kept-class")),
+        !(name === "data-word" && node.tagName === "FORM"),
     },
   };
   let busy = false;
@@ -92,6 +92,7 @@
         const chosen = $(".chosen[id]")?.id;
         Idiomorph.morph(live(), fresh, morphing);
         if (chosen) document.getElementById(chosen)?.classList.add("chosen");
+        for (const form of $$("form[data-word]")) chooseWord(form, form.dataset.word);
         mark(source && source.readyState === 1 ? "live" : "reconnecting");
         tick();
         announce(before);

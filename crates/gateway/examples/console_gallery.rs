@@ -18,11 +18,13 @@ fn main() -> std::io::Result<()> {
     ] {
         std::fs::copy(assets.join(from), folder.join(to))?;
     }
-    for theme in [None, Some("dark")] {
-        for (name, page) in samples::pages(theme) {
-            let name = format!("{name}{}.html", if theme.is_some() { "-dark" } else { "" });
-            std::fs::write(folder.join(&name), local(&page))?;
-            println!("{}", folder.join(name).display());
+    let variants =
+        [("", samples::pages(None)), ("-dark", samples::pages(Some("dark"))), ("-hostile", samples::hostile_pages())];
+    for (variant, pages) in variants {
+        for (name, page) in pages {
+            let path = folder.join(format!("{name}{variant}.html"));
+            std::fs::write(&path, local(&page))?;
+            println!("{}", path.display());
         }
     }
     Ok(())

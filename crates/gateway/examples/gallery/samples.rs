@@ -1,11 +1,12 @@
 //! Sample views: a refund on its way, as the demo makes it.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::view::{
     ActionView, ApprovalView, AttemptView, AuditCheck, AuditEntry, ControlView, ControlsView, DeadLetterView, EffectView,
     ExecutionSummary, ExecutionView, GoalRequest, GraphNode, HistoryEntry, Overview, PageOf, PlanView, PlannedEffect,
-    PolicyTestView, PolicyView, TaskView, WorkflowName, WorkflowView,
+    PolicyTestView, PolicyView, ProofView, TaskView, WorkflowName, WorkflowView,
 };
 use gateway::console::layout::{Section, Shell};
 use gateway::console::{
@@ -24,10 +25,10 @@ const ID: &str = "01998c2a-7c1e-7d40-9a55-3f0b8a6d1042";
 /// Every page by name.
 pub fn pages(theme: Option<&'static str>) -> Vec<(&'static str, String)> {
     let shell = |section: Section| shell(theme, section);
-    let problem = Problem::new(422, 2420, "missing", "the goal leaves open which order and how much")
-        .with("missing", json!([{"slot": "order", "question": "Which order?"}, {"slot": "amount", "question": "How much money?"}]));
-    let candidates = json!([{"workflow": {"namespace": "shop", "name": "refund", "version": "1.0.0"}, "title": "Refund an order", "example": "refund order 1042, 25.00 EUR"}]);
-    let goal = GoalRequest { intent: Some("refund order".into()), ..GoalRequest::default() };
+    let problem = Problem::new(422, 2420, "missing", t("the goal leaves open which order and how much"))
+        .with("missing", json!([{"slot": "order", "question": t("Which order?")}, {"slot": t("amount"), "question": "How much money?"}]));
+    let candidates = json!([{"workflow": {"namespace": t("shop"), "name": "refund", "version": "1.0.0"}, "title": t("Refund an order"), "example": t("refund order 1042, 25.00 EUR")}]);
+    let goal = GoalRequest { intent: Some(t("refund order")), ..GoalRequest::default() };
     let facts = overview::Facts {
         overview: figures(),
         approvals: vec![approval(1)],
@@ -35,8 +36,8 @@ pub fn pages(theme: Option<&'static str>) -> Vec<(&'static str, String)> {
         recent: rows(),
     };
     let tests = [
-        PolicyTestView { name: "omnihub.refund_test.test_small_refund".into(), passed: true, message: None },
-        PolicyTestView { name: "omnihub.refund_test.test_large_refund".into(), passed: false, message: Some("expected deny, got allow".into()) },
+        PolicyTestView { name: t("omnihub.refund_test.test_small_refund"), passed: true, message: None },
+        PolicyTestView { name: t("omnihub.refund_test.test_large_refund"), passed: false, message: Some(t("expected deny, got allow")) },
     ];
     vec![
         ("overview", overview::page(&shell(Section::Overview), &facts).into_string()),
@@ -48,6 +49,7 @@ pub fn pages(theme: Option<&'static str>) -> Vec<(&'static str, String)> {
         ("controls", controls::page(&shell(Section::Controls), &all_controls()).into_string()),
         ("dead-letters", dead_letters::page(&shell(Section::DeadLetters), &dead_letters::Filter::default(), &page_of(vec![letter()])).into_string()),
         ("audit", audit::page(&shell(Section::Audit), &audit::Filter::default(), &page_of(entries()), &head(), Some(&AuditCheck { size: 1284, root: "ab".repeat(32), intact: true, first_bad: None })).into_string()),
+        ("proof", audit::proof_page(&shell(Section::Audit), &proof()).into_string()),
         ("workflows", workflows::list_page(&shell(Section::Workflows), &page_of(vec![workflow()])).into_string()),
         ("workflow", workflows::page(&shell(Section::Workflows), &workflow()).into_string()),
         ("actions", actions::list_page(&shell(Section::Actions), &page_of(vec![action(), action()])).into_string()),
@@ -57,6 +59,36 @@ pub fn pages(theme: Option<&'static str>) -> Vec<(&'static str, String)> {
         ("asked-back", goal::asked_back(&shell(Section::Overview), &goal, &problem.with("candidates", candidates)).into_string()),
         ("sign-in", sign_in::page("", None, theme).into_string()),
     ]
+}
+
+thread_local! {
+    static HOSTILE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What a hostile page of samples holds in every free text.
+pub const HOSTILE_TEXT: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>";
+
+/// The pages with [`HOSTILE_TEXT`] at the beginning of every text and every name that outsiders choose.
+pub fn hostile_pages() -> Vec<(&'static str, String)> {
+    HOSTILE.set(true);
+    let pages = pages(None);
+    HOSTILE.set(false);
+    pages
+}
+
+/// A free text.
+fn t(text: &str) -> String {
+    if HOSTILE.get() { format!("{HOSTILE_TEXT}{text}") } else { text.to_owned() }
+}
+
+/// A free document.
+fn free(json: Json) -> Json {
+    match json {
+        Json::String(text) => Json::String(t(&text)),
+        Json::Array(items) => items.into_iter().map(free).collect(),
+        Json::Object(map) => Json::Object(map.into_iter().map(|(name, value)| (t(&name), free(value))).collect()),
+        other => other,
+    }
 }
 
 fn page_of<T>(items: Vec<T>) -> PageOf<T> {
@@ -79,10 +111,10 @@ fn shell(theme: Option<&'static str>, section: Section) -> Shell {
             kind: PrincipalKind::User,
             roles: BTreeSet::from([Role::Admin]),
         },
-        csrf: "csrf".into(),
+        csrf: t("csrf"),
         theme,
         section,
-        path: "/console".into(),
+        path: t("/console"),
         watch: &[],
         only: None,
         controls_on: Some(all_controls().controls.into_iter().filter(|c| c.on).collect()),
@@ -95,22 +127,22 @@ fn shell(theme: Option<&'static str>, section: Section) -> Shell {
 
 fn figures() -> Overview {
     Overview {
-        by_status: vec![("running".into(), 3), ("waiting".into(), 2), ("completed".into(), 1204), ("faulted".into(), 4)],
+        by_status: vec![(t("running"), 3), (t("waiting"), 2), (t("completed"), 1204), (t("faulted"), 4)],
         approvals_pending: 2,
         dead_letters_open: 1,
         ended_per_minute: (0..60u32).map(|i| (i * 7 + i * i / 3) % 23 * u32::from(i % 9 != 0)).collect(),
-        outcomes: vec![("verified".into(), 1180), ("unknown".into(), 21), ("failed".into(), 9)],
+        outcomes: vec![(t("verified"), 1180), (t("unknown"), 21), (t("failed"), 9)],
         audit_size: 12_841,
-        controls_on: vec!["allow-list".into()],
+        controls_on: vec![t("allow-list")],
     }
 }
 
 fn row(id: &str, status: &str, outcome: Option<&str>, blocked: Option<&str>, ago: i64) -> ExecutionSummary {
     read(json!({
-        "tenant": "main", "id": id, "namespace": "shop", "name": "refund", "version": "1.0.0", "status": status,
-        "outcome": outcome, "blocked_on": blocked, "requester": "user:bob",
-        "intent": "refund order 1042, 25.00 EUR, the cup arrived broken",
-        "error": (status == "faulted").then_some("communication: shop.example:443 could not be reached"),
+        "tenant": "main", "id": id, "namespace": t("shop"), "name": t("refund"), "version": "1.0.0", "status": status,
+        "outcome": outcome, "blocked_on": blocked, "requester": t("user:bob"),
+        "intent": t("refund order 1042, 25.00 EUR, the cup arrived broken"),
+        "error": (status == "faulted").then(|| t("communication: shop.example:443 could not be reached")),
         "started_at": NOW - ago, "updated_at": NOW, "ended_at": outcome.map(|_| NOW - ago + 8_400), "due_at": null
     }))
 }
@@ -126,7 +158,7 @@ fn rows() -> Vec<ExecutionSummary> {
 }
 
 fn risk() -> Risk {
-    let factor = |name: &str, points, reason: &str| RiskFactor { name: name.into(), points, reason: reason.into() };
+    let factor = |name: &str, points, reason: &str| RiskFactor { name: t(name), points, reason: t(reason) };
     Risk {
         score: 58,
         level: RiskLevel::High,
@@ -140,39 +172,39 @@ fn risk() -> Risk {
 }
 
 fn arguments() -> Json {
-    json!({"order": "1042", "amount": 25.0, "currency": "EUR", "reason": "the cup arrived broken", "customer": {"name": "Ann Bell", "verified": true}})
+    free(json!({"order": "1042", "amount": 25.0, "currency": "EUR", "reason": "the cup arrived broken", "customer": {"name": "Ann Bell", "verified": true}}))
 }
 
 fn approval(number: u32) -> ApprovalView {
     let votes = if number == 2 {
-        json!([{"by": "user:carol", "approve": true, "reason": "the photo shows it", "at": NOW - 40_000}])
+        json!([{"by": "user:carol", "approve": true, "reason": t("the photo shows it"), "at": NOW - 40_000}])
     } else {
         json!([])
     };
     ApprovalView {
         approval: read(json!({
-            "id": format!("a{number}"), "tenant": "main", "execution": ID, "effect": 2, "workflow": "shop/refund:1.0.0",
-            "task": "/do/1/refund", "operation": "refund-create:1.0.0", "target": "shop.example:443",
+            "id": format!("a{number}"), "tenant": "main", "execution": ID, "effect": 2, "workflow": t("shop/refund:1.0.0"),
+            "task": t("/do/1/refund"), "operation": t("refund-create:1.0.0"), "target": t("shop.example:443"),
             "digest": Digest::of(b"x"), "arguments": arguments(),
             "provenance": [["/order", 2], ["/amount", 2], ["/currency", 2], ["/reason", 2], ["/customer/name", 4], ["/customer/verified", 4]],
-            "predicted": "POST 25.00 EUR back to the customer of order 1042", "effect_kind": "money", "class": "probeable",
-            "blast_radius": {"scope": "customer", "max": 1, "unit": "order"}, "risk": risk(),
-            "reasons": ["money needs an operator's approval"], "requester": "user:bob",
+            "predicted": t("POST 25.00 EUR back to the customer of order 1042"), "effect_kind": "money", "class": "probeable",
+            "blast_radius": {"scope": "customer", "max": 1, "unit": t("order")}, "risk": risk(),
+            "reasons": [t("money needs an operator's approval")], "requester": "user:bob",
             "quorum": {"approvers": number, "roles": ["operator", "admin"]}, "status": "pending", "votes": votes,
             "requested_at": NOW - 90_000, "expires_at": NOW + 3_510_000
         })),
         missing: 1,
         refusal: None,
-        intent: Some("refund order 1042, 25.00 EUR, the cup arrived broken".into()),
+        intent: Some(t("refund order 1042, 25.00 EUR, the cup arrived broken")),
     }
 }
 
 fn task(pointer: &str, name: &str, kind: &str, status: &str, from: i64, to: Option<i64>, depth: u32) -> TaskView {
     TaskView {
-        pointer: pointer.into(),
-        name: name.into(),
-        kind: kind.into(),
-        status: status.into(),
+        pointer: t(pointer),
+        name: t(name),
+        kind: t(kind),
+        status: t(status),
         started_at: at(from),
         ended_at: to.map(at),
         depth,
@@ -183,41 +215,41 @@ fn effect(number: u32, operation: &str, task: &str, state: &str, outcome: Option
     let money = operation.starts_with("refund-create");
     EffectView {
         number,
-        task: task.into(),
-        operation: operation.into(),
-        target: "shop.example:443".into(),
-        effect: if money { "money" } else { "read" }.into(),
-        class: if money { "probeable" } else { "read" }.into(),
-        state: state.into(),
-        outcome: outcome.map(str::to_owned),
-        evidence: outcome.map(|_| "refund-read answered status “settled” for this key".to_owned()),
+        task: t(task),
+        operation: t(operation),
+        target: t("shop.example:443"),
+        effect: t(if money { "money" } else { "read" }),
+        class: t(if money { "probeable" } else { "read" }),
+        state: t(state),
+        outcome: outcome.map(t),
+        evidence: outcome.map(|_| t("refund-read answered status “settled” for this key")),
         digest: Digest::of(operation.as_bytes()),
         arguments: arguments(),
-        provenance: vec![("/order".into(), vec!["intent".into()]), ("/customer".into(), vec!["external".into()])],
-        predicted: if money { "POST 25.00 EUR back to the customer of order 1042" } else { "GET order 1042" }.into(),
-        key: "3f0b8a6d1042aa55".into(),
-        verdict: money.then(|| read(json!({"decision": {"decision": "require-approval", "approvers": 1, "roles": ["operator"]}, "reasons": ["money needs an operator's approval"], "policy": Digest::of(b"p"), "risk": risk()}))),
+        provenance: vec![(t("/order"), vec![t("intent")]), (t("/customer"), vec![t("external")])],
+        predicted: t(if money { "POST 25.00 EUR back to the customer of order 1042" } else { "GET order 1042" }),
+        key: t("3f0b8a6d1042aa55"),
+        verdict: money.then(|| read(json!({"decision": {"decision": "require-approval", "approvers": 1, "roles": ["operator"]}, "reasons": [t("money needs an operator's approval")], "policy": Digest::of(b"p"), "risk": risk()}))),
         approval: money.then(|| read(json!("a1"))),
-        permit: outcome.map(|_| "permit-1".to_owned()),
+        permit: outcome.map(|_| t("permit-1")),
         attempts,
         probe_of: (operation.starts_with("refund-read")).then_some(2),
-        output: outcome.map(|_| json!({"id": "r-77", "status": "settled"})),
+        output: outcome.map(|_| free(json!({"id": "r-77", "status": "settled"}))),
         requested_at: at(from),
         settled_at: to.map(at),
     }
 }
 
 fn attempt(number: u32, from: i64, to: Option<i64>, answer: Option<&str>, error: Option<&str>) -> AttemptView {
-    AttemptView { number, started_at: at(from), ended_at: to.map(at), answer: answer.map(str::to_owned), error: error.map(str::to_owned) }
+    AttemptView { number, started_at: at(from), ended_at: to.map(at), answer: answer.map(t), error: error.map(t) }
 }
 
 fn running() -> ExecutionView {
     ExecutionView {
         summary: row(ID, "waiting", None, Some("approval:a1"), 95_000),
-        title: Some("Refund an order".into()),
-        mode: "live".into(),
+        title: Some(t("Refund an order")),
+        mode: t("live"),
         plan_digest: Digest::of(b"plan"),
-        input: json!({"order": "1042", "amount": 25.0, "currency": "EUR", "note": "the cup arrived broken"}),
+        input: free(json!({"order": "1042", "amount": 25.0, "currency": "EUR", "note": "the cup arrived broken"})),
         output: None,
         error: None,
         context: json!({}),
@@ -231,7 +263,7 @@ fn running() -> ExecutionView {
             task("/do/1/refund", "refund", "call", "running", 91_000, None, 1),
         ],
         version: 9,
-        explanation: "The refund waits for one operator or admin to agree; silence for an hour means no.".into(),
+        explanation: t("The refund waits for one operator or admin to agree; silence for an hour means no."),
     }
 }
 
@@ -243,10 +275,10 @@ fn done() -> ExecutionView {
     view.effects.push(effect(3, "refund-read:1.0.0", "/do/1/refund", "settled", Some("verified"), vec![attempt(1, 55_000, Some(51_000), Some("done"), None)], 57_000, Some(51_000)));
     view.tasks[1].ended_at = Some(at(51_000));
     view.tasks[2].ended_at = Some(at(51_000));
-    view.tasks[1].status = "completed".into();
-    view.tasks[2].status = "completed".into();
-    view.output = Some(json!({"refund": "r-77", "status": "settled"}));
-    view.explanation = "Everything was done, and checked: the refund is real.".into();
+    view.tasks[1].status = t("completed");
+    view.tasks[2].status = t("completed");
+    view.output = Some(free(json!({"refund": "r-77", "status": "settled"})));
+    view.explanation = t("Everything was done, and checked: the refund is real.");
     view
 }
 
@@ -254,17 +286,17 @@ fn history() -> Vec<HistoryEntry> {
     [("started", "bob asked for shop/refund:1.0.0"), ("judged", "order-read is allowed"), ("effect-started", "effect 1, attempt 1"), ("effect-answered", "effect 1 answered: done"), ("judged", "refund-create needs one approval")]
         .iter()
         .enumerate()
-        .map(|(i, (kind, summary))| HistoryEntry { sequence: i as u64, at: at(95_000 - i as i64 * 900), kind: (*kind).into(), summary: (*summary).into(), event: json!({"event": kind, "effect": i}) })
+        .map(|(i, (kind, summary))| HistoryEntry { sequence: i as u64, at: at(95_000 - i as i64 * 900), kind: t(kind), summary: t(summary), event: json!({"event": kind, "effect": i}) })
         .collect()
 }
 
 fn node(pointer: &str, name: &str, kind: &str, label: &str, children: Vec<GraphNode>) -> GraphNode {
-    GraphNode { pointer: pointer.into(), name: name.into(), kind: kind.into(), label: label.into(), children, next: vec![] }
+    GraphNode { pointer: t(pointer), name: t(name), kind: t(kind), label: t(label), children, next: vec![] }
 }
 
 fn graph() -> Vec<GraphNode> {
     let mut choose = node("/do/2/choose", "choose", "switch", "two cases", vec![]);
-    choose.next = vec![("/do/4/thank".into(), "settled".into()), ("/do/3/ask".into(), "else".into())];
+    choose.next = vec![(t("/do/4/thank"), t("settled")), (t("/do/3/ask"), t("else"))];
     vec![
         node("/do/0/look", "lookUpOrder", "call", "order-read:1.0.0", vec![]),
         node("/do/1/attempt", "attempt", "try", "up to 3 retries", vec![node("/do/1/refund", "refund", "call", "refund-create:1.0.0", vec![])]),
@@ -276,11 +308,11 @@ fn graph() -> Vec<GraphNode> {
 
 fn all_controls() -> ControlsView {
     let control = |name: &str, on: bool, description: &str, operations: Json| ControlView {
-        name: name.into(),
+        name: t(name),
         on,
-        control: on.then(|| read(json!({"on": true, "operations": operations, "reason": "only refunds during the audit", "by": "user:carol", "at": NOW - 720_000}))),
+        control: on.then(|| read(json!({"on": true, "operations": operations, "reason": t("only refunds during the audit"), "by": "user:carol", "at": NOW - 720_000}))),
         tenant: None,
-        description: description.into(),
+        description: t(description),
     };
     ControlsView {
         epoch: 4,
@@ -295,8 +327,8 @@ fn all_controls() -> ControlsView {
 
 fn letter() -> DeadLetterView {
     read(json!({
-        "id": "d1", "execution": "nightly-6", "effect": 2, "task": "/do/1/refund", "operation": "refund-create:1.0.0",
-        "workflow": "shop/refund:1.0.0", "reason": "shop.example:443 refused the connection 4 times", "attempts": 4,
+        "id": "d1", "execution": "nightly-6", "effect": 2, "task": t("/do/1/refund"), "operation": t("refund-create:1.0.0"),
+        "workflow": t("shop/refund:1.0.0"), "reason": t("shop.example:443 refused the connection 4 times"), "attempts": 4,
         "open": true, "parked_at": NOW - 3_900_000, "redriven_at": null, "redriven_by": null
     }))
 }
@@ -308,32 +340,49 @@ fn entries() -> Vec<AuditEntry> {
         .map(|(i, action)| AuditEntry {
             sequence: 1283 - i as u64,
             hash: "ab".repeat(32),
-            record: read(json!({"at": NOW - 50_000 - i as i64 * 4_000, "tenant": "main", "actor": "user:alice", "actor_kind": "user", "action": action, "resource": format!("executions/{ID}/effects/2"), "correlation": ID, "details": {"attempt": 1, "digest": "sha256:ab"}})),
+            record: read(json!({"at": NOW - 50_000 - i as i64 * 4_000, "tenant": "main", "actor": t("user:alice"), "actor_kind": "user", "action": t(action), "resource": format!("executions/{ID}/effects/2"), "correlation": ID, "details": free(json!({"attempt": 1, "digest": "sha256:ab"}))})),
         })
         .collect()
 }
 
 fn head() -> audit::Head {
-    audit::Head { size: 1284, root: "ab".repeat(32), key_id: "k-2026-11".into(), at: at(1_000) }
+    audit::Head { size: 1284, root: "ab".repeat(32), key_id: t("k-2026-11"), at: at(1_000) }
+}
+
+/// The third of four leaves.
+fn proof() -> ProofView {
+    let join = |left: Digest, right: Digest| Digest::of(&[&[1], &left.0[..], &right.0[..]].concat());
+    let hex = |digest: Digest| digest.to_string().trim_start_matches("sha256:").to_owned();
+    let [a, b, c, d] = [b"a", b"b", b"c", b"d"].map(|leaf| Digest::of(leaf));
+    let root = join(join(a, b), join(c, d));
+    ProofView {
+        index: 2,
+        leaf: String::new(),
+        record: entries().remove(0).record,
+        leaf_hash: hex(c),
+        path: vec![hex(d), hex(join(a, b))],
+        head: read(json!({"size": 4, "root": hex(root), "at": NOW - 1_000, "key_id": t("k-2026-11"), "signature": "00".repeat(64)})),
+        verified: true,
+    }
 }
 
 const SOURCE: &str = "document:\n  dsl: 1.0.0\n  namespace: shop\n  name: refund\n  version: 1.0.0\n  title: Refund an order\ndo:\n  - lookUpOrder:\n      call: order-read:1.0.0\n      with: { order: ${ .order } }\n  - refund:\n      call: refund-create:1.0.0\n      with: { order: ${ .order }, amount: ${ .amount } }\n";
 
 fn workflow() -> WorkflowView {
     WorkflowView {
-        namespace: "shop".into(),
-        name: "refund".into(),
-        version: "1.0.0".into(),
-        title: Some("Refund an order".into()),
-        summary: Some("Pays money back for an order that arrived broken, and checks that it did.".into()),
+        namespace: t("shop"),
+        name: t("refund"),
+        version: t("1.0.0"),
+        title: Some(t("Refund an order")),
+        summary: Some(t("Pays money back for an order that arrived broken, and checks that it did.")),
         digest: Digest::of(b"w"),
-        owner: Some("team:shop".into()),
-        intents: vec!["refund order {order}, {amount}, {reason}".into(), "give {amount} back for order {order}".into()],
+        owner: Some(t("team:shop")),
+        intents: vec![t("refund order {order}, {amount}, {reason}"), t("give {amount} back for order {order}")],
         input_schema: Some(json!({"type": "object", "required": ["order", "amount", "currency"], "properties": {"order": {"type": "string", "description": "the order's number"}, "amount": {"type": "number"}, "currency": {"enum": ["EUR", "USD"]}, "reason": {"type": "string"}}})),
-        actions: vec!["order-read:1.0.0".into(), "refund-create:1.0.0".into(), "refund-read:1.0.0".into()],
-        published_by: "user:alice".into(),
+        actions: vec![t("order-read:1.0.0"), t("refund-create:1.0.0"), t("refund-read:1.0.0")],
+        published_by: t("user:alice"),
         published_at: at(8_000_000),
-        source: SOURCE.into(),
+        source: t(SOURCE),
         warnings: vec![],
         graph: graph(),
     }
@@ -341,50 +390,50 @@ fn workflow() -> WorkflowView {
 
 fn action() -> ActionView {
     ActionView {
-        reference: "refund-create:1.0.0".into(),
-        title: Some("Pay money back for an order".into()),
-        contract: read(json!({"effect": "money", "class": "probeable", "blastRadius": {"scope": "customer", "max": 1, "unit": "order"}, "data": ["personal"], "reviewed": true, "hosts": ["shop.example:443"], "verified": true, "compensate": "refund-cancel:1.0.0"})),
+        reference: t("refund-create:1.0.0"),
+        title: Some(t("Pay money back for an order")),
+        contract: read(json!({"effect": "money", "class": "probeable", "blastRadius": {"scope": "customer", "max": 1, "unit": t("order")}, "data": [t("personal")], "reviewed": true, "hosts": [t("shop.example:443")], "verified": true, "compensate": "refund-cancel:1.0.0"})),
         digest: Digest::of(b"a"),
         input_schema: Some(json!({"type": "object", "properties": {"order": {"type": "string"}}})),
-        published_by: "user:alice".into(),
+        published_by: t("user:alice"),
         published_at: at(9_000_000),
-        source: SOURCE.into(),
+        source: t(SOURCE),
     }
 }
 
 fn policy() -> PolicyView {
     let text = "package omnihub\n\nimport rego.v1\n\ndefault decision := \"deny\"\n\ndecision := \"allow\" if input.effect == \"read\"\n";
     PolicyView {
-        name: "default".into(),
+        name: t("default"),
         version: 3,
         digest: Digest::of(b"r"),
-        modules: BTreeMap::from([("default.rego".into(), text.into())]),
-        by: "system".into(),
+        modules: BTreeMap::from([(t("default.rego"), t(text))]),
+        by: t("system"),
         at: at(90_000_000),
     }
 }
 
 fn plan() -> PlanView {
     let effect = |operation: &str, effect: &str, decision: &str, approvals, probe| PlannedEffect {
-        task: "/do/1/refund".into(),
-        operation: operation.into(),
-        target: "shop.example:443".into(),
-        effect: effect.into(),
-        class: "probeable".into(),
-        predicted: "POST 25.00 EUR back to the customer of order 1042".into(),
+        task: t("/do/1/refund"),
+        operation: t(operation),
+        target: t("shop.example:443"),
+        effect: t(effect),
+        class: t("probeable"),
+        predicted: t("POST 25.00 EUR back to the customer of order 1042"),
         arguments: arguments(),
         risk: risk(),
-        decision: decision.into(),
+        decision: t(decision),
         approvals,
-        reasons: vec!["money needs an operator's approval".into()],
+        reasons: vec![t("money needs an operator's approval")],
         probe,
     };
     PlanView {
         digest: Digest::of(b"plan"),
-        workflow: WorkflowName { namespace: "shop".into(), name: "refund".into(), version: Some("1.0.0".into()) },
-        title: Some("Refund an order".into()),
-        input: json!({"order": "1042", "amount": 25.0, "currency": "EUR"}),
-        intent: Some("refund order 1042, 25.00 EUR, the cup arrived broken".into()),
+        workflow: WorkflowName { namespace: t("shop"), name: t("refund"), version: Some(t("1.0.0")) },
+        title: Some(t("Refund an order")),
+        input: free(json!({"order": "1042", "amount": 25.0, "currency": "EUR"})),
+        intent: Some(t("refund order 1042, 25.00 EUR, the cup arrived broken")),
         effects: vec![effect("order-read:1.0.0", "read", "allow", 0, false), effect("refund-create:1.0.0", "money", "require-approval", 1, false)],
         note: None,
     }

@@ -39,7 +39,14 @@ pub fn arguments(json: &Json, provenance: &[(String, Vec<String>)]) -> Markup {
                         tr {
                             th scope="row" { (name(&leaf.pointer)) }
                             td { (value(&leaf.value, 1)) }
-                            td.origin { (origin(labels(provenance, &leaf.pointer))) }
+                            td.origin {
+                                @match labels(provenance, &leaf.pointer) {
+                                    Some(labels) => (origin(labels)),
+                                    // An empty list or object holds nothing that could come from anywhere.
+                                    None if leaf.value.is_array() || leaf.value.is_object() => "",
+                                    None => span.origin-chip.untrusted title="no origin was recorded: treat it as untrusted" { "not known" },
+                                }
+                            }
                         }
                     }
                 }
@@ -80,7 +87,8 @@ pub fn name(pointer: &str) -> String {
     if parts.is_empty() { "value".to_owned() } else { parts.join(" › ") }
 }
 
-fn labels<'a>(provenance: &'a [(String, Vec<String>)], pointer: &str) -> &'a [String] {
+/// The labels of a place; none when nothing was recorded about it.
+fn labels<'a>(provenance: &'a [(String, Vec<String>)], pointer: &str) -> Option<&'a [String]> {
     let exact = provenance.iter().find(|(at, _)| at == pointer);
     // A label of a container holds for what is inside it when the inside has none of its own.
     let above = || {
@@ -89,7 +97,7 @@ fn labels<'a>(provenance: &'a [(String, Vec<String>)], pointer: &str) -> &'a [St
             .filter(|(at, _)| pointer.strip_prefix(at.as_str()).is_some_and(|rest| rest.starts_with('/')))
             .max_by_key(|(at, _)| at.len())
     };
-    exact.or_else(above).map_or(&[], |(_, labels)| labels)
+    exact.or_else(above).map(|(_, labels)| labels.as_slice())
 }
 
 fn meaning(label: &str) -> &'static str {
@@ -190,8 +198,8 @@ mod tests {
         assert_eq!(pointers, ["/a/b~1c", "/d/0", "/d/1"]);
         assert_eq!(name("/a/b~1c"), "a › b/c");
         let provenance = vec![("/a".to_owned(), vec!["external".to_owned()])];
-        assert_eq!(labels(&provenance, "/a/b~1c"), ["external"]);
-        assert!(labels(&provenance, "/ab").is_empty());
+        assert_eq!(labels(&provenance, "/a/b~1c"), Some(&["external".to_owned()][..]));
+        assert_eq!(labels(&provenance, "/ab"), None);
     }
 
     #[test]
@@ -199,6 +207,12 @@ mod tests {
         let page = document(&json!({"<script>": "</td><img src=x onerror=alert(1)>", "n": [{"\"": "'"}]})).into_string();
         assert!(!page.contains("<script>") && !page.contains("<img"), "{page}");
         assert!(page.contains("&lt;script&gt;"));
+    }
+
+    #[test]
+    fn what_has_no_recorded_origin_is_never_shown_as_trusted() {
+        let page = arguments(&json!({"a": 1, "b": 2}), &[("/a".to_owned(), vec![])]).into_string();
+        assert_eq!((page.matches(">definition<").count(), page.matches(">not known<").count()), (1, 1), "{page}");
     }
 
     #[test]
