@@ -1,2 +1,54 @@
-//! x
-fn main() {}
+//! Everything that is done to this repository besides writing it: tests, checks, generated files, measurements.
+//!
+//! `cargo xtask test` is the one command of the README; `cargo xtask ci` is what must pass before a merge.
+
+mod codegen;
+mod install;
+mod run;
+mod test;
+mod tidy;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  test            install what tests need, build once, run every test
+  ci              formatting, lints, tidy, generated files, tests
+  tidy            directions, purity, file heads and lengths, error pages
+  codegen         write generated references (--check: only compare)
+  bench [...]     release build, then `omnihub bench`
+";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rest: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    match arguments.first().map(String::as_str) {
+        Some("test") => test::test(&rest),
+        Some("ci") => ci(),
+        Some("tidy") => tidy::tidy(),
+        Some("codegen") => codegen::codegen(rest.contains(&"--check")),
+        Some("bench") => bench(&rest),
+        Some("help" | "--help" | "-h") | None => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some(other) => bail!("there is no command `{other}`\n\n{HELP}"),
+    }
+}
+
+/// What must pass before a merge, cheapest first.
+fn ci() -> Result<()> {
+    run::step("formatting", || run::cargo(&["fmt", "--all", "--check"]))?;
+    run::step("tidy", tidy::tidy)?;
+    run::step("lints", || run::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run::step("generated files", || codegen::codegen(true))?;
+    run::step("tests", || test::test(&[]))
+}
+
+/// Figures count only when they are measured on what is shipped.
+fn bench(rest: &[&str]) -> Result<()> {
+    let mut arguments = vec!["run", "--release", "--package", "omnihub", "--", "bench"];
+    arguments.extend(rest);
+    run::cargo(&arguments)
+}

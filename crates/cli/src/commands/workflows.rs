@@ -86,8 +86,8 @@ async fn validate(client: &Client, screen: Screen, files: Vec<PathBuf>) -> Resul
     }
     match wrong {
         0 => Ok(()),
-        1 => Err(Failure::new(Exit::Failed, "one document cannot be published").code("OH-1000")),
-        n => Err(Failure::new(Exit::Failed, format!("{n} documents cannot be published")).code("OH-1000")),
+        1 => Err(Failure::new(Exit::Failed, "one document cannot be published")),
+        n => Err(Failure::new(Exit::Failed, format!("{n} documents cannot be published"))),
     }
 }
 
