@@ -25,6 +25,10 @@ pub struct PoolConfig {
     pub extra_roots_pem: Vec<Vec<u8>>,
     /// Finds addresses.
     pub resolver: Arc<dyn Resolver>,
+    /// Limits of one HTTP effect; its own time limit applies when it is shorter.
+    pub http_limits: egress::Limits,
+    /// Limits of one program; its own time limit applies when it is shorter.
+    pub program_limits: sandbox::Limits,
     /// Runs programs; none when the machine lacks a control that the configuration demands.
     pub sandbox: Result<Arc<Sandbox>, String>,
 }
@@ -35,6 +39,8 @@ pub struct Pool {
     door: Door,
     private: Vec<AddressRule>,
     hosts: Vec<HostRule>,
+    http_limits: egress::Limits,
+    program_limits: sandbox::Limits,
     sandbox: Result<Arc<Sandbox>, String>,
     places: Arc<Semaphore>,
     stop_programs: watch::Receiver<bool>,
@@ -57,6 +63,8 @@ impl Pool {
             door,
             private: config.private,
             hosts: config.hosts,
+            http_limits: config.http_limits,
+            program_limits: config.program_limits,
             sandbox: config.sandbox,
             places: Arc::new(Semaphore::new(config.concurrency)),
             stop_programs: stop,
@@ -86,7 +94,7 @@ impl Pool {
         let began = std::time::Instant::now();
         let answer = match &work.request {
             Request::Http(request) => {
-                let limits = egress::Limits { whole: work.timeout, ..egress::Limits::default() };
+                let limits = egress::Limits { whole: self.http_limits.whole.min(work.timeout), ..self.http_limits };
                 match self.grant(work) {
                     Ok(grant) => http::perform(&self.door, request, &grant, credentials, None, limits).await,
                     Err(error) => refused(error),
@@ -94,7 +102,7 @@ impl Pool {
             }
             Request::Process(request) => match &self.sandbox {
                 Ok(sandbox) => {
-                    let limits = sandbox::Limits { wall: work.timeout, ..sandbox::Limits::default() };
+                    let limits = sandbox::Limits { wall: self.program_limits.wall.min(work.timeout), ..self.program_limits };
                     process::perform(sandbox, request, limits, self.stop_programs.clone()).await
                 }
                 Err(why) => refused(format!("no program can be run safely on this machine: {why}")),

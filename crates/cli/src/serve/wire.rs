@@ -1,13 +1,31 @@
 //! Puts the parts together: one straight function from settings to a running server.
 
+use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::{App, Parts, RandomIds, SystemClock};
+use egress::{AddressRule, HostRule, SystemResolver};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use model::Clock as _;
+use store::SqliteStore;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::config::Settings;
 use crate::exit::Failure;
 
+/// Programs that run at once.
+const PROGRAMS_MAX: u32 = 8;
+/// Time that the last effects get to be reported when the server stops.
+const REPORT_GRACE: Duration = Duration::from_secs(2);
+
 /// A server that accepts requests.
-#[derive(Debug)]
 pub(crate) struct Running {
     /// API and console.
     pub(crate) address: SocketAddr,
@@ -15,24 +33,193 @@ pub(crate) struct Running {
     pub(crate) admin: SocketAddr,
     /// Where the first administrator's token is.
     pub(crate) token_file: PathBuf,
+    stop: watch::Sender<bool>,
+    doors: Vec<JoinHandle<Result<(), gateway::ServeError>>>,
+    time: JoinHandle<()>,
+    workers: JoinHandle<Result<(), egress::SetupError>>,
 }
 
 impl Running {
     /// Takes no more requests, lets those under way end, and closes the store.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
-        tokio::task::yield_now().await;
+        self.stop.send_replace(true);
+        for door in self.doors {
+            match door.await {
+                Ok(ended) => ended.map_err(|error| Failure::internal(error.to_string()))?,
+                Err(error) => return Err(Failure::internal(format!("a front door broke: {error}"))),
+            }
+        }
+        self.time.abort();
+        // What is still under way is found again at the next start, by effect class.
+        let _ = tokio::time::timeout(REPORT_GRACE, async { self.time.await }).await;
+        self.workers.abort();
         Ok(())
     }
 }
 
-/// Starts everything.
+/// Starts everything, or says what stops it.
 pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
-    tokio::task::yield_now().await;
-    let _ = settings;
-    Err(Failure::not_built("the server in this build"))
+    // One TLS provider for the whole process; a second start in the same process finds it installed.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let metrics = metrics_handle();
+    let sandbox = build_sandbox(settings)?;
+    let http = TcpListener::bind(settings.http.address).await.map_err(|e| cannot_listen(settings.http.address, &e))?;
+    let admin = TcpListener::bind(settings.admin).await.map_err(|e| cannot_listen(settings.admin, &e))?;
+    let store = SqliteStore::open(&settings.data_dir, Arc::new(SystemClock)).map_err(|e| Failure::internal(chain(&e)).code("OH-5010"))?;
+    let parts = Parts { store, clock: Arc::new(SystemClock), ids: Arc::new(RandomIds::default()) };
+    let app = App::open(app_settings(settings), parts).await.map_err(|p| of_problem(&p))?;
+    let token_file = keep_first_token(&app, &settings.data_dir).await?;
+    app.record_start(serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"), "sandbox": sandbox.as_ref().err(),
+        "egress_allow": settings.egress.allow, "egress_private": settings.egress.private.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    }))
+    .await
+    .map_err(|p| of_problem(&p))?;
+    let (stop, stopping) = watch::channel(false);
+    let workers = tokio::spawn(worker::Pool::run(Arc::clone(&app), pool_config(settings, sandbox)?, stopping.clone()));
+    let time = tokio::spawn(Arc::clone(&app).run());
+    let state = gateway::State::new(Arc::clone(&app), gateway_settings(settings), metrics);
+    let (address, admin_address) = (local(&http)?, local(&admin)?);
+    let until = |mut stopping: watch::Receiver<bool>| async move {
+        let _ = stopping.wait_for(|stop| *stop).await;
+    };
+    let doors = vec![
+        tokio::spawn(gateway::serve(http, gateway::router(state.clone()), state.clone(), until(stopping.clone()))),
+        tokio::spawn(gateway::serve(admin, gateway::admin_router(state.clone()), state, until(stopping))),
+    ];
+    Ok(Running { address, admin: admin_address, token_file, stop, doors, time, workers })
 }
 
 /// The API's own description.
 pub(crate) fn openapi() -> Result<String, Failure> {
-    Err(Failure::not_built("the API's description in this build"))
+    serde_json::to_string_pretty(&gateway::openapi()).map_err(|e| Failure::internal(e.to_string()))
+}
+
+fn app_settings(settings: &Settings) -> app::Settings {
+    let now = SystemClock.now();
+    let environment: BTreeMap<_, _> = settings
+        .controls
+        .iter()
+        .filter(|held| held.on)
+        .map(|held| {
+            let control = model::control::Control {
+                on: true,
+                operations: held.operations.clone(),
+                reason: format!("set by {}", held.name.variable()),
+                by: app::system_principal(),
+                at: now,
+                from_environment: true,
+            };
+            (held.name, control)
+        })
+        .collect();
+    app::Settings { approvals_expire: settings.approvals_expire, environment, ..app::Settings::default() }
+}
+
+fn gateway_settings(settings: &Settings) -> gateway::Settings {
+    let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let rate = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    gateway::Settings {
+        rate_per_second: rate(settings.limits.rate),
+        rate_burst: rate(settings.limits.burst),
+        connections_max: count(settings.limits.connections),
+        requests_max: count(settings.limits.requests),
+        streams_max: count(settings.limits.streams),
+        origins: settings.http.origins.clone(),
+        ..gateway::Settings::default()
+    }
+}
+
+fn pool_config(settings: &Settings, sandbox: Result<Arc<sandbox::Sandbox>, String>) -> Result<worker::PoolConfig, Failure> {
+    let wrong = |key: &str, text: &str, e: &dyn std::fmt::Display| Failure::usage(format!("`{key}`: `{text}`: {e}")).code("OH-5020");
+    let hosts: Result<Vec<HostRule>, _> =
+        settings.egress.allow.iter().map(|host| host.parse().map_err(|e| wrong("egress.allow", host, &e))).collect();
+    let roots = match &settings.egress.extra_ca {
+        Some(path) => vec![std::fs::read(path).map_err(|e| wrong("egress.extra_ca", &path.display().to_string(), &e))?],
+        None => Vec::new(),
+    };
+    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    Ok(worker::PoolConfig {
+        concurrency: size(settings.limits.effects),
+        private: settings.egress.private.iter().map(|net| AddressRule { net: *net, port: None }).collect(),
+        hosts: hosts?,
+        extra_roots_pem: roots,
+        resolver: Arc::new(SystemResolver),
+        http_limits: egress::Limits {
+            connect: settings.egress.connect_timeout,
+            whole: settings.egress.timeout,
+            body_bytes: size(settings.egress.body_bytes),
+            ..egress::Limits::default()
+        },
+        program_limits: sandbox::Limits {
+            wall: settings.sandbox.timeout,
+            memory_bytes: settings.sandbox.memory_bytes,
+            processes: settings.sandbox.processes,
+            output_bytes: size(settings.sandbox.output_bytes),
+            ..sandbox::Limits::default()
+        },
+        sandbox,
+    })
+}
+
+/// The sandbox, or why programs are refused on this machine. `sandbox.required` stops the start instead.
+fn build_sandbox(settings: &Settings) -> Result<Result<Arc<sandbox::Sandbox>, String>, Failure> {
+    let base = std::env::temp_dir();
+    let config = sandbox::SandboxConfig { base, given_up: Default::default(), concurrency: PROGRAMS_MAX };
+    match sandbox::Sandbox::new(config) {
+        Ok(sandbox) => Ok(Ok(Arc::new(sandbox))),
+        Err(error) if settings.sandbox.required => {
+            Err(Failure::internal(format!("the sandbox is required and cannot be built: {}", chain(&error))).code("OH-5011"))
+        }
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "programs cannot be run safely on this machine, so they are refused");
+            Ok(Err(chain(&error)))
+        }
+    }
+}
+
+/// The first start makes an administrator; the token is kept where only this user can read it.
+async fn keep_first_token(app: &App, data_dir: &Path) -> Result<PathBuf, Failure> {
+    let path = data_dir.join("admin.token");
+    if let Some(token) = app.first_administrator().await.map_err(|p| of_problem(&p))? {
+        let written = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| file.write_all(token.as_bytes()).and_then(|()| file.sync_all()));
+        written.map_err(|e| Failure::internal(format!("cannot write the administrator's token to {}: {e}", path.display())))?;
+    }
+    Ok(path)
+}
+
+/// Metrics are one recorder for the process; a second server in it shares the first one's.
+fn metrics_handle() -> Option<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).ok().map(|()| handle)
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener.local_addr().map_err(|e| Failure::internal(e.to_string()))
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    Failure::internal(format!("cannot listen on {address}: {error}")).hint("is another server running? choose another address in the configuration")
+}
+
+fn of_problem(problem: &model::Problem) -> Failure {
+    let internal = problem.internal.as_deref().map(|text| format!(" ({text})")).unwrap_or_default();
+    Failure::internal(format!("{}{internal}", problem.detail)).code(&problem.code.to_string())
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
 }
