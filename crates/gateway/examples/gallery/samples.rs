@@ -25,8 +25,8 @@ const ID: &str = "01998c2a-7c1e-7d40-9a55-3f0b8a6d1042";
 /// Every page by name.
 pub fn pages(theme: Option<&'static str>) -> Vec<(&'static str, String)> {
     let shell = |section: Section| shell(theme, section);
-    let problem = Problem::new(422, 2420, "missing", t("the goal leaves open which order and how much"))
-        .with("missing", json!([{"slot": "order", "question": t("Which order?")}, {"slot": t("amount"), "question": "How much money?"}]));
+    let problem = Problem::new(422, 2021, "something is missing", t("Which order? How much money?"))
+        .with("input", json!({"amount": 25.0, "currency": "EUR"}));
     let candidates = json!([{"workflow": {"namespace": t("shop"), "name": "refund", "version": "1.0.0"}, "title": t("Refund an order"), "example": t("refund order 1042, 25.00 EUR")}]);
     let goal = GoalRequest { intent: Some(t("refund order")), ..GoalRequest::default() };
     let facts = overview::Facts {
@@ -56,7 +56,8 @@ pub fn pages(theme: Option<&'static str>) -> Vec<(&'static str, String)> {
         ("action", actions::page(&shell(Section::Actions), &action()).into_string()),
         ("policies", policies::page(&shell(Section::Policies), &[policy()], Some(("default", &tests))).into_string()),
         ("plan", goal::planned(&shell(Section::Overview), &plan(), &goal, "once").into_string()),
-        ("asked-back", goal::asked_back(&shell(Section::Overview), &goal, &problem.with("candidates", candidates)).into_string()),
+        ("asked-back", goal::asked_back(&shell(Section::Overview), &goal, &problem, Some(&workflow())).into_string()),
+        ("ambiguous", goal::asked_back(&shell(Section::Overview), &goal, &Problem::new(422, 2022, "ambiguous intent", t("two fit")).with("candidates", candidates), None).into_string()),
         ("sign-in", sign_in::page("", None, theme).into_string()),
     ]
 }

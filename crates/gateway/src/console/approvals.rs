@@ -99,7 +99,7 @@ async fn decided(state: &crate::State, id: &str, act: &Act) -> Result<String, Pr
             state.app.approve(caller, id, word(Some(arguments))).await?;
             Ok("Edited. The new effect is judged again.".to_owned())
         }
-        _ => Err(Problem::new(422, 4220, "no decision", "say approve, reject or edit")),
+        _ => Err(Problem::new(422, 4220, "wrong shape", "say approve, reject or edit")),
     }
 }
 
@@ -110,14 +110,14 @@ pub(crate) fn edited(arguments: &Json, fields: &Fields) -> Result<Json, Problem>
         let Some(text) = fields.0.iter().find(|(n, _)| n.strip_prefix("arg:") == Some(&leaf.pointer)).map(|(_, v)| v) else {
             continue;
         };
-        let wrong = |what: &str| Problem::new(422, 4220, "wrong argument", what).field(leaf.pointer.clone(), what);
+        let wrong = |what: &str| Problem::new(422, 4220, "wrong shape", what).field(leaf.pointer.clone(), what);
         let value = form::like(&leaf.value, text).map_err(|what| wrong(&what))?;
         if let Some(place) = changed.pointer_mut(&leaf.pointer) {
             *place = value;
         }
     }
     if changed == *arguments {
-        return Err(Problem::new(422, 4220, "nothing changed", "change an argument, or approve it as it is"));
+        return Err(Problem::new(422, 4220, "wrong shape", "change an argument, or approve it as it is"));
     }
     Ok(changed)
 }
@@ -285,7 +285,8 @@ mod tests {
     #[test]
     fn an_edit_that_is_none_or_wrong_is_refused() {
         let arguments = json!({"amount": 25});
-        assert_eq!(edited(&arguments, &fields(&[("arg:/amount", "25")])).unwrap_err().title, "nothing changed");
+        let same = edited(&arguments, &fields(&[("arg:/amount", "25")])).unwrap_err();
+        assert!(same.detail.starts_with("change an argument"), "{same}");
         let wrong = edited(&arguments, &fields(&[("arg:/amount", "much")])).unwrap_err();
         assert_eq!((wrong.status, wrong.fields[0].field.as_str()), (422, "/amount"));
     }

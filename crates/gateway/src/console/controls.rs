@@ -44,11 +44,11 @@ fn wanted(name: &str, act: &Act) -> Result<SetControl, Problem> {
     let on = match fields.text("word") {
         "on" => true,
         "off" => false,
-        _ => return Err(Problem::new(422, 4220, "no state", "say on or off")),
+        _ => return Err(Problem::new(422, 4220, "wrong shape", "say on or off")),
     };
     if name == "kill-switch" && on && fields.text("confirm") != CONFIRMATION {
         let what = format!("type “{CONFIRMATION}” to turn the kill switch on");
-        return Err(Problem::new(422, 4220, "not confirmed", what));
+        return Err(Problem::new(422, 4220, "wrong shape", what));
     }
     let operations = (name == "allow-list" && on).then(|| {
         fields

@@ -4,20 +4,18 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use model::Problem;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
-use app::view::{GoalAnswer, GoalRequest, PlanView, PlannedEffect, WorkflowName};
+use app::view::{GoalAnswer, GoalRequest, PlanView, PlannedEffect, WorkflowName, WorkflowView};
 
 use super::layout::{Failure, Section, Shell, heading, page as frame};
-use super::session::{Act, Fields, random};
-use super::{data, form, format, icon};
+use super::session::{Act, random};
+use super::{data, form, format, icon, workflows};
 
 /// Characters of a goal at the most.
 const INTENT_MAX: usize = 2_000;
 /// Candidates that are offered.
 const CANDIDATES_MAX: usize = 10;
-/// Open members that are asked for.
-const MISSING_MAX: usize = 20;
 
 /// `POST /console/goals/plan`: shows the plan, or asks for what is open.
 pub(crate) async fn plan(State(state): State<crate::State>, mut act: Act) -> Result<Response, Failure> {
@@ -28,7 +26,10 @@ pub(crate) async fn plan(State(state): State<crate::State>, mut act: Act) -> Res
         Ok(GoalAnswer::Accepted(accepted)) => {
             return Ok(act.go(format!("/console/executions/{}", accepted.execution_id), "Started.".to_owned()));
         }
-        Err(problem) if problem.status == 422 => asked_back(&shell, &goal, &problem),
+        Err(problem) if problem.status == 422 => {
+            let meant = meant(&state, &act, &goal, &problem).await;
+            asked_back(&shell, &goal, &problem, meant.as_ref())
+        }
         Err(problem) => return Err(problem.into()),
     };
     Ok(page.into_response())
@@ -49,7 +50,7 @@ async fn started(state: &crate::State, act: &Act) -> Result<String, Problem> {
     if let GoalAnswer::Planned(plan) = state.app.submit_goal(caller, goal.clone()).await?
         && plan.digest.to_string() != act.fields.text("plan")
     {
-        return Err(Problem::new(409, 4090, "the plan changed", "the plan is another one than you saw; look at it again"));
+        return Err(Problem::new(409, 4090, "conflict", "the plan is another one than you saw; look at it again"));
     }
     let goal = GoalRequest { plan_only: false, idempotency_key: act.fields.some("once"), ..goal };
     match state.app.submit_goal(caller, goal).await? {
@@ -62,14 +63,14 @@ async fn request(state: &crate::State, act: &Act, plan_only: bool) -> Result<Goa
     let fields = &act.fields;
     let given = match fields.some("input") {
         Some(text) => Some(serde_json::from_str(&text).map_err(|_| {
-            Problem::new(422, 4220, "wrong input", "the input is not JSON").field("/input", "is not JSON")
+            Problem::new(422, 4220, "wrong shape", "the input is not JSON").field("/input", "is not JSON")
         })?),
         None => None,
     };
     let empty = GoalRequest { plan_only, ..GoalRequest::default() };
     let Some(name) = fields.some("name") else {
         let intent: String = fields.text("intent").chars().take(INTENT_MAX).collect();
-        return Ok(GoalRequest { intent: Some(intent), input: given.or(filled(fields)), ..empty });
+        return Ok(GoalRequest { intent: Some(intent), input: given, ..empty });
     };
     let workflow = WorkflowName { namespace: fields.text("namespace").to_owned(), name, version: fields.some("version") };
     let input = match given {
@@ -79,30 +80,21 @@ async fn request(state: &crate::State, act: &Act, plan_only: bool) -> Result<Goa
             let view = state.app.workflow(&act.session.caller, &workflow.namespace, &workflow.name, version).await?;
             form::to_input(view.input_schema.as_ref(), fields).map_err(|(field, what)| {
                 let told = format!("`{}` {what}", data::name(&field));
-                Problem::new(422, 4220, "wrong input", told).field(format!("/input{field}"), what)
+                Problem::new(422, 4220, "wrong shape", told).field(format!("/input{field}"), what)
             })?
         }
     };
     Ok(GoalRequest { workflow: Some(workflow), input: Some(input), ..empty })
 }
 
-/// Members that the text left open, written by hand: `open:<name>`.
-fn filled(fields: &Fields) -> Option<Json> {
-    let members: Map<String, Json> = fields
-        .0
-        .iter()
-        .filter_map(|(name, value)| Some((name.strip_prefix("open:")?, value.trim())))
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| (name.to_owned(), number_or_text(value)))
-        .collect();
-    (!members.is_empty()).then_some(Json::Object(members))
-}
-
-fn number_or_text(text: &str) -> Json {
-    match serde_json::from_str::<Json>(text) {
-        Ok(value @ (Json::Number(_) | Json::Bool(_))) => value,
-        _ => Json::String(text.to_owned()),
-    }
+/// The workflow that was meant, when that much is clear: its form can ask for the rest.
+async fn meant(state: &crate::State, act: &Act, goal: &GoalRequest, problem: &Problem) -> Option<WorkflowView> {
+    let named = problem.extra.get("workflow").map(|w| (member(w, "namespace"), member(w, "name"), member(w, "version")));
+    let asked = goal.workflow.as_ref().map(|w| (w.namespace.as_str(), w.name.as_str(), w.version.as_deref().unwrap_or("")));
+    let (namespace, name, version) = named.or(asked)?;
+    let version = if version.is_empty() { "latest" } else { version };
+    // Without the workflow the page still says what is missing.
+    state.app.workflow(&act.session.caller, namespace, name, version).await.ok()
 }
 
 /// The goal box. `problem` explains why the last text was not enough.
@@ -117,43 +109,27 @@ pub fn ask(shell: &Shell, intent: &str, problem: Option<&Problem>) -> Markup {
                         placeholder="for example: refund order 1042, 25.00 EUR, the cup arrived broken" data-search;
                     button.button.primary type="submit" { "Show the plan" }
                 }
-                @if let Some(problem) = problem { (open(problem)) }
+                @if let Some(problem) = problem { p.bad-text role="alert" { (icon::draw(icon::QUESTION)) (problem.detail) } }
                 p.hint { "Nothing runs before you have seen the plan." }
             }
         }
     }
 }
 
-fn open(problem: &Problem) -> Markup {
-    let missing = problem.extra.get("missing").and_then(Json::as_array);
-    html! {
-        p.bad-text role="alert" { (icon::draw(icon::QUESTION)) (problem.detail) }
-        @if let Some(missing) = missing {
-            div.fields {
-                @for slot in missing.iter().take(MISSING_MAX) {
-                    @let name = member(slot, &["slot", "name", "field"]);
-                    label.field { span { (member(slot, &["question", "name", "slot"])) } input type="text" name={ "open:" (name) } autocomplete="off"; }
-                }
-            }
-        }
-    }
-}
-
-/// A member of an object by the first name that it has; a plain text is itself.
-fn member<'a>(json: &'a Json, names: &[&str]) -> &'a str {
-    json.as_str().or_else(|| names.iter().find_map(|name| json.get(name).and_then(Json::as_str))).unwrap_or_default()
-}
-
-/// The page that asks back: candidates to choose from, or members to fill in.
-pub fn asked_back(shell: &Shell, goal: &GoalRequest, problem: &Problem) -> Markup {
-    let candidates = ["candidates", "nearest"].iter().filter_map(|name| problem.extra.get(*name)?.as_array());
+/// The page that asks back: the form of the workflow that was meant, or candidates to choose from.
+pub fn asked_back(shell: &Shell, goal: &GoalRequest, problem: &Problem, meant: Option<&WorkflowView>) -> Markup {
+    let candidates = problem.extra.get("candidates").and_then(Json::as_array).filter(|_| meant.is_none());
+    let given = problem.extra.get("input").or(goal.input.as_ref()).unwrap_or(&Json::Null);
     let content = html! {
         (heading("Not quite clear yet", "A goal only becomes a plan when it says one thing."))
         @if let Some(intent) = &goal.intent { (ask(shell, intent, Some(problem))) } @else {
             p.bad-text { (problem.detail) }
             @for field in problem.fields.iter().take(20) { p { code { (field.field) } " " (field.message) } }
         }
-        @for list in candidates {
+        @if let Some(workflow) = meant {
+            section.narrow { h2 { "Or fill in what is open: " (workflow.title.as_deref().unwrap_or(&workflow.name)) } (workflows::run_form(shell, workflow, given)) }
+        }
+        @if let Some(list) = candidates {
             section {
                 h2 { "It could be" }
                 ul.candidates { @for candidate in list.iter().take(CANDIDATES_MAX) { li { (choice(candidate)) } } }
@@ -164,17 +140,21 @@ pub fn asked_back(shell: &Shell, goal: &GoalRequest, problem: &Problem) -> Marku
 }
 
 fn choice(candidate: &Json) -> Markup {
-    let inner = candidate.get("workflow").filter(|w| w.is_object()).unwrap_or(candidate);
-    let (namespace, name) = (member(inner, &["namespace"]), inner.get("name").and_then(Json::as_str).unwrap_or_default());
-    let version = inner.get("version").and_then(Json::as_str).unwrap_or("latest");
-    let said = candidate.get("title").and_then(Json::as_str).unwrap_or(if name.is_empty() { member(candidate, &["workflow"]) } else { name });
+    let workflow = candidate.get("workflow").unwrap_or(candidate);
+    let (namespace, name) = (member(workflow, "namespace"), member(workflow, "name"));
+    let version = Some(member(workflow, "version")).filter(|version| !version.is_empty()).unwrap_or("latest");
+    let (title, example) = (member(candidate, "title"), member(candidate, "example"));
     html! {
-        @if name.is_empty() { b { (said) } } @else {
-            a href={ "/console/workflows/" (format::segment(namespace)) "/" (format::segment(name)) "/" (format::segment(version)) } { b { (said) } }
-            span.muted { (namespace) "/" (name) }
+        a href={ "/console/workflows/" (format::segment(namespace)) "/" (format::segment(name)) "/" (format::segment(version)) } {
+            b { (if title.is_empty() { name } else { title }) }
         }
-        @if let Some(example) = candidate.get("example").and_then(Json::as_str).or(candidate["intents"][0].as_str()) { span { "“" (example) "”" } }
+        span.muted { (namespace) "/" (name) }
+        @if !example.is_empty() { span { "“" (example) "”" } }
     }
+}
+
+fn member<'a>(json: &'a Json, name: &str) -> &'a str {
+    json.get(name).and_then(Json::as_str).unwrap_or_default()
 }
 
 /// The plan with its effects, and the button that runs it. `once` keeps a second press from being a second goal.

@@ -220,7 +220,7 @@ impl FromRequest<crate::State> for Act {
 
 /// Reads a form within its limits.
 pub(crate) async fn read_form(body: axum::body::Body) -> Result<Fields, Response> {
-    let large = || Failure(Problem::new(413, 4130, "too large", "the form is too large; 256 KiB is the most")).into_response();
+    let large = || Failure(Problem::new(413, 4130, "body too large", "the form is too large; 256 KiB is the most")).into_response();
     let bytes = axum::body::to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| large())?;
     let fields: Vec<(String, String)> =
         url::form_urlencoded::parse(&bytes).take(FORM_FIELDS_MAX + 1).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
@@ -320,7 +320,7 @@ fn scripted(headers: &HeaderMap) -> bool {
 }
 
 fn refuse(why: &str) -> Response {
-    Failure(Problem::new(403, 4032, "not accepted", why)).into_response()
+    Failure(Problem::new(403, 4030, "not permitted", why)).into_response()
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -36,7 +36,7 @@ pub(crate) async fn post(
 ) -> Result<Response, Response> {
     let (parts, body) = request.into_parts();
     if !from_our_pages(&parts.headers, &parts.uri) {
-        let problem = Problem::new(403, 4032, "not accepted", "sign in from the console's own page");
+        let problem = Problem::new(403, 4030, "not permitted", "sign in from the console's own page");
         return Err(Failure(problem).into_response());
     }
     let fields = read_form(body).await?;

@@ -95,7 +95,7 @@ pub fn page(shell: &Shell, w: &WorkflowView) -> Markup {
                 section.card { details open[w.source.len() < 6_000] { summary { h2 { "Source" } } (source(&w.source)) } }
             }
             aside {
-                @if shell.may(Permission::SubmitGoal) { (run_form(shell, w)) }
+                @if shell.may(Permission::SubmitGoal) { (run_form(shell, w, &Json::Null)) }
                 section.card {
                     h2 { "People say" }
                     @if w.intents.is_empty() { p.faint { "no example sentences" } }
@@ -118,7 +118,8 @@ pub fn page(shell: &Shell, w: &WorkflowView) -> Markup {
     frame(shell, w.title.as_deref().unwrap_or(&w.name), &content)
 }
 
-fn run_form(shell: &Shell, w: &WorkflowView) -> Markup {
+/// The form that makes a plan of this workflow; `given` fills what is known.
+pub(crate) fn run_form(shell: &Shell, w: &WorkflowView, given: &Json) -> Markup {
     html! {
         section.card {
             h2 { "Run it" }
@@ -127,7 +128,7 @@ fn run_form(shell: &Shell, w: &WorkflowView) -> Markup {
                 input type="hidden" name="namespace" value=(w.namespace);
                 input type="hidden" name="name" value=(w.name);
                 input type="hidden" name="version" value=(w.version);
-                (form::of_schema(w.input_schema.as_ref(), &Json::Null))
+                (form::of_schema(w.input_schema.as_ref(), given))
                 button.button.primary type="submit" { "Show the plan" }
             }
         }
