@@ -17,7 +17,7 @@ pub(crate) async fn admit(Shared(state): Shared<State>, request: Request, next: 
         Err(_) => {
             metrics::counter!("http_requests_shed_total").increment(1);
             let detail = "the server is at its limit of requests at once; try again in a second";
-            Refusal(Problem::new(503, 5030, "overloaded", detail)).into_response()
+            Refusal(Problem::new(503, 5002, "overloaded", detail)).into_response()
         }
     }
 }

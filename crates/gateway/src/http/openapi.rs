@@ -25,7 +25,7 @@ const REFUSALS: [(&str, &str, u16, &str); 13] = [
     ("TooMany", "429", 4290, "more requests than the limit; `Retry-After` says when to come back"),
     ("Internal", "500", 5000, "the server failed; the operator's log has the reason under the request's id"),
     ("NotBuilt", "501", 2900, "planned and not built yet"),
-    ("Unavailable", "503", 5030, "overloaded, stopping, or held by a control"),
+    ("Unavailable", "503", 5002, "overloaded, stopping, or held by a control"),
 ];
 
 /// The whole description.

@@ -89,7 +89,7 @@ fn names(query: &str, known: &BTreeSet<String>) -> Result<(), Problem> {
 
 fn refusal(name: &str, message: impl Into<String>) -> Problem {
     let message = message.into();
-    Problem::new(400, 4001, "bad query parameter", format!("`{name}`: {message}")).field(name, message)
+    Problem::new(400, 4002, "bad parameter", format!("`{name}`: {message}")).field(name, message)
 }
 
 /// Strict percent-decoding of a form value.
@@ -125,7 +125,7 @@ const LIMIT_DEFAULT: u32 = 50;
 /// Items of a page at the most.
 const LIMIT_MAX: u32 = 500;
 
-/// The number of items that the caller wants (OH-4001 when out of range).
+/// The number of items that the caller wants (OH-4002 when out of range).
 pub(crate) fn limit(given: Option<u32>) -> Result<u32, Refusal> {
     match given {
         None => Ok(LIMIT_DEFAULT),
@@ -134,14 +134,14 @@ pub(crate) fn limit(given: Option<u32>) -> Result<u32, Refusal> {
     }
 }
 
-/// A moment given as RFC 3339 (OH-4001 when it is not one).
+/// A moment given as RFC 3339 (OH-4002 when it is not one).
 pub(crate) fn moment(name: &str, given: Option<String>) -> Result<Option<model::Timestamp>, Refusal> {
     given
         .map(|text| model::Timestamp::parse(&text).ok_or_else(|| Refusal(refusal(name, "write a moment such as 2026-11-20T12:00:00Z"))))
         .transpose()
 }
 
-/// One of several words, or none (OH-4001 when it is another).
+/// One of several words, or none (OH-4002 when it is another).
 pub(crate) fn word(name: &str, given: Option<&str>, words: &[&str]) -> Result<Option<String>, Refusal> {
     match given {
         None => Ok(None),

@@ -40,9 +40,12 @@ pub(crate) fn shape<T: DeserializeOwned>(json: Json) -> Result<T, Problem> {
         // Both are found at the object that has the wrong member; callers want the member.
         for beginning in ["unknown field `", "missing field `"] {
             if let Some(name) = message.strip_prefix(beginning).and_then(|rest| rest.split('`').next())
-                && !field.ends_with(&format!("/{name}"))
             {
-                push(&mut field, name);
+                let mut member = String::new();
+                push(&mut member, name);
+                if !field.ends_with(&member) {
+                    field.push_str(&member);
+                }
             }
         }
         Problem::new(422, 4220, "wrong shape", format!("the body is refused at `{field}`: {message}")).field(field, message)

@@ -71,7 +71,7 @@ fn statuses(given: Option<&str>) -> Result<Vec<String>, Refusal> {
         None => Ok(words.into_iter().map(str::to_owned).collect()),
         Some(_) => {
             let message = format!("write one or more of {}, separated by commas", STATUSES.join(", "));
-            Err(Problem::new(400, 4001, "bad query parameter", format!("`status`: {message}")).field("status", message).into())
+            Err(Problem::new(400, 4002, "bad parameter", format!("`status`: {message}")).field("status", message).into())
         }
     }
 }

@@ -69,7 +69,7 @@ fn if_match(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
         Some(digest) => Ok(Some(digest.to_string())),
         None => {
             let detail = "`If-Match` is one `ETag` of this policy";
-            Err(Problem::new(400, 4002, "bad header", detail).field("If-Match", detail).into())
+            Err(Problem::new(400, 4002, "bad parameter", detail).field("If-Match", detail).into())
         }
     }
 }
