@@ -103,9 +103,9 @@ fn sandbox_findings(found: &sandbox::Capabilities, required: bool) -> Vec<Findin
             match found.missing.get(&control) {
                 None => finding(what, Grade::Good, "in force"),
                 Some(why) if required => {
-                    finding(what, Grade::Bad, format!("NOT IN FORCE ({why}); programs are refused"))
+                    finding(what, Grade::Bad, format!("NOT IN FORCE ({why}); sandbox.required stops the start"))
                 }
-                Some(why) => finding(what, Grade::Note, format!("NOT IN FORCE ({why}); accepted by sandbox.required = false")),
+                Some(why) => finding(what, Grade::Note, format!("NOT IN FORCE ({why}); programs are refused")),
             }
         })
         .collect();

@@ -103,14 +103,12 @@ impl Values {
                 output_bytes: self.number("sandbox.output_bytes")?,
             },
             limits: Limits {
-                body_bytes: self.number("limits.body_bytes")?,
                 connections: self.number("limits.connections")?,
                 requests: self.number("limits.requests")?,
                 rate: self.number("limits.rate")?,
                 burst: self.number("limits.burst")?,
                 streams: self.number("limits.streams")?,
                 effects: self.number("limits.effects")?,
-                hot: self.number("limits.hot")?,
             },
             controls,
         })

@@ -68,14 +68,12 @@ pub(crate) struct Sandbox {
 /// What one machine lets itself be asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Limits {
-    pub(crate) body_bytes: u64,
     pub(crate) connections: u64,
     pub(crate) requests: u64,
     pub(crate) rate: u64,
     pub(crate) burst: u64,
     pub(crate) streams: u64,
     pub(crate) effects: u64,
-    pub(crate) hot: u64,
 }
 
 /// A control that the environment sets.

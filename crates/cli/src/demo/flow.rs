@@ -22,17 +22,17 @@ const RECONNECTS_MAX: u32 = 20;
 pub(super) async fn play(stage: &Stage, house: &House, args: &DemoArgs) -> Result<(), Failure> {
     stage.heading("A goal becomes a plan");
     stage.show(&format!("alice wants: {}", stage.screen.paint(Tone::Strong, &args.goal)));
-    let plan = house.alice.post("/goals", &json!({"intent": args.goal, "mode": "plan"})).await?;
+    let plan = house.people.alice.post("/goals", &json!({"intent": args.goal, "mode": "plan"})).await?;
     stage.show(&view::plan::draw(stage.screen, &plan));
 
     stage.heading("The plan runs");
-    let accepted = house.alice.post("/goals", &json!({ "intent": args.goal })).await?;
+    let accepted = house.people.alice.post("/goals", &json!({ "intent": args.goal })).await?;
     let id = text(&accepted, "/execution_id");
     stage.show(&format!("execution {id}"));
     let mut actor = Actor { stage, house, args, answered: BTreeSet::new(), redriven: BTreeSet::new() };
     actor.follow(&id).await?;
 
-    let execution = house.alice.get(&format!("/executions/{}", segment(&id))).await?;
+    let execution = house.people.alice.get(&format!("/executions/{}", segment(&id))).await?;
     stage.heading("What happened");
     stage.show(&view::execution::draw(stage.screen, &execution));
     let refunds = ledger(stage, house).await?;
@@ -58,7 +58,7 @@ impl Actor<'_> {
         let path = format!("/executions/{}/events", segment(id));
         let mut seen = None;
         for _ in 0..RECONNECTS_MAX {
-            let mut events = self.house.alice.events(&path, seen).await?;
+            let mut events = self.house.people.alice.events(&path, seen).await?;
             while let Ok(Some(event)) = events.next().await {
                 if event.kind == "end" {
                     return Ok(());
@@ -66,7 +66,9 @@ impl Actor<'_> {
                 seen = event.id.or(seen);
                 let entry: Json = serde_json::from_str(&event.data).unwrap_or(Json::Null);
                 self.stage.show(&view::execution::event_line(self.stage.screen, &entry));
-                self.approvals(id).await?;
+                if !text(&entry, "/event/approval/id").is_empty() && text(&entry, "/kind") == "judged" {
+                    self.approvals(id).await?;
+                }
                 self.dead_letters(id).await?;
             }
         }
@@ -75,14 +77,14 @@ impl Actor<'_> {
 
     async fn approvals(&mut self, id: &str) -> Result<(), Failure> {
         let query = [("status", Some("pending".to_owned())), ("execution", Some(id.to_owned()))];
-        for approval in items(&self.house.bob.query("/approvals", &query).await?) {
+        for approval in items(&self.house.people.bob.query("/approvals", &query).await?) {
             let approval_id = text(approval, "/id");
             if !self.answered.insert(approval_id.clone()) {
                 continue;
             }
             self.stage.heading("It waits for a person, who sees exactly this");
             let path = format!("/approvals/{}", segment(&approval_id));
-            let shown = self.house.bob.get(&path).await?;
+            let shown = self.house.people.bob.get(&path).await?;
             self.stage.show(&view::approval::draw(self.stage.screen, &shown));
             if self.args.fault == Fault::Down && self.redriven.is_empty() {
                 self.house.set_fault(Fault::Down).await?;
@@ -90,7 +92,7 @@ impl Actor<'_> {
             }
             if self.args.yes {
                 let word = json!({"digest": text(&shown, "/digest"), "reason": "the photo shows the broken cup"});
-                self.house.bob.post(&format!("{path}/approve"), &word).await?;
+                self.house.people.bob.post(&format!("{path}/approve"), &word).await?;
                 self.stage.heading("bob, who did not ask for it, approves");
             } else {
                 self.stage.note("decide as bob:");
@@ -98,7 +100,7 @@ impl Actor<'_> {
                     "{} --address {} --token-file {} approvals approve {approval_id} --reason 'the photo shows the broken cup'",
                     program(),
                     self.house.address(),
-                    self.house.bob_token.display(),
+                    self.house.people.bob_token.display(),
                 ));
                 self.stage.note(&format!("or at {}/console/approvals with that token", self.house.address()));
             }
@@ -107,7 +109,7 @@ impl Actor<'_> {
     }
 
     async fn dead_letters(&mut self, id: &str) -> Result<(), Failure> {
-        let page = self.house.bob.query("/dead-letters", &[("open", Some("true".to_owned()))]).await?;
+        let page = self.house.people.bob.query("/dead-letters", &[("open", Some("true".to_owned()))]).await?;
         for letter in items(&page) {
             let letter_id = text(letter, "/id");
             if crate::commands::dead_letters::execution(letter) != id || !self.redriven.insert(letter_id.clone()) {
@@ -119,7 +121,7 @@ impl Actor<'_> {
                 self.house.set_fault(Fault::None).await?;
                 self.stage.note("the shop is back");
                 let path = format!("/dead-letters/{}/redrive", segment(&letter_id));
-                self.house.bob.post(&path, &json!({"reason": "the shop is back"})).await?;
+                self.house.people.bob.post(&path, &json!({"reason": "the shop is back"})).await?;
                 self.stage.heading("bob puts it back to work");
             } else {
                 self.stage.note("bring the shop back, and put the work back:");
@@ -128,7 +130,7 @@ impl Actor<'_> {
                     "{} --address {} --token-file {} dead-letters redrive {letter_id} --reason 'the shop is back'",
                     program(),
                     self.house.address(),
-                    self.house.bob_token.display(),
+                    self.house.people.bob_token.display(),
                 ));
             }
         }
@@ -165,12 +167,12 @@ async fn ledger(stage: &Stage, house: &House) -> Result<u64, Failure> {
 async fn proof(stage: &Stage, house: &House, id: &str) -> Result<Json, Failure> {
     stage.heading("The audit log has it, and can prove it");
     let query = [("correlation", Some(id.to_owned())), ("order", Some("newest".to_owned())), ("limit", Some("100".to_owned()))];
-    let page = house.admin.query("/audit", &query).await?;
+    let page = house.people.admin.query("/audit", &query).await?;
     let leaves = items(&page);
     let last = leaves.first().ok_or_else(|| Failure::new(Exit::Failed, "the audit log knows nothing of this execution"))?;
-    let proof = house.admin.get(&format!("/audit/proof/{}", number(last, "/sequence"))).await?;
+    let proof = house.people.admin.get(&format!("/audit/proof/{}", number(last, "/sequence"))).await?;
     view::proof::check(&proof).map_err(|why| Failure::new(Exit::Failed, format!("the audit proof does not hold: {why}")))?;
-    let check = house.admin.post("/audit/check", &json!({})).await?;
+    let check = house.people.admin.post("/audit/check", &json!({})).await?;
     if !crate::json::truth(&check, "/intact") {
         return Err(Failure::new(Exit::Failed, "the audit log is not intact").hint(pretty(&check)));
     }

@@ -39,12 +39,7 @@ const SHOP_WITHIN: Duration = Duration::from_secs(15);
 /// Everything that the demo runs on.
 pub(crate) struct House {
     running: wire::Running,
-    pub(crate) admin: Client,
-    /// Who asks.
-    pub(crate) alice: Client,
-    /// Who answers.
-    pub(crate) bob: Client,
-    pub(crate) bob_token: PathBuf,
+    pub(crate) people: People,
     shop: Client,
     control: Client,
     // Dropped last to first: the shop ends before its directory is removed.
@@ -62,27 +57,18 @@ impl House {
         let settings = settings(&data.join("hub"), exit)?;
         logs::start(&settings.log)?;
         let running = wire::start(&settings).await?;
-        let address = format!("http://{}", running.address);
-        let admin = Client::new(&address, Some(connect::read_token(&running.token_file)?))?;
-        let alice = person(&admin, "user:alice", "developer").await?;
-        let bob = person(&admin, "user:bob", "operator").await?;
-        let bob_token = data.join("bob.token");
-        write_private(&bob_token, &bob)?;
-        for action in ACTIONS {
-            admin.post_text("/actions", "application/yaml", action.replace(SHOP_BY_HAND, &shop_address)).await?;
+        match People::settle(&running, &data, &shop_address).await {
+            Ok(people) => Ok(Self {
+                people,
+                shop: Client::new(&format!("http://{shop_address}"), None)?,
+                control: Client::new(&format!("http://{control_address}"), None)?,
+                running,
+                shop_process,
+                _scratch: scratch,
+            }),
+            // The directory may be removed only after the server has closed its store.
+            Err(failure) => running.stop().await.and(Err(failure)),
         }
-        admin.post_text("/workflows", "application/yaml", WORKFLOW.to_owned()).await?;
-        Ok(Self {
-            alice: admin.with_token(alice),
-            bob: admin.with_token(bob),
-            bob_token,
-            shop: Client::new(&format!("http://{shop_address}"), None)?,
-            control: Client::new(&format!("http://{control_address}"), None)?,
-            admin,
-            running,
-            shop_process,
-            _scratch: scratch,
-        })
     }
 
     /// The server's address.
@@ -116,6 +102,33 @@ impl House {
         // A shop that has ended already is as good.
         let _ = self.shop_process.kill().await;
         stopped
+    }
+}
+
+/// Three principals, each with a token of its own.
+pub(crate) struct People {
+    pub(crate) admin: Client,
+    /// Who asks.
+    pub(crate) alice: Client,
+    /// Who answers.
+    pub(crate) bob: Client,
+    pub(crate) bob_token: PathBuf,
+}
+
+impl People {
+    /// Makes tokens and publishes the example, with the shop's address in it.
+    async fn settle(running: &wire::Running, data: &Path, shop_address: &str) -> Result<Self, Failure> {
+        let address = format!("http://{}", running.address);
+        let admin = Client::new(&address, Some(connect::read_token(&running.token_file)?))?;
+        let alice = person(&admin, "user:alice", "developer").await?;
+        let bob = person(&admin, "user:bob", "operator").await?;
+        let bob_token = data.join("bob.token");
+        write_private(&bob_token, &bob)?;
+        for action in ACTIONS {
+            admin.post_text("/actions", "application/yaml", action.replace(SHOP_BY_HAND, shop_address)).await?;
+        }
+        admin.post_text("/workflows", "application/yaml", WORKFLOW.to_owned()).await?;
+        Ok(Self { alice: admin.with_token(alice), bob: admin.with_token(bob), bob_token, admin })
     }
 }
 

@@ -25,6 +25,9 @@ const PROGRAMS_MAX: u32 = 8;
 /// Time that the last effects get to be reported when the server stops.
 const REPORT_GRACE: Duration = Duration::from_secs(2);
 
+/// Pause between looks at who still holds the store.
+const CLOSE_PAUSE: Duration = Duration::from_millis(2);
+
 /// A server that accepts requests.
 pub(crate) struct Running {
     /// API and console.
@@ -37,6 +40,7 @@ pub(crate) struct Running {
     doors: Vec<JoinHandle<Result<(), gateway::ServeError>>>,
     time: JoinHandle<()>,
     workers: JoinHandle<Result<(), egress::SetupError>>,
+    store: Arc<SqliteStore>,
 }
 
 impl Running {
@@ -53,8 +57,19 @@ impl Running {
         // What is still under way is found again at the next start, by effect class.
         let _ = tokio::time::timeout(REPORT_GRACE, async { self.time.await }).await;
         self.workers.abort();
+        close(self.store).await;
         Ok(())
     }
+}
+
+/// Closes the store once nobody else holds it, so that its directory is whole when the server has stopped.
+async fn close(store: Arc<SqliteStore>) {
+    let until = tokio::time::Instant::now() + REPORT_GRACE;
+    while Arc::strong_count(&store) > 1 && tokio::time::Instant::now() < until {
+        tokio::time::sleep(CLOSE_PAUSE).await;
+    }
+    // Closing waits for the writer's thread; an error there is logged by the store itself.
+    let _ = tokio::task::spawn_blocking(move || drop(store)).await;
 }
 
 /// Starts everything, or says what stops it.
@@ -66,7 +81,7 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     let http = TcpListener::bind(settings.http.address).await.map_err(|e| cannot_listen(settings.http.address, &e))?;
     let admin = TcpListener::bind(settings.admin).await.map_err(|e| cannot_listen(settings.admin, &e))?;
     let store = SqliteStore::open(&settings.data_dir, Arc::new(SystemClock)).map_err(|e| Failure::internal(chain(&e)).code("OH-5010"))?;
-    let parts = Parts { store, clock: Arc::new(SystemClock), ids: Arc::new(RandomIds::default()) };
+    let parts = Parts { store: store.clone(), clock: Arc::new(SystemClock), ids: Arc::new(RandomIds::default()) };
     let app = App::open(app_settings(settings), parts).await.map_err(|p| of_problem(&p))?;
     let token_file = keep_first_token(&app, &settings.data_dir).await?;
     app.record_start(serde_json::json!({
@@ -80,6 +95,7 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     let time = tokio::spawn(Arc::clone(&app).run());
     let state = gateway::State::new(Arc::clone(&app), gateway_settings(settings), metrics);
     let (address, admin_address) = (local(&http)?, local(&admin)?);
+    keep_addresses(&settings.data_dir, address, admin_address)?;
     let until = |mut stopping: watch::Receiver<bool>| async move {
         let _ = stopping.wait_for(|stop| *stop).await;
     };
@@ -87,7 +103,7 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
         tokio::spawn(gateway::serve(http, gateway::router(state.clone()), state.clone(), until(stopping.clone()))),
         tokio::spawn(gateway::serve(admin, gateway::admin_router(state.clone()), state, until(stopping))),
     ];
-    Ok(Running { address, admin: admin_address, token_file, stop, doors, time, workers })
+    Ok(Running { address, admin: admin_address, token_file, stop, doors, time, workers, store })
 }
 
 /// The API's own description.
@@ -192,6 +208,16 @@ async fn keep_first_token(app: &App, data_dir: &Path) -> Result<PathBuf, Failure
         written.map_err(|e| Failure::internal(format!("cannot write the administrator's token to {}: {e}", path.display())))?;
     }
     Ok(path)
+}
+
+/// Where the server listens, for whoever starts it on a port that the machine picks.
+fn keep_addresses(data_dir: &Path, http: SocketAddr, admin: SocketAddr) -> Result<(), Failure> {
+    let path = data_dir.join("addresses.json");
+    let text = serde_json::json!({ "http": http, "admin": admin, "pid": std::process::id() }).to_string();
+    let next = data_dir.join("addresses.json.next");
+    // Written whole and renamed, so that nobody reads half of it.
+    let kept = std::fs::write(&next, text).and_then(|()| std::fs::rename(&next, &path));
+    kept.map_err(|e| Failure::internal(format!("cannot write {}: {e}", path.display())))
 }
 
 /// Metrics are one recorder for the process; a second server in it shares the first one's.
