@@ -41,7 +41,7 @@ async fn changes_are_followed_live() {
     until(&mut live, "event: open").await;
     publish(&server).await;
     let seen = until(&mut live, "event: workflow").await;
-    assert!(until(&mut live, "\n\n").await.len() + seen.len() > 20);
+    assert!(seen.contains("\"topic\":\"workflow\""), "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

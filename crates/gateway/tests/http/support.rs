@@ -169,13 +169,13 @@ pub fn filled(path: &str, name: &str) -> String {
 
 fn example(api: &Json, operation: &Json) -> Option<(String, String)> {
     let content = operation["requestBody"]["content"].as_object()?;
-    let (kind, media) = content.iter().next()?;
-    let reference = media["schema"]["$ref"].as_str().and_then(|r| api.pointer(r.trim_start_matches('#')));
-    let named = media["examples"].as_object().and_then(|all| all.values().next()).map(|one| &one["value"]);
-    let example = named
-        .or_else(|| media.get("example"))
-        .or_else(|| reference.and_then(|schema| schema.get("example")))
-        .unwrap_or_else(|| panic!("{} has a body without an example", operation["operationId"]));
+    let found = content.iter().find_map(|(kind, media)| {
+        let reference = media["schema"]["$ref"].as_str().and_then(|r| api.pointer(r.trim_start_matches('#')));
+        let named = media["examples"].as_object().and_then(|all| all.values().next()).map(|one| &one["value"]);
+        let example = named.or_else(|| media.get("example")).or_else(|| reference.and_then(|schema| schema.get("example")));
+        Some((kind, example?))
+    });
+    let (kind, example) = found.unwrap_or_else(|| panic!("{} has a body without an example", operation["operationId"]));
     let text = match (kind.as_str(), example) {
         ("application/json", json) => json.to_string(),
         (_, Json::String(text)) => text.clone(),

@@ -19,9 +19,8 @@ use crate::http::problem::{ProblemDocument, Refusal};
 #[utoipa::path(
     post, path = "", operation_id = "actions.publish", tag = "actions",
     request_body(
-        content((String = "application/yaml"), (String = "application/json"), (String = "text/plain")),
-        description = "The document",
-        example = json!("action: order-read:1.0.0\neffect: read\nclass: read\nrun: { call: http, with: { method: get, endpoint: 'https://shop.example/orders/{id}' } }\n")
+        content((String = "application/yaml", example = json!("action: order-read:1.0.0\neffect: read\nclass: read\nrun: { call: http, with: { method: get, endpoint: 'https://shop.example/orders/{id}' } }\n")), (String = "application/json"), (String = "text/plain")),
+        description = "The document"
     ),
     responses(
         (status = 201, body = Action),

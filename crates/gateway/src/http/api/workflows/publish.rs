@@ -20,9 +20,8 @@ use crate::http::problem::{ProblemDocument, Refusal};
 #[utoipa::path(
     post, path = "", operation_id = "workflows.publish", tag = "workflows",
     request_body(
-        content((String = "application/yaml"), (String = "application/json"), (String = "text/plain")),
-        description = "The document",
-        example = json!("document: { dsl: '1.0.0', namespace: shop, name: hello, version: '1.0.0' }\ndo:\n  - greet:\n      set: { text: hello }\n")
+        content((String = "application/yaml", example = json!("document: { dsl: '1.0.0', namespace: shop, name: hello, version: '1.0.0' }\ndo:\n  - greet:\n      set: { text: hello }\n")), (String = "application/json"), (String = "text/plain")),
+        description = "The document"
     ),
     responses(
         (status = 201, body = Workflow),

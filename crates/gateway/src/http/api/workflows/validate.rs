@@ -15,9 +15,8 @@ use crate::http::problem::Answer;
 #[utoipa::path(
     post, path = "/validate", operation_id = "workflows.validate", tag = "workflows",
     request_body(
-        content((String = "application/yaml"), (String = "application/json"), (String = "text/plain")),
-        description = "The document",
-        example = json!("document: { dsl: '1.0.0', namespace: shop, name: hello, version: '1.0.0' }\ndo:\n  - greet:\n      set: { text: hello }\n")
+        content((String = "application/yaml", example = json!("document: { dsl: '1.0.0', namespace: shop, name: hello, version: '1.0.0' }\ndo:\n  - greet:\n      set: { text: hello }\n")), (String = "application/json"), (String = "text/plain")),
+        description = "The document"
     ),
     responses((status = 200, body = Checked))
 )]
