@@ -79,7 +79,7 @@
   let again = false;
   async function refresh() {
     const root = live();
-    if (!root) return;
+    if (!root || !root.dataset.watch) return;
     if (busy) { again = true; return; }
     busy = true;
     try {

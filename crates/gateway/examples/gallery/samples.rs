@@ -212,7 +212,8 @@ fn task(pointer: &str, name: &str, kind: &str, status: &str, from: i64, to: Opti
     }
 }
 
-fn effect(number: u32, operation: &str, task: &str, state: &str, outcome: Option<&str>, attempts: Vec<AttemptView>, from: i64, to: Option<i64>) -> EffectView {
+fn effect(number: u32, operation: &str, task: &str, settled: Option<i64>, attempts: Vec<AttemptView>, from: i64) -> EffectView {
+    let (state, outcome) = if settled.is_some() { ("settled", Some("verified")) } else { ("awaiting-approval", None) };
     let money = operation.starts_with("refund-create");
     EffectView {
         number,
@@ -236,7 +237,7 @@ fn effect(number: u32, operation: &str, task: &str, state: &str, outcome: Option
         probe_of: (operation.starts_with("refund-read")).then_some(2),
         output: outcome.map(|_| free(json!({"id": "r-77", "status": "settled"}))),
         requested_at: at(from),
-        settled_at: to.map(at),
+        settled_at: settled.map(at),
     }
 }
 
@@ -255,8 +256,8 @@ fn running() -> ExecutionView {
         error: None,
         context: json!({}),
         effects: vec![
-            effect(1, "order-read:1.0.0", "/do/0/look", "settled", Some("verified"), vec![attempt(1, 94_800, Some(94_000), Some("refused"), Some("503 from shop.example:443")), attempt(2, 93_000, Some(92_200), Some("done"), None)], 95_000, Some(92_200)),
-            effect(2, "refund-create:1.0.0", "/do/1/refund", "awaiting-approval", None, vec![], 90_000, None),
+            effect(1, "order-read:1.0.0", "/do/0/look", Some(92_200), vec![attempt(1, 94_800, Some(94_000), Some("refused"), Some("503 from shop.example:443")), attempt(2, 93_000, Some(92_200), Some("done"), None)], 95_000),
+            effect(2, "refund-create:1.0.0", "/do/1/refund", None, vec![], 90_000),
         ],
         tasks: vec![
             task("/do/0/look", "lookUpOrder", "call", "completed", 95_000, Some(92_200), 0),
@@ -272,8 +273,8 @@ fn done() -> ExecutionView {
     let mut view = running();
     view.summary = row(ID, "completed", Some("verified"), None, 95_000);
     view.summary.ended_at = Some(at(50_000));
-    view.effects[1] = effect(2, "refund-create:1.0.0", "/do/1/refund", "settled", Some("verified"), vec![attempt(1, 60_000, Some(57_000), Some("lost"), Some("no answer within 3 s"))], 90_000, Some(51_000));
-    view.effects.push(effect(3, "refund-read:1.0.0", "/do/1/refund", "settled", Some("verified"), vec![attempt(1, 55_000, Some(51_000), Some("done"), None)], 57_000, Some(51_000)));
+    view.effects[1] = effect(2, "refund-create:1.0.0", "/do/1/refund", Some(51_000), vec![attempt(1, 60_000, Some(57_000), Some("lost"), Some("no answer within 3 s"))], 90_000);
+    view.effects.push(effect(3, "refund-read:1.0.0", "/do/1/refund", Some(51_000), vec![attempt(1, 55_000, Some(51_000), Some("done"), None)], 57_000));
     view.tasks[1].ended_at = Some(at(51_000));
     view.tasks[2].ended_at = Some(at(51_000));
     view.tasks[1].status = t("completed");

@@ -82,7 +82,11 @@ async fn show(
     filter: &Filter,
     checked: Option<&AuditCheck>,
 ) -> Result<Markup, Failure> {
-    let shell = Shell::load(state, session, Section::Audit).await;
+    let mut shell = Shell::load(state, session, Section::Audit).await;
+    if checked.is_some() {
+        // A refresh would take the result away.
+        shell = shell.watching(&[]);
+    }
     let some = |text: &str| Some(text.trim().chars().take(SEARCH_MAX).collect()).filter(|t: &String| !t.is_empty());
     let search = AuditSearch {
         correlation: some(&filter.correlation),

@@ -15,7 +15,7 @@ const PREFIX: &str = "in:";
 
 /// Fields for an input schema; one JSON field when there is no usable schema.
 pub(crate) fn of_schema(schema: Option<&Json>, given: &Json) -> Markup {
-    let plans = schema.map(|schema| plan(schema)).unwrap_or_default();
+    let plans = schema.map(plan).unwrap_or_default();
     html! {
         @if plans.is_empty() {
             label.field { span { "Input as JSON" } textarea name={ (PREFIX) } rows="4" spellcheck="false" { (json_text(given)) } }
@@ -32,7 +32,7 @@ pub(crate) fn of_schema(schema: Option<&Json>, given: &Json) -> Markup {
 
 /// The input that a form of [`of_schema`] says; problems name the field.
 pub(crate) fn to_input(schema: Option<&Json>, fields: &Fields) -> Result<Json, (String, String)> {
-    let plans = schema.map(|schema| plan(schema)).unwrap_or_default();
+    let plans = schema.map(plan).unwrap_or_default();
     if plans.is_empty() {
         let text = fields.text(PREFIX);
         let text = if text.is_empty() { "{}" } else { text };

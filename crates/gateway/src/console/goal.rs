@@ -19,7 +19,8 @@ const CANDIDATES_MAX: usize = 10;
 
 /// `POST /console/goals/plan`: shows the plan, or asks for what is open.
 pub(crate) async fn plan(State(state): State<crate::State>, mut act: Act) -> Result<Response, Failure> {
-    let shell = Shell::load(&state, &mut act.session, Section::Overview).await;
+    // The answer to a form cannot be asked for again, so it is not refreshed.
+    let shell = Shell::load(&state, &mut act.session, Section::Overview).await.watching(&[]);
     let goal = request(&state, &act, true).await?;
     let page = match state.app.submit_goal(&act.session.caller, goal.clone()).await {
         Ok(GoalAnswer::Planned(plan)) => planned(&shell, &plan, &goal, &random()?),

@@ -261,7 +261,9 @@ fn top(shell: &Shell) -> Markup {
         header.top {
             label.menu-button for="menu" { (icon::draw(icon::MENU)) span.sr { "Menu" } }
             a.brand href="/console" { (icon::draw(icon::HUB)) span { "OmniHub" } }
-            span.live-mark #live-mark title="Whether this page is updated live" { i {} span { "connecting" } }
+            @if !shell.watch.is_empty() {
+                span.live-mark #live-mark title="Whether this page is updated live" { i {} span { "connecting" } }
+            }
             div.who {
                 span.tenant title="Tenant" { (shell.principal.tenant) }
                 span.principal title=(roles(&shell.principal)) { (icon::draw(icon::PERSON)) (shell.principal.id) }

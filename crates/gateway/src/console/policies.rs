@@ -25,7 +25,8 @@ pub(crate) async fn list(State(state): State<crate::State>, mut session: Session
 pub(crate) async fn test(State(state): State<crate::State>, Path(name): Path<String>, mut act: Act) -> Result<Response, Failure> {
     let results = state.app.test_policy(&act.session.caller, &name).await?;
     "/console/policies".clone_into(&mut act.session.path);
-    let shell = Shell::load(&state, &mut act.session, Section::Policies).await;
+    // A refresh would take the results away.
+    let shell = Shell::load(&state, &mut act.session, Section::Policies).await.watching(&[]);
     let found = state.app.policies(&act.session.caller).await?;
     Ok(page(&shell, &found, Some((&name, &results))).into_response())
 }
