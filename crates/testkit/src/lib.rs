@@ -1,1 +1,11 @@
-//! TODO
+//! What black-box tests need: the real server as a process, an API client, and an outside that can be faulty.
+//!
+//! Everything listens on loopback, on ports that the machine picks, in directories that go away.
+
+pub mod client;
+pub mod outside;
+pub mod server;
+
+pub use client::{Answer, Client};
+pub use outside::{Fault, Outside};
+pub use server::Server;

@@ -117,7 +117,9 @@ impl Actor<'_> {
             }
             self.stage.heading("It is parked for a person, not forgotten");
             self.stage.show(&format!("{} after {} attempts: {}", text(letter, "/operation"), text(letter, "/attempts"), text(letter, "/reason")));
-            if self.args.yes {
+            if self.args.fault != Fault::Down {
+                self.stage.note("trying again would not make it true; bob leaves it for an investigation");
+            } else if self.args.yes {
                 self.house.set_fault(Fault::None).await?;
                 self.stage.note("the shop is back");
                 let path = format!("/dead-letters/{}/redrive", segment(&letter_id));

@@ -129,7 +129,7 @@ pub(crate) fn in_short(screen: Screen, view: &Json) -> String {
     let outcome = text(view, "/outcome");
     let evidence: Vec<String> = list(view, "/effects")
         .iter()
-        .filter(|effect| effect.pointer("/probe_of").is_none_or(Json::is_null))
+        .filter(|effect| text(effect, "/effect") != "read")
         .map(|effect| text(effect, "/evidence"))
         .filter(|text| !text.is_empty())
         .collect();

@@ -1,0 +1,10 @@
+//! The real server as a process, used through its API like its users do.
+
+mod approvals;
+mod audit_log;
+mod controls;
+mod crashes;
+mod goals;
+mod outside;
+mod policies;
+mod shop;
