@@ -1,5 +1,6 @@
 //! The real server as a process, used through its API like its users do.
 
+mod api;
 mod approvals;
 mod audit_log;
 mod controls;
@@ -8,3 +9,4 @@ mod goals;
 mod outside;
 mod policies;
 mod shop;
+
