@@ -70,12 +70,12 @@ pub(crate) async fn guard(Shared(state): Shared<State>, request: Request, next: 
 async fn identify(parts: &Parts, state: &State) -> Result<Caller, Refusal> {
     let token = match bearer(&parts.headers) {
         Ok(token) => token,
-        Err(problem) => return Err(stranger(parts, state, problem)),
+        Err(refusal) => return Err(stranger(parts, state, refusal)),
     };
     // A token's bucket is filled by its holder only; guesses draw from the bucket of their address.
     let principal = match state.app.authenticate(token).await {
         Ok(principal) => principal,
-        Err(problem) if problem.status == 401 => return Err(stranger(parts, state, problem)),
+        Err(problem) if problem.status == 401 => return Err(stranger(parts, state, problem.into())),
         Err(problem) => return Err(problem.into()),
     };
     state.shared.tokens.take(Digest::of(token.as_bytes()), Instant::now()).map_err(too_many)?;
@@ -88,11 +88,11 @@ async fn identify(parts: &Parts, state: &State) -> Result<Caller, Refusal> {
 }
 
 /// The refusal of a caller who is not known, or the refusal to be asked so often.
-fn stranger(parts: &Parts, state: &State, problem: Problem) -> Refusal {
+fn stranger(parts: &Parts, state: &State, refusal: Refusal) -> Refusal {
     metrics::counter!("http_authentication_failures_total").increment(1);
     let address = address(parts).unwrap_or_default();
     match state.shared.strangers.take(Digest::of(address.as_bytes()), Instant::now()) {
-        Ok(()) => problem.into(),
+        Ok(()) => refusal,
         Err(wait) => too_many(wait),
     }
 }
@@ -100,11 +100,11 @@ fn stranger(parts: &Parts, state: &State, problem: Problem) -> Refusal {
 fn too_many(wait: std::time::Duration) -> Refusal {
     let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
     let detail = format!("more requests than the limit allows; try again in {wait_ms} ms");
-    Refusal(Problem::new(429, 4290, "too many requests", detail).with("retry_after_ms", wait_ms.into()))
+    Refusal::of(Problem::new(429, 4290, "too many requests", detail).with("retry_after_ms", wait_ms.into()))
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
-    let refuse = |detail: &str| Problem::new(401, 4010, "not authenticated", detail);
+fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let refuse = |detail: &str| Refusal::of(Problem::new(401, 4010, "not authenticated", detail));
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let value = match (given.next(), given.next()) {
         (Some(value), None) => value,
@@ -166,6 +166,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         let long = format!("Bearer {}", "x".repeat(TOKEN_BYTES_MAX + 1));
         headers.append(header::AUTHORIZATION, HeaderValue::from_str(&long).unwrap());
-        assert_eq!(bearer(&headers).map_err(|p| p.status), Err(401));
+        assert_eq!(bearer(&headers).map_err(|refusal| refusal.0.status), Err(401));
     }
 }

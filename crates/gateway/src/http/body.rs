@@ -36,7 +36,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
         let bytes = take(request, &["application/json"]).await.map_err(refuse)?;
-        strict::read(&bytes).map(Self).map_err(refuse)
+        strict::read(&bytes).map(Self).map_err(IntoResponse::into_response)
     }
 }
 
@@ -73,7 +73,7 @@ impl<S: Sync> FromRequest<S> for Document {
 }
 
 fn refuse(problem: Problem) -> Response {
-    Refusal(problem).into_response()
+    Refusal::of(problem).into_response()
 }
 
 async fn take(request: Request, kinds: &[&str]) -> Result<Bytes, Problem> {

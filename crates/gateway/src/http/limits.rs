@@ -17,7 +17,7 @@ pub(crate) async fn admit(Shared(state): Shared<State>, request: Request, next: 
         Err(_) => {
             metrics::counter!("http_requests_shed_total").increment(1);
             let detail = "the server is at its limit of requests at once; try again in a second";
-            Refusal(Problem::new(503, 5002, "overloaded", detail)).into_response()
+            Refusal::of(Problem::new(503, 5002, "overloaded", detail)).into_response()
         }
     }
 }
@@ -30,7 +30,7 @@ pub(crate) async fn deadline(Shared(state): Shared<State>, request: Request, nex
         Ok(response) => response,
         Err(_) => {
             let detail = format!("no answer within {} s; what was accepted goes on, look it up", limit.as_secs());
-            Refusal(Problem::new(503, 5031, "took too long", detail)).into_response()
+            Refusal::of(Problem::new(503, 5031, "took too long", detail)).into_response()
         }
     }
 }

@@ -45,7 +45,6 @@ async fn guarded(shared: Shared<State>, Authenticated(caller): Authenticated) ->
     exposition(shared).await
 }
 
-#[expect(clippy::unused_async, reason = "handlers are async")]
 async fn exposition(Shared(state): Shared<State>) -> Result<Response, Refusal> {
     let Some(metrics) = &state.shared.metrics else {
         return Err(Problem::not_found("page", "/metrics").into());

@@ -71,12 +71,12 @@ fn described() -> OpenApiRouter<State> {
 
 async fn unknown(uri: Uri) -> Refusal {
     let path: String = uri.path().chars().take(200).collect();
-    Refusal(Problem::new(404, 4040, "not found", format!("there is nothing at `{path}`")))
+    Refusal::of(Problem::new(404, 4040, "not found", format!("there is nothing at `{path}`")))
 }
 
 async fn not_allowed(method: Method) -> Refusal {
     let detail = format!("`{method}` is not possible here; the `Allow` header names what is");
-    Refusal(Problem::new(405, 4050, "method not allowed", detail))
+    Refusal::of(Problem::new(405, 4050, "method not allowed", detail))
 }
 
 fn cors(settings: &Settings) -> Option<CorsLayer> {

@@ -49,7 +49,7 @@ pub(crate) async fn observe(path: Option<MatchedPath>, mut request: Request, nex
     let span = tracing::info_span!("request", request_id = &*id, trace_id = trace);
 
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await;
-    let response = answered.unwrap_or_else(|panic| Refusal(Problem::machine(told(&panic))).into_response());
+    let response = answered.unwrap_or_else(|panic| Refusal::of(Problem::machine(told(&panic))).into_response());
     let mut response = render(response, &id);
     secure(response.headers_mut());
     response.headers_mut().insert(REQUEST_ID, value);

@@ -13,11 +13,18 @@ pub(crate) type Answer<T> = Result<axum::Json<T>, Refusal>;
 
 /// A problem on its way out. Its document is written by [`render`], where the request's id is known.
 #[derive(Debug, Clone)]
-pub(crate) struct Refusal(pub(crate) Problem);
+pub(crate) struct Refusal(pub(crate) Box<Problem>);
+
+impl Refusal {
+    /// The refusal that a problem becomes.
+    pub(crate) fn of(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+}
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self(problem)
+        Self::of(problem)
     }
 }
 
@@ -28,7 +35,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
-        response.extensions_mut().insert(Pending(Arc::new(self.0)));
+        response.extensions_mut().insert(Pending(Arc::new(*self.0)));
         response
     }
 }

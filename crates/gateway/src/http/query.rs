@@ -28,7 +28,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
         let reader = serde_urlencoded::Deserializer::new(pairs);
         serde_path_to_error::deserialize(reader).map(Self).map_err(|error| {
             let name = error.path().to_string();
-            Refusal(refusal(&name, error.inner().to_string())).into_response()
+            refusal(&name, error.inner().to_string()).into_response()
         })
     }
 }
@@ -62,11 +62,11 @@ pub(crate) async fn check(path: Option<MatchedPath>, request: Request, next: Nex
     let Some(known) = known else { return next.run(request).await };
     match names(request.uri().query().unwrap_or_default(), known) {
         Ok(()) => next.run(request).await,
-        Err(problem) => Refusal(problem).into_response(),
+        Err(refusal) => refusal.into_response(),
     }
 }
 
-fn names(query: &str, known: &BTreeSet<String>) -> Result<(), Problem> {
+fn names(query: &str, known: &BTreeSet<String>) -> Result<(), Refusal> {
     let mut seen = BTreeSet::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -87,9 +87,9 @@ fn names(query: &str, known: &BTreeSet<String>) -> Result<(), Problem> {
     Ok(())
 }
 
-fn refusal(name: &str, message: impl Into<String>) -> Problem {
+fn refusal(name: &str, message: impl Into<String>) -> Refusal {
     let message = message.into();
-    Problem::new(400, 4002, "bad parameter", format!("`{name}`: {message}")).field(name, message)
+    Refusal::of(Problem::new(400, 4002, "bad parameter", format!("`{name}`: {message}")).field(name, message))
 }
 
 /// Strict percent-decoding of a form value.
@@ -130,14 +130,14 @@ pub(crate) fn limit(given: Option<u32>) -> Result<u32, Refusal> {
     match given {
         None => Ok(LIMIT_DEFAULT),
         Some(limit @ 1..=LIMIT_MAX) => Ok(limit),
-        Some(_) => Err(Refusal(refusal("limit", format!("write 1 to {LIMIT_MAX}")))),
+        Some(_) => Err(refusal("limit", format!("write 1 to {LIMIT_MAX}"))),
     }
 }
 
 /// A moment given as RFC 3339 (OH-4002 when it is not one).
 pub(crate) fn moment(name: &str, given: Option<String>) -> Result<Option<model::Timestamp>, Refusal> {
     given
-        .map(|text| model::Timestamp::parse(&text).ok_or_else(|| Refusal(refusal(name, "write a moment such as 2026-11-20T12:00:00Z"))))
+        .map(|text| model::Timestamp::parse(&text).ok_or_else(|| refusal(name, "write a moment such as 2026-11-20T12:00:00Z")))
         .transpose()
 }
 
@@ -146,7 +146,7 @@ pub(crate) fn word(name: &str, given: Option<&str>, words: &[&str]) -> Result<Op
     match given {
         None => Ok(None),
         Some(text) if words.contains(&text) => Ok(Some(text.to_owned())),
-        Some(_) => Err(Refusal(refusal(name, format!("write one of {}", words.join(", "))))),
+        Some(_) => Err(refusal(name, format!("write one of {}", words.join(", ")))),
     }
 }
 
@@ -158,10 +158,10 @@ mod tests {
     fn only_known_well_encoded_single_parameters_pass() {
         let known: BTreeSet<String> = ["limit".to_owned(), "q".to_owned()].into();
         for good in ["", "limit=1", "q=%C3%A4&limit=5", "&&q=a+b&"] {
-            assert_eq!(names(good, &known), Ok(()), "{good}");
+            assert!(names(good, &known).is_ok(), "{good}");
         }
         for (bad, field) in [("lmit=1", "lmit"), ("q=%ff", "q"), ("q=%0", "q"), ("q=%00", "q"), ("q=1&q=2", "q"), ("%=", "%")] {
-            let problem = names(bad, &known).unwrap_err();
+            let problem = names(bad, &known).unwrap_err().0;
             assert_eq!((problem.status, problem.fields[0].field.as_str()), (400, field), "{bad}");
         }
     }

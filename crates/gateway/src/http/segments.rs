@@ -17,7 +17,7 @@ impl<const N: usize, S: Send + Sync> FromRequestParts<S> for Segments<N> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let missing = || Refusal(Problem::new(404, 4040, "not found", "there is nothing at this path")).into_response();
+        let missing = || Refusal::of(Problem::new(404, 4040, "not found", "there is nothing at this path")).into_response();
         let given = RawPathParams::from_request_parts(parts, state).await.map_err(|_| missing())?;
         let names: Vec<String> = given.iter().map(|(_, value)| value.to_owned()).filter(|name| possible(name)).collect();
         names.try_into().map(Self).map_err(|_| missing())
@@ -32,5 +32,5 @@ fn possible(name: &str) -> bool {
 
 /// A position in a log, from 0; 404 when it is no number.
 pub(crate) fn position(text: &str) -> Result<u64, Refusal> {
-    text.parse().map_err(|_| Refusal(Problem::not_found("position", text)))
+    text.parse().map_err(|_| Refusal::of(Problem::not_found("position", text)))
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use model::{Principal, Problem};
 use parking_lot::Mutex;
 
+use super::problem::Refusal;
+
 /// Counts open streams.
 pub(crate) struct Streams {
     all_max: usize,
@@ -26,14 +28,14 @@ impl Streams {
     }
 
     /// Opens a stream (OH-4291 when there are too many).
-    pub(crate) fn open(self: &Arc<Self>, principal: &Principal) -> Result<Slot, Problem> {
+    pub(crate) fn open(self: &Arc<Self>, principal: &Principal) -> Result<Slot, Refusal> {
         let who = format!("{}/{}", principal.tenant, principal.id);
         let mut open = self.open.lock();
         let all: usize = open.values().sum();
         let own = open.get(&who).copied().unwrap_or(0);
         if own >= self.each_max || all >= self.all_max {
             let detail = format!("`{}` has {own} event streams open, the server {all}; close one", principal.id);
-            return Err(Problem::new(429, 4291, "too many event streams", detail));
+            return Err(Refusal::of(Problem::new(429, 4291, "too many event streams", detail)));
         }
         open.insert(who.clone(), own + 1);
         Ok(Slot { streams: self.clone(), who })
@@ -70,9 +72,9 @@ mod tests {
         let streams = Streams::new(3, 2);
         let first = streams.open(&principal("a")).unwrap();
         let _second = streams.open(&principal("a")).unwrap();
-        assert_eq!(streams.open(&principal("a")).err().map(|p| p.status), Some(429));
+        assert_eq!(streams.open(&principal("a")).err().map(|refusal| refusal.0.status), Some(429));
         let _third = streams.open(&principal("b")).unwrap();
-        assert_eq!(streams.open(&principal("b")).err().map(|p| p.code.0), Some(4291));
+        assert_eq!(streams.open(&principal("b")).err().map(|refusal| refusal.0.code.0), Some(4291));
         drop(first);
         assert!(streams.open(&principal("b")).is_ok());
     }

@@ -6,19 +6,21 @@ use model::Problem;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value as Json};
 
+use super::problem::Refusal;
+
 /// Nesting at the most.
 pub(crate) const DEPTH_MAX: usize = 64;
 /// Whole numbers beyond this lose digits as doubles, so they must be sent as text.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Reads a body into a type: 400 OH-4000 for text that is not strict JSON, 422 OH-4220 for the wrong shape. Both name the field.
-pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let text = std::str::from_utf8(bytes).map_err(|_| malformed("the body is not UTF-8"))?;
+pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Refusal::of(malformed("the body is not UTF-8")))?;
     shape(parse(text)?)
 }
 
 /// Reads strict JSON text.
-pub(crate) fn parse(text: &str) -> Result<Json, Problem> {
+pub(crate) fn parse(text: &str) -> Result<Json, Refusal> {
     let mut wrong: Option<(String, String)> = None;
     let mut reader = serde_json::Deserializer::from_str(text);
     let mut place = Place { pointer: String::new(), depth: 0, wrong: &mut wrong };
@@ -26,14 +28,14 @@ pub(crate) fn parse(text: &str) -> Result<Json, Problem> {
     match (json, wrong) {
         (Ok(json), _) => Ok(json),
         (Err(_), Some((field, message))) => {
-            Err(malformed(format!("the body is refused at `{field}`: {message}")).field(field, message))
+            Err(malformed(format!("the body is refused at `{field}`: {message}")).field(field, message).into())
         }
-        (Err(error), None) => Err(malformed(format!("the body is not JSON: {error}"))),
+        (Err(error), None) => Err(malformed(format!("the body is not JSON: {error}")).into()),
     }
 }
 
 /// Makes a typed value of JSON; refusals name the field.
-pub(crate) fn shape<T: DeserializeOwned>(json: Json) -> Result<T, Problem> {
+pub(crate) fn shape<T: DeserializeOwned>(json: Json) -> Result<T, Refusal> {
     serde_path_to_error::deserialize(json).map_err(|error| {
         let mut field = pointer(error.path());
         let message = error.inner().to_string();
@@ -48,7 +50,8 @@ pub(crate) fn shape<T: DeserializeOwned>(json: Json) -> Result<T, Problem> {
                 }
             }
         }
-        Problem::new(422, 4220, "wrong shape", format!("the body is refused at `{field}`: {message}")).field(field, message)
+        let detail = format!("the body is refused at `{field}`: {message}");
+        Refusal::of(Problem::new(422, 4220, "wrong shape", detail).field(field, message))
     })
 }
 
@@ -216,7 +219,7 @@ mod tests {
     }
 
     fn refused(text: &[u8]) -> (u16, String) {
-        let problem = read::<Order>(text).unwrap_err();
+        let problem = read::<Order>(text).unwrap_err().0;
         (problem.status, problem.fields.first().map(|f| f.field.clone()).unwrap_or_default())
     }
 

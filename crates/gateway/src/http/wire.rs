@@ -246,7 +246,7 @@ pub(crate) fn reason(text: String) -> Result<String, super::problem::Refusal> {
         return Ok(text);
     }
     let message = format!("write {REASON_CHARS_MAX} characters at the most");
-    Err(super::problem::Refusal(
+    Err(super::problem::Refusal::of(
         model::Problem::new(422, 4220, "wrong shape", format!("`reason`: {message}")).field("/reason", message),
     ))
 }

@@ -272,7 +272,7 @@ fn wait(text: &str, longest: Duration) -> Result<Duration, Refusal> {
     let given = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
     given.filter(|wait| *wait <= longest).ok_or_else(|| {
         let message = format!("write an ISO 8601 duration of PT{}S at the most", longest.as_secs());
-        Refusal(Problem::new(400, 4002, "bad parameter", format!("`wait`: {message}")).field("wait", message))
+        Refusal::of(Problem::new(400, 4002, "bad parameter", format!("`wait`: {message}")).field("wait", message))
     })
 }
 

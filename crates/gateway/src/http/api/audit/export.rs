@@ -76,7 +76,7 @@ impl Export {
             Next::Head => {
                 let head = self.app.audit_head(&self.caller).await?;
                 let head = SignedHead::new(head.size, &head.root, head.at, head.key_id, &head.signature);
-                line(&mut out, &json!({ "head": head }))?;
+                line(&mut out, &json!({ "head": head })).map_err(Problem::machine)?;
             }
             Next::Page(cursor) => {
                 let search = AuditSearch { cursor, limit: READ_MAX, ..AuditSearch::default() };
@@ -84,7 +84,8 @@ impl Export {
                 for entry in page.items {
                     let leaf = self.leaf(&entry).await?;
                     let AuditEntry { sequence, hash, record } = entry.into();
-                    line(&mut out, &json!({ "sequence": sequence, "hash": hash, "leaf": leaf, "record": record }))?;
+                    let document = json!({ "sequence": sequence, "hash": hash, "leaf": leaf, "record": record });
+                    line(&mut out, &document).map_err(Problem::machine)?;
                 }
                 self.next = page.next.map_or(Next::Head, |next| Next::Page(Some(next)));
             }
@@ -105,8 +106,8 @@ impl Export {
     }
 }
 
-fn line(out: &mut Vec<u8>, document: &serde_json::Value) -> Result<(), Problem> {
-    serde_json::to_writer(&mut *out, document).map_err(Problem::machine)?;
+fn line(out: &mut Vec<u8>, document: &serde_json::Value) -> Result<(), serde_json::Error> {
+    serde_json::to_writer(&mut *out, document)?;
     out.push(b'\n');
     Ok(())
 }

@@ -76,7 +76,7 @@ fn after(headers: &HeaderMap) -> Result<u64, Refusal> {
     let last = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok());
     last.and_then(|last| last.checked_add(1)).ok_or_else(|| {
         let detail = "`Last-Event-ID` is the sequence of an event: a whole number";
-        Refusal(Problem::new(400, 4002, "bad parameter", detail).field("Last-Event-ID", detail))
+        Refusal::of(Problem::new(400, 4002, "bad parameter", detail).field("Last-Event-ID", detail))
     })
 }
 
