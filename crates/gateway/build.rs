@@ -4,7 +4,8 @@ use std::path::Path;
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    let pages = Path::new(&env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?).join("../../docs/errors");
+    let pages =
+        Path::new(&env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?).join("../../docs/errors");
     println!("cargo::rerun-if-changed={}", pages.display());
     let mut names: Vec<String> = Vec::new();
     for entry in fs::read_dir(&pages)? {
@@ -22,5 +23,8 @@ fn main() -> io::Result<()> {
         table.push_str(&format!("    ({code:?}, include_str!({:?})),\n", path.display().to_string()));
     }
     table.push_str("]\n");
-    fs::write(Path::new(&env::var("OUT_DIR").map_err(io::Error::other)?).join("errors.rs"), format!("&{table}"))
+    fs::write(
+        Path::new(&env::var("OUT_DIR").map_err(io::Error::other)?).join("errors.rs"),
+        format!("&{table}"),
+    )
 }

@@ -55,7 +55,14 @@ pub async fn serve(
             next = accept(&listener, &room) => next,
         };
         let Some((stream, peer, held)) = next else { continue };
-        connections.spawn(connection(stream, peer, router.clone(), state.settings.head_timeout, stopping.clone(), held));
+        connections.spawn(connection(
+            stream,
+            peer,
+            router.clone(),
+            state.settings.head_timeout,
+            stopping.clone(),
+            held,
+        ));
     }
     drop(listener);
     stop.send_replace(true);
@@ -65,7 +72,10 @@ pub async fn serve(
     Ok(())
 }
 
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     // Beyond the limit nothing is accepted: the kernel's queue holds the others back.
     let held = room.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
@@ -125,7 +135,10 @@ fn answered<T>(result: Result<T, Infallible>) -> T {
 async fn drain(mut connections: JoinSet<()>, timeout: Duration) {
     let all = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(timeout, all).await.is_err() {
-        tracing::warn!(open = connections.len(), "requests were still at work when the time to end them was over");
+        tracing::warn!(
+            open = connections.len(),
+            "requests were still at work when the time to end them was over"
+        );
         connections.shutdown().await;
     }
 }

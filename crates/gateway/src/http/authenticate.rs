@@ -81,7 +81,8 @@ async fn identify(parts: &Parts, state: &State) -> Result<Caller, Refusal> {
     state.shared.tokens.take(Digest::of(token.as_bytes()), Instant::now()).map_err(too_many)?;
     Ok(Caller {
         address: address(parts),
-        agent: text(&parts.headers, header::USER_AGENT).map(|agent| agent.chars().take(AGENT_CHARS_MAX).collect()),
+        agent: text(&parts.headers, header::USER_AGENT)
+            .map(|agent| agent.chars().take(AGENT_CHARS_MAX).collect()),
         request_id: parts.extensions.get::<RequestId>().map(|id| id.0.to_string()).unwrap_or_default(),
         principal,
     })

@@ -86,9 +86,15 @@ async fn take(request: Request, kinds: &[&str]) -> Result<Bytes, Problem> {
 
 async fn collect(headers: HeaderMap, body: Stream) -> Result<Bytes, Problem> {
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return Err(Problem::new(415, 4150, "unsupported content type", "send the body without `Content-Encoding`"));
+        return Err(Problem::new(
+            415,
+            4150,
+            "unsupported content type",
+            "send the body without `Content-Encoding`",
+        ));
     }
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let declared =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
     }
@@ -96,7 +102,8 @@ async fn collect(headers: HeaderMap, body: Stream) -> Result<Bytes, Problem> {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if past_limit(&error) => Err(too_large()),
         Ok(Err(error)) => {
-            Err(Problem::new(400, 4000, "malformed body", "the body broke off; send it again").internal(error))
+            Err(Problem::new(400, 4000, "malformed body", "the body broke off; send it again")
+                .internal(error))
         }
         Err(_) => {
             let detail = format!("the body took longer than {} s; send it faster", BODY_TIMEOUT.as_secs());
@@ -130,7 +137,9 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
     let (only, None) = (all.next()?, all.next()) else { return None };
     let text = only.to_str().ok()?;
     let (kind, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let charset = parameters.split(';').find_map(|p| p.trim().to_ascii_lowercase().strip_prefix("charset=").map(str::to_owned));
+    let charset = parameters
+        .split(';')
+        .find_map(|p| p.trim().to_ascii_lowercase().strip_prefix("charset=").map(str::to_owned));
     match charset.as_deref().map(|charset| charset.trim_matches('"')) {
         None | Some("utf-8" | "utf8" | "us-ascii") => Some(kind.trim().to_ascii_lowercase()),
         Some(_) => None,
@@ -164,7 +173,9 @@ mod tests {
         assert_eq!(status(json, "").await, 400);
         assert_eq!(status(json, format!("\"{}\"", "x".repeat(BODY_BYTES_MAX - 2))).await, 200);
         assert_eq!(status(json, format!("\"{}\"", "x".repeat(BODY_BYTES_MAX - 1))).await, 413);
-        let endless = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 65_536])));
+        let endless = futures_util::stream::repeat_with(|| {
+            Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 65_536]))
+        });
         assert_eq!(status(json, Stream::from_stream(endless)).await, 413, "without a declared length");
         let broken = futures_util::stream::iter([Err::<Bytes, _>(std::io::Error::other("gone"))]);
         assert_eq!(status(json, Stream::from_stream(broken)).await, 400);

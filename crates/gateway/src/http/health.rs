@@ -17,7 +17,11 @@ use super::Authenticated;
 use crate::State;
 
 pub(crate) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new().routes(routes!(alive)).routes(routes!(ready)).routes(routes!(deep)).routes(routes!(omn))
+    OpenApiRouter::new()
+        .routes(routes!(alive))
+        .routes(routes!(ready))
+        .routes(routes!(deep))
+        .routes(routes!(omn))
 }
 
 /// How it is, in a word.
@@ -86,8 +90,11 @@ async fn ready(Shared(state): Shared<State>) -> Response {
 async fn deep(Shared(app): Shared<Arc<App>>, caller: Option<Authenticated>) -> Response {
     let parts = app.health_deep().await;
     let failing: Vec<String> = parts.iter().filter(|part| !part.ok).map(|part| part.name.clone()).collect();
-    let (status, word) =
-        if failing.is_empty() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "failing") };
+    let (status, word) = if failing.is_empty() {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "failing")
+    };
     let dependencies = caller.map(|_| {
         let each = |part: app::view::DependencyView| Dependency {
             name: part.name,

@@ -29,7 +29,8 @@ pub(crate) async fn deadline(Shared(state): Shared<State>, request: Request, nex
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
-            let detail = format!("no answer within {} s; what was accepted goes on, look it up", limit.as_secs());
+            let detail =
+                format!("no answer within {} s; what was accepted goes on, look it up", limit.as_secs());
             Refusal::of(Problem::new(503, 5031, "took too long", detail)).into_response()
         }
     }

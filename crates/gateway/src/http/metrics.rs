@@ -49,5 +49,6 @@ async fn exposition(Shared(state): Shared<State>) -> Result<Response, Refusal> {
     let Some(metrics) = &state.shared.metrics else {
         return Err(Problem::not_found("page", "/metrics").into());
     };
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response())
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
+        .into_response())
 }

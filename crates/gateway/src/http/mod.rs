@@ -20,9 +20,9 @@ pub(crate) mod streams;
 mod strict;
 mod wire;
 
+use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::Router;
 use model::Problem;
 use tower_http::cors::CorsLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -80,7 +80,8 @@ async fn not_allowed(method: Method) -> Refusal {
 }
 
 fn cors(settings: &Settings) -> Option<CorsLayer> {
-    let origins: Vec<HeaderValue> = settings.origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    let origins: Vec<HeaderValue> =
+        settings.origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     if origins.is_empty() {
         return None;
     }

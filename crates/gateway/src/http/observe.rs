@@ -49,7 +49,8 @@ pub(crate) async fn observe(path: Option<MatchedPath>, mut request: Request, nex
     let span = tracing::info_span!("request", request_id = &*id, trace_id = trace);
 
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await;
-    let response = answered.unwrap_or_else(|panic| Refusal::of(Problem::machine(told(&panic))).into_response());
+    let response =
+        answered.unwrap_or_else(|panic| Refusal::of(Problem::machine(told(&panic))).into_response());
     let mut response = render(response, &id);
     secure(response.headers_mut());
     response.headers_mut().insert(REQUEST_ID, value);
@@ -70,7 +71,8 @@ pub(crate) async fn observe(path: Option<MatchedPath>, mut request: Request, nex
     );
     let status = status.to_string();
     metrics::counter!("http_requests_total", "route" => route.clone(), "method" => method, "status" => status).increment(1);
-    metrics::histogram!("http_request_duration_seconds", "route" => route, "method" => method).record(latency);
+    metrics::histogram!("http_request_duration_seconds", "route" => route, "method" => method)
+        .record(latency);
     response
 }
 
@@ -120,7 +122,10 @@ fn secure(headers: &mut HeaderMap) {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ),
         (header::CACHE_CONTROL, "no-store"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
@@ -154,9 +159,19 @@ mod tests {
     #[test]
     fn a_trace_id_is_read_from_a_valid_traceparent_only() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(trace_id(&headers("traceparent", good)).as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        assert_eq!(
+            trace_id(&headers("traceparent", good)).as_deref(),
+            Some("4bf92f3577b34da6a3ce929d0e0e4736")
+        );
         let zero = format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32));
-        for bad in ["", "00", "00-4bf9-00f067aa0ba902b7-01", &zero, &good.to_uppercase(), &good.replace("00-4b", "ff-4b")] {
+        for bad in [
+            "",
+            "00",
+            "00-4bf9-00f067aa0ba902b7-01",
+            &zero,
+            &good.to_uppercase(),
+            &good.replace("00-4b", "ff-4b"),
+        ] {
             assert_eq!(trace_id(&headers("traceparent", bad)), None, "{bad}");
         }
     }

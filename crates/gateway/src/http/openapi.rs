@@ -21,7 +21,12 @@ const REFUSALS: [(&str, &str, u16, &str); 13] = [
     ("TooSlow", "408", 4080, "the body took too long"),
     ("TooLarge", "413", 4130, "the body is larger than 1 MiB"),
     ("UnsupportedType", "415", 4150, "the body is of another type than the operation reads"),
-    ("WrongShape", "422", 4220, "well-formed, but not what the operation understands; `fields` names the members"),
+    (
+        "WrongShape",
+        "422",
+        4220,
+        "well-formed, but not what the operation understands; `fields` names the members",
+    ),
     ("TooMany", "429", 4290, "more requests than the limit; `Retry-After` says when to come back"),
     ("Internal", "500", 5000, "the server failed; the operator's log has the reason under the request's id"),
     ("NotBuilt", "501", 2900, "planned and not built yet"),
@@ -72,7 +77,10 @@ fn complete(path: &str, operation: &mut Operation) {
     }
     for (name, status, _, _) in REFUSALS {
         if names.contains(&name) && !operation.responses.responses.contains_key(status) {
-            operation.responses.responses.insert(status.to_owned(), RefOr::Ref(Ref::from_response_name(name)));
+            operation
+                .responses
+                .responses
+                .insert(status.to_owned(), RefOr::Ref(Ref::from_response_name(name)));
         }
     }
 }
@@ -80,7 +88,11 @@ fn complete(path: &str, operation: &mut Operation) {
 fn refusal(code: u16, when: &str) -> RefOr<utoipa::openapi::Response> {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     let description = format!("{when} (for example OH-{code:04})");
-    ResponseBuilder::new().description(description).content("application/problem+json", content).build().into()
+    ResponseBuilder::new()
+        .description(description)
+        .content("application/problem+json", content)
+        .build()
+        .into()
 }
 
 #[cfg(test)]
@@ -102,11 +114,21 @@ mod tests {
                 assert!(operation.summary.as_ref().is_some_and(|s| !s.is_empty()), "{at} has no summary");
                 assert!(operation.tags.as_ref().is_some_and(|t| t.len() == 1), "{at} has no tag");
                 let id = operation.operation_id.clone().unwrap_or_default();
-                assert!(ids.insert(id.clone()) && !id.is_empty(), "{at}: the operation id `{id}` is not unique");
+                assert!(
+                    ids.insert(id.clone()) && !id.is_empty(),
+                    "{at}: the operation id `{id}` is not unique"
+                );
                 for parameter in operation.parameters.iter().flatten() {
-                    assert!(parameter.description.is_some(), "{at}: parameter `{}` is not described", parameter.name);
+                    assert!(
+                        parameter.description.is_some(),
+                        "{at}: parameter `{}` is not described",
+                        parameter.name
+                    );
                 }
-                assert!(operation.responses.responses.keys().any(|s| s.starts_with('2') || s == "501"), "{at}");
+                assert!(
+                    operation.responses.responses.keys().any(|s| s.starts_with('2') || s == "501"),
+                    "{at}"
+                );
                 if path.starts_with("/api/") {
                     assert!(operation.security.is_some(), "{at} has no security");
                     assert!(operation.responses.responses.contains_key("401"), "{at} does not tell of 401");

@@ -23,7 +23,10 @@ pub(crate) fn routes() -> Router<State> {
 }
 
 async fn description() -> Response {
-    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")], DESCRIPTION.as_str())
+    (
+        [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")],
+        DESCRIPTION.as_str(),
+    )
         .into_response()
 }
 
@@ -100,9 +103,13 @@ mod tests {
 
     #[test]
     fn markdown_is_escaped() {
-        let page = page("OH-1", "# a <b>\n\ntext `<i>` &\n\n```yaml\nx: <y>\n```\n\n- one\n- two").into_string();
+        let page =
+            page("OH-1", "# a <b>\n\ntext `<i>` &\n\n```yaml\nx: <y>\n```\n\n- one\n- two").into_string();
         assert!(page.contains("<h1>a &lt;b&gt;</h1>"), "{page}");
         assert!(page.contains("<p>text <code>&lt;i&gt;</code> &amp;</p>"), "{page}");
-        assert!(page.contains("<pre><code>x: &lt;y&gt;\n</code></pre><ul><li>one</li><li>two</li></ul>"), "{page}");
+        assert!(
+            page.contains("<pre><code>x: &lt;y&gt;\n</code></pre><ul><li>one</li><li>two</li></ul>"),
+            "{page}"
+        );
     }
 }

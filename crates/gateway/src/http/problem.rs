@@ -46,9 +46,15 @@ pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
         return response;
     };
     match (&problem.internal, response.status().is_server_error()) {
-        (Some(internal), true) => tracing::error!(request_id, code = %problem.code, internal, "{}", problem.title),
-        (Some(internal), false) => tracing::info!(request_id, code = %problem.code, internal, "{}", problem.title),
-        (None, _) => tracing::debug!(request_id, code = %problem.code, detail = problem.detail, "{}", problem.title),
+        (Some(internal), true) => {
+            tracing::error!(request_id, code = %problem.code, internal, "{}", problem.title)
+        }
+        (Some(internal), false) => {
+            tracing::info!(request_id, code = %problem.code, internal, "{}", problem.title)
+        }
+        (None, _) => {
+            tracing::debug!(request_id, code = %problem.code, detail = problem.detail, "{}", problem.title)
+        }
     }
     let body = serde_json::to_vec(&document(&problem, request_id)).unwrap_or_default();
     let headers = response.headers_mut();
@@ -121,7 +127,8 @@ mod tests {
 
     #[test]
     fn what_only_the_operator_may_see_is_not_sent() {
-        let problem = Problem::machine("the disk said: secret path /x").with("candidates", serde_json::json!([1]));
+        let problem =
+            Problem::machine("the disk said: secret path /x").with("candidates", serde_json::json!([1]));
         let text = serde_json::to_string(&document(&problem, "r-1")).unwrap();
         assert!(!text.contains("secret path"), "{text}");
         assert!(text.contains("\"instance\":\"r-1\"") && text.contains("\"candidates\":[1]"), "{text}");

@@ -38,7 +38,8 @@ static KNOWN: LazyLock<BTreeMap<(String, &'static str), BTreeSet<String>>> = Laz
     let mut known = BTreeMap::new();
     for (path, item) in crate::openapi().paths.paths {
         for (method, operation) in operations(&item) {
-            let names = operation.parameters.iter().flatten().filter(|p| p.parameter_in == ParameterIn::Query);
+            let names =
+                operation.parameters.iter().flatten().filter(|p| p.parameter_in == ParameterIn::Query);
             known.insert((path.clone(), method), names.map(|p| p.name.clone()).collect());
         }
     }
@@ -47,17 +48,26 @@ static KNOWN: LazyLock<BTreeMap<(String, &'static str), BTreeSet<String>>> = Laz
 
 /// The operations of a path with their methods.
 pub(crate) fn operations(item: &PathItem) -> Vec<(&'static str, &Operation)> {
-    [("GET", &item.get), ("PUT", &item.put), ("POST", &item.post), ("DELETE", &item.delete), ("PATCH", &item.patch)]
-        .into_iter()
-        .filter_map(|(method, operation)| operation.as_ref().map(|operation| (method, operation)))
-        .collect()
+    [
+        ("GET", &item.get),
+        ("PUT", &item.put),
+        ("POST", &item.post),
+        ("DELETE", &item.delete),
+        ("PATCH", &item.patch),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| operation.as_ref().map(|operation| (method, operation)))
+    .collect()
 }
 
 /// Refuses parameters that the operation does not know: a misspelt filter must not mean "everything".
 pub(crate) async fn check(path: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
     let known = path.and_then(|path| {
-        KNOWN.iter().find(|((known, m), _)| known == path.as_str() && *m == method.as_str()).map(|(_, names)| names)
+        KNOWN
+            .iter()
+            .find(|((known, m), _)| known == path.as_str() && *m == method.as_str())
+            .map(|(_, names)| names)
     });
     let Some(known) = known else { return next.run(request).await };
     match names(request.uri().query().unwrap_or_default(), known) {
@@ -77,7 +87,11 @@ fn names(query: &str, known: &BTreeSet<String>) -> Result<(), Refusal> {
         let shown: String = name.chars().take(64).collect();
         if !known.contains(&name) {
             let list: Vec<&str> = known.iter().map(String::as_str).collect();
-            let list = if list.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", list.join(", ")) };
+            let list = if list.is_empty() {
+                "it takes none".to_owned()
+            } else {
+                format!("it takes {}", list.join(", "))
+            };
             return Err(refusal(&shown, format!("is not a parameter of this operation; {list}")));
         }
         if !seen.insert(name) || seen.len() > PARAMETERS_MAX {
@@ -137,7 +151,10 @@ pub(crate) fn limit(given: Option<u32>) -> Result<u32, Refusal> {
 /// A moment given as RFC 3339 (OH-4002 when it is not one).
 pub(crate) fn moment(name: &str, given: Option<String>) -> Result<Option<model::Timestamp>, Refusal> {
     given
-        .map(|text| model::Timestamp::parse(&text).ok_or_else(|| refusal(name, "write a moment such as 2026-11-20T12:00:00Z")))
+        .map(|text| {
+            model::Timestamp::parse(&text)
+                .ok_or_else(|| refusal(name, "write a moment such as 2026-11-20T12:00:00Z"))
+        })
         .transpose()
 }
 
@@ -160,7 +177,9 @@ mod tests {
         for good in ["", "limit=1", "q=%C3%A4&limit=5", "&&q=a+b&"] {
             assert!(names(good, &known).is_ok(), "{good}");
         }
-        for (bad, field) in [("lmit=1", "lmit"), ("q=%ff", "q"), ("q=%0", "q"), ("q=%00", "q"), ("q=1&q=2", "q"), ("%=", "%")] {
+        for (bad, field) in
+            [("lmit=1", "lmit"), ("q=%ff", "q"), ("q=%0", "q"), ("q=%00", "q"), ("q=1&q=2", "q"), ("%=", "%")]
+        {
             let problem = names(bad, &known).unwrap_err().0;
             assert_eq!((problem.status, problem.fields[0].field.as_str()), (400, field), "{bad}");
         }

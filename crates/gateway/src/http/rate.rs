@@ -32,7 +32,11 @@ impl Buckets {
     /// Buckets that hold `burst` requests and fill with `per_second`; both at least 1.
     pub(crate) fn new(per_second: u32, burst: u32) -> Self {
         let inner = Inner { buckets: BTreeMap::new(), swept: None };
-        Self { per_second: f64::from(per_second.max(1)), burst: f64::from(burst.max(1)), inner: Mutex::new(inner) }
+        Self {
+            per_second: f64::from(per_second.max(1)),
+            burst: f64::from(burst.max(1)),
+            inner: Mutex::new(inner),
+        }
     }
 
     /// Takes one request from the caller's bucket; an empty one answers how long to wait.

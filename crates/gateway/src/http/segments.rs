@@ -17,9 +17,12 @@ impl<const N: usize, S: Send + Sync> FromRequestParts<S> for Segments<N> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let missing = || Refusal::of(Problem::new(404, 4040, "not found", "there is nothing at this path")).into_response();
+        let missing = || {
+            Refusal::of(Problem::new(404, 4040, "not found", "there is nothing at this path")).into_response()
+        };
         let given = RawPathParams::from_request_parts(parts, state).await.map_err(|_| missing())?;
-        let names: Vec<String> = given.iter().map(|(_, value)| value.to_owned()).filter(|name| possible(name)).collect();
+        let names: Vec<String> =
+            given.iter().map(|(_, value)| value.to_owned()).filter(|name| possible(name)).collect();
         names.try_into().map(Self).map_err(|_| missing())
     }
 }

@@ -34,7 +34,8 @@ impl Streams {
         let all: usize = open.values().sum();
         let own = open.get(&who).copied().unwrap_or(0);
         if own >= self.each_max || all >= self.all_max {
-            let detail = format!("`{}` has {own} event streams open, the server {all}; close one", principal.id);
+            let detail =
+                format!("`{}` has {own} event streams open, the server {all}; close one", principal.id);
             return Err(Refusal::of(Problem::new(429, 4291, "too many event streams", detail)));
         }
         open.insert(who.clone(), own + 1);

@@ -28,7 +28,9 @@ pub(crate) fn parse(text: &str) -> Result<Json, Refusal> {
     match (json, wrong) {
         (Ok(json), _) => Ok(json),
         (Err(_), Some((field, message))) => {
-            Err(malformed(format!("the body is refused at `{field}`: {message}")).field(field, message).into())
+            Err(malformed(format!("the body is refused at `{field}`: {message}"))
+                .field(field, message)
+                .into())
         }
         (Err(error), None) => Err(malformed(format!("the body is not JSON: {error}")).into()),
     }
@@ -41,8 +43,7 @@ pub(crate) fn shape<T: DeserializeOwned>(json: Json) -> Result<T, Refusal> {
         let message = error.inner().to_string();
         // Both are found at the object that has the wrong member; callers want the member.
         for beginning in ["unknown field `", "missing field `"] {
-            if let Some(name) = message.strip_prefix(beginning).and_then(|rest| rest.split('`').next())
-            {
+            if let Some(name) = message.strip_prefix(beginning).and_then(|rest| rest.split('`').next()) {
                 let mut member = String::new();
                 push(&mut member, name);
                 if !field.ends_with(&member) {
@@ -141,7 +142,9 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Json, E> {
-        i64::try_from(value).map(Json::from).map_err(|_| self.0.refuse("the number is out of range; send it as text"))
+        i64::try_from(value)
+            .map(Json::from)
+            .map_err(|_| self.0.refuse("the number is out of range; send it as text"))
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json, E> {
@@ -157,7 +160,11 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
     }
 
     fn visit_string<E: serde::de::Error>(self, value: String) -> Result<Json, E> {
-        if value.contains('\0') { Err(self.0.refuse("text must not hold NUL")) } else { Ok(Json::String(value)) }
+        if value.contains('\0') {
+            Err(self.0.refuse("text must not hold NUL"))
+        } else {
+            Ok(Json::String(value))
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
@@ -259,8 +266,18 @@ mod tests {
         let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
         let very_deep = "[".repeat(100_000);
         let cases: [&[u8]; 12] = [
-            b"", b"{", b"{\"id\":}", b"{} {}", b"nul", b"{'id':1}", b"\xff\xfe", b"\"\\ud800\"", b"1e999", b"NaN",
-            deep.as_bytes(), very_deep.as_bytes(),
+            b"",
+            b"{",
+            b"{\"id\":}",
+            b"{} {}",
+            b"nul",
+            b"{'id':1}",
+            b"\xff\xfe",
+            b"\"\\ud800\"",
+            b"1e999",
+            b"NaN",
+            deep.as_bytes(),
+            very_deep.as_bytes(),
         ];
         for text in cases {
             assert_eq!(refused(text).0, 400, "{}", String::from_utf8_lossy(&text[..text.len().min(40)]));

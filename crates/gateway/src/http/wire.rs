@@ -76,7 +76,8 @@ pub(crate) struct RiskFactor {
 
 impl From<ModelRisk> for Risk {
     fn from(risk: ModelRisk) -> Self {
-        let factors = risk.factors.into_iter().map(|f| RiskFactor { name: f.name, points: f.points, reason: f.reason });
+        let factors =
+            risk.factors.into_iter().map(|f| RiskFactor { name: f.name, points: f.points, reason: f.reason });
         Self { score: risk.score, level: risk.level.name(), factors: factors.collect() }
     }
 }
@@ -247,7 +248,8 @@ pub(crate) fn reason(text: String) -> Result<String, super::problem::Refusal> {
     }
     let message = format!("write {REASON_CHARS_MAX} characters at the most");
     Err(super::problem::Refusal::of(
-        model::Problem::new(422, 4220, "wrong shape", format!("`reason`: {message}")).field("/reason", message),
+        model::Problem::new(422, 4220, "wrong shape", format!("`reason`: {message}"))
+            .field("/reason", message),
     ))
 }
 

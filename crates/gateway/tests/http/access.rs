@@ -27,7 +27,8 @@ async fn without_a_token_nothing_is_done_or_told() {
     }
     // A body is not even looked at.
     let huge = Bytes::from(vec![b'x'; 100_000]);
-    let answer = server.send(request(Method::POST, "/api/v1/goals", None, Some(("application/json", huge)))).await;
+    let answer =
+        server.send(request(Method::POST, "/api/v1/goals", None, Some(("application/json", huge)))).await;
     assert_eq!(answer.status, 401);
 }
 
@@ -65,11 +66,15 @@ async fn a_viewer_changes_nothing() {
     let server = Server::start().await;
     let viewer = server.token("user:eve", &["viewer"]).await;
     // These judge, check or are planned: they change nothing.
-    let harmless = ["policies.evaluate", "policies.test", "workflows.validate", "policies.simulate", "events.publish"];
+    let harmless =
+        ["policies.evaluate", "policies.test", "workflows.validate", "policies.simulate", "events.publish"];
     let planned = ["executions.rewind", "executions.fork", "executions.signal"];
     let mut walked = 0;
     for operation in operations() {
-        if operation.method == Method::GET || harmless.contains(&&*operation.id) || planned.contains(&&*operation.id) {
+        if operation.method == Method::GET
+            || harmless.contains(&&*operation.id)
+            || planned.contains(&&*operation.id)
+        {
             continue;
         }
         let path = filled(&operation.path, "x");
@@ -80,7 +85,9 @@ async fn a_viewer_changes_nothing() {
         walked += 1;
     }
     assert!(walked >= 18, "{walked}");
-    for path in ["/api/v1/tokens", "/api/v1/secrets", "/api/v1/tenants", "/api/v1/audit", "/api/v1/audit/export"] {
+    for path in
+        ["/api/v1/tokens", "/api/v1/secrets", "/api/v1/tenants", "/api/v1/audit", "/api/v1/audit/export"]
+    {
         assert_eq!(server.get(&viewer, path).await.status, 403, "{path}");
     }
 }
@@ -93,7 +100,10 @@ async fn a_token_is_shown_once_listed_without_its_secret_and_can_be_revoked() {
     let (id, secret) = (made["token"]["id"].as_str().unwrap(), made["secret"].as_str().unwrap());
     assert!(made["token"]["expires_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{made}");
     let me = server.get(secret, "/api/v1/whoami").await.json();
-    assert_eq!((&me["principal"], &me["kind"], &me["roles"]), (&json!("service:ci"), &json!("service"), &json!(["developer"])));
+    assert_eq!(
+        (&me["principal"], &me["kind"], &me["roles"]),
+        (&json!("service:ci"), &json!("service"), &json!(["developer"]))
+    );
     let list = server.get(&server.admin, "/api/v1/tokens").await;
     assert!(list.text().contains(id) && !list.text().contains(secret));
     let revoke = request(Method::DELETE, &format!("/api/v1/tokens/{id}"), Some(&server.admin), None);

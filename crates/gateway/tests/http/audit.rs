@@ -33,7 +33,8 @@ async fn a_leaf_is_proven_and_the_log_is_checked() {
     let proof = server.get(&server.admin, "/api/v1/audit/proof/0").await.json();
     assert_eq!((&proof["index"], &proof["verified"]), (&0.into(), &true.into()), "{proof}");
     assert!(proof["head"]["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{proof}");
-    let check = server.post(&server.admin, "/api/v1/audit/check", Json::Object(Default::default())).await.json();
+    let check =
+        server.post(&server.admin, "/api/v1/audit/check", Json::Object(Default::default())).await.json();
     assert_eq!((&check["intact"], &check["first_bad"]), (&true.into(), &Json::Null));
     let page = server.get(&server.admin, "/api/v1/audit?order=newest&limit=1").await.json();
     assert_eq!(page["items"].as_array().map(Vec::len), Some(1), "{page}");

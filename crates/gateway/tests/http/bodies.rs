@@ -30,7 +30,9 @@ async fn every_json_operation_refuses_hostile_bodies() {
     let mut walked = 0;
     for operation in operations() {
         // A secret is any document, so only what is not JSON is refused there; other documents are text.
-        let Some((kind, _)) = operation.body.as_ref().filter(|(kind, _)| kind == "application/json") else { continue };
+        let Some((kind, _)) = operation.body.as_ref().filter(|(kind, _)| kind == "application/json") else {
+            continue;
+        };
         let path = filled(&operation.path, "x");
         for (name, body) in &hostile {
             if operation.id == "secrets.put" && ["unknown member", "a list", "a number"].contains(name) {
@@ -38,7 +40,8 @@ async fn every_json_operation_refuses_hostile_bodies() {
             }
             let at = format!("{} with {name}", operation.id);
             let body = Some((kind.as_str(), Bytes::from(body.clone())));
-            let answer = server.send(request(operation.method.clone(), &path, Some(&server.admin), body)).await;
+            let answer =
+                server.send(request(operation.method.clone(), &path, Some(&server.admin), body)).await;
             let problem = answer.refused(&at);
             if ["duplicate", "duplicate inside", "unknown member"].contains(name) {
                 let field = problem["fields"][0]["field"].as_str().unwrap_or_default().to_owned();
@@ -47,7 +50,8 @@ async fn every_json_operation_refuses_hostile_bodies() {
         }
         for kind in ["application/xml", "application/json; charset=utf-16", "multipart/form-data"] {
             let body = Some((kind, Bytes::from_static(b"{}")));
-            let answer = server.send(request(operation.method.clone(), &path, Some(&server.admin), body)).await;
+            let answer =
+                server.send(request(operation.method.clone(), &path, Some(&server.admin), body)).await;
             assert_eq!(answer.status, 415, "{} with {kind}: {}", operation.id, answer.text());
         }
         walked += 1;
@@ -59,7 +63,9 @@ async fn every_json_operation_refuses_hostile_bodies() {
 async fn every_document_operation_refuses_hostile_documents() {
     let server = Server::start().await;
     for operation in operations() {
-        let Some((kind, _)) = operation.body.as_ref().filter(|(kind, _)| kind != "application/json") else { continue };
+        let Some((kind, _)) = operation.body.as_ref().filter(|(kind, _)| kind != "application/json") else {
+            continue;
+        };
         let path = filled(&operation.path, "x");
         let bad: [(&str, Vec<u8>); 4] = [
             ("empty", b" \n".to_vec()),
@@ -69,7 +75,8 @@ async fn every_document_operation_refuses_hostile_documents() {
         ];
         for (name, body) in bad {
             let body = Some((kind.as_str(), Bytes::from(body)));
-            let answer = server.send(request(operation.method.clone(), &path, Some(&server.admin), body)).await;
+            let answer =
+                server.send(request(operation.method.clone(), &path, Some(&server.admin), body)).await;
             answer.refused(&format!("{} with {name}", operation.id));
         }
     }
@@ -78,7 +85,7 @@ async fn every_document_operation_refuses_hostile_documents() {
             Method::POST,
             "/api/v1/workflows",
             Some(&server.admin),
-            Some(("application/yaml", Bytes::from_static(b"a: [")))
+            Some(("application/yaml", Bytes::from_static(b"a: ["))),
         ))
         .await;
     let problem = answer.refused("publish");
@@ -102,6 +109,10 @@ async fn wrong_types_name_their_field() {
     for (path, body, field) in cases {
         let answer = server.post(&server.admin, path, body.clone()).await;
         let problem = answer.refused(&format!("{path} {body}"));
-        assert_eq!((answer.status, problem["fields"][0]["field"].as_str()), (422, Some(field)), "{path} {body}: {problem}");
+        assert_eq!(
+            (answer.status, problem["fields"][0]["field"].as_str()),
+            (422, Some(field)),
+            "{path} {body}: {problem}"
+        );
     }
 }

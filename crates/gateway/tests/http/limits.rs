@@ -20,7 +20,8 @@ async fn a_token_that_asks_too_often_waits_and_no_other_does() {
         }
         assert_eq!(answer.status, 200);
     }
-    let refused = refused.expect("20 requests at once pass a bucket of 3 only when each takes a third of a second");
+    let refused =
+        refused.expect("20 requests at once pass a bucket of 3 only when each takes a third of a second");
     assert_eq!(refused.refused("rate")["code"], "OH-4290");
     assert!(refused.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds >= 1));
     assert_eq!(server.get(&other, "/api/v1/whoami").await.status, 200);
@@ -42,7 +43,8 @@ async fn a_head_that_is_too_large_is_refused() {
     for (name, headers) in [("many", many), ("long", long)] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         // The server may answer and close before it has read everything.
-        let _ = stream.write_all(format!("GET /health HTTP/1.1\r\nhost: x\r\n{headers}\r\n").as_bytes()).await;
+        let _ =
+            stream.write_all(format!("GET /health HTTP/1.1\r\nhost: x\r\n{headers}\r\n").as_bytes()).await;
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).await.unwrap();
         assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 431", "{name}");
@@ -53,7 +55,9 @@ async fn a_head_that_is_too_large_is_refused() {
 async fn only_configured_origins_may_call() {
     let origins = vec!["https://ops.example.com".to_owned()];
     let server = Server::with(Settings { origins, ..Settings::default() }).await;
-    for (origin, allowed) in [("https://ops.example.com", "https://ops.example.com"), ("https://evil.example", "")] {
+    for (origin, allowed) in
+        [("https://ops.example.com", "https://ops.example.com"), ("https://evil.example", "")]
+    {
         let mut preflight = request(Method::OPTIONS, "/api/v1/goals", None, None);
         preflight.headers_mut().insert("origin", origin.parse().unwrap());
         preflight.headers_mut().insert("access-control-request-method", "POST".parse().unwrap());

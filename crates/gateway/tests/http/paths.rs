@@ -17,7 +17,8 @@ async fn impossible_and_unknown_names_do_not_exist() {
         for name in ["a%20b", "%ff", "%00", "%2e%2e%2f", "%3Cscript%3E", &long] {
             let path = filled(&operation.path, name);
             let body = operation.body.as_ref().map(|(kind, text)| (kind.as_str(), Bytes::from(text.clone())));
-            let answer = server.send(request(operation.method.clone(), &path, Some(&server.admin), body)).await;
+            let answer =
+                server.send(request(operation.method.clone(), &path, Some(&server.admin), body)).await;
             assert_eq!(answer.status, 404, "{} with {name:.20}: {}", operation.id, answer.text());
             answer.refused(&operation.id);
         }
@@ -55,7 +56,12 @@ async fn unknown_and_malformed_parameters_are_refused_by_name() {
         let path = format!("{path}?bogus=1");
         let answer = server.send(request(operation.method.clone(), &path, Some(&server.admin), body)).await;
         let problem = answer.refused(&operation.id);
-        assert_eq!((answer.status, problem["fields"][0]["field"].as_str()), (400, Some("bogus")), "{}", operation.id);
+        assert_eq!(
+            (answer.status, problem["fields"][0]["field"].as_str()),
+            (400, Some("bogus")),
+            "{}",
+            operation.id
+        );
     }
     for (path, name) in [
         ("/executions?limit=0", "limit"),
@@ -75,7 +81,11 @@ async fn unknown_and_malformed_parameters_are_refused_by_name() {
     ] {
         let answer = server.get(&server.admin, &format!("/api/v1{path}")).await;
         let problem = answer.refused(path);
-        assert_eq!((answer.status, problem["fields"][0]["field"].as_str()), (400, Some(name)), "{path}: {problem}");
+        assert_eq!(
+            (answer.status, problem["fields"][0]["field"].as_str()),
+            (400, Some(name)),
+            "{path}: {problem}"
+        );
     }
 }
 

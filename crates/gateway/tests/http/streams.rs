@@ -21,7 +21,11 @@ async fn follow(server: &Server, path: &str) -> Response<Incoming> {
 async fn until(stream: &mut Response<Incoming>, text: &str) -> String {
     let mut seen = String::new();
     while !seen.contains(text) {
-        let frame = stream.frame().await.unwrap_or_else(|| panic!("the stream ended before `{text}`: {seen}")).unwrap();
+        let frame = stream
+            .frame()
+            .await
+            .unwrap_or_else(|| panic!("the stream ended before `{text}`: {seen}"))
+            .unwrap();
         seen.push_str(&String::from_utf8_lossy(&frame.into_data().unwrap_or_default()));
     }
     seen
@@ -53,7 +57,13 @@ async fn an_execution_is_followed_to_its_end_and_from_any_place() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.json()["status"], "completed");
 
-    let whole = follow(&server, "/api/v1/executions/e-1/events").await.into_body().collect().await.unwrap().to_bytes();
+    let whole = follow(&server, "/api/v1/executions/e-1/events")
+        .await
+        .into_body()
+        .collect()
+        .await
+        .unwrap()
+        .to_bytes();
     let whole = String::from_utf8(whole.to_vec()).unwrap();
     assert!(whole.contains("id: 0\n") && whole.contains("event: started\n"), "{whole}");
     assert!(whole.contains("event: ended\n") && whole.trim_end().ends_with("data: {}"), "{whole}");

@@ -48,6 +48,15 @@ impl Server {
     }
 
     pub async fn with(settings: Settings) -> Self {
+        Self::serving(settings, gateway::router).await
+    }
+
+    /// The admin port alone.
+    pub async fn admin() -> Self {
+        Self::serving(Settings::default(), gateway::admin_router).await
+    }
+
+    async fn serving(settings: Settings, router: fn(State) -> axum::Router) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = store::SqliteStore::open(directory.path(), Arc::new(SystemClock)).unwrap();
         let parts = Parts { store, clock: Arc::new(SystemClock), ids: Arc::new(RandomIds::default()) };
@@ -62,7 +71,7 @@ impl Server {
             let stopped = async move {
                 let _ = stopped.await;
             };
-            gateway::serve(listener, gateway::router(state.clone()), state, stopped).await.unwrap();
+            gateway::serve(listener, router(state.clone()), state, stopped).await.unwrap();
         });
         Self { address, admin, stop: Some(stop), served: Some(served), _directory: directory }
     }
@@ -76,7 +85,8 @@ impl Server {
     /// Sends a request and answers as soon as the head is there.
     pub async fn open(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
         let stream = TcpStream::connect(self.address).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         sender.send_request(request).await.unwrap()
     }
@@ -124,7 +134,10 @@ impl Answer {
         assert_eq!(self.header("content-type"), "application/problem+json", "{at}: {}", self.text());
         let problem = self.json();
         for member in ["type", "title", "detail", "code", "instance"] {
-            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{at}: no `{member}`: {problem}");
+            assert!(
+                problem[member].as_str().is_some_and(|text| !text.is_empty()),
+                "{at}: no `{member}`: {problem}"
+            );
         }
         assert_eq!(problem["status"], self.status, "{at}");
         assert_eq!(problem["instance"], self.header("x-request-id"), "{at}");
@@ -132,7 +145,12 @@ impl Answer {
     }
 }
 
-pub fn request(method: Method, path: &str, token: Option<&str>, body: Option<(&str, Bytes)>) -> Request<Full<Bytes>> {
+pub fn request(
+    method: Method,
+    path: &str,
+    token: Option<&str>,
+    body: Option<(&str, Bytes)>,
+) -> Request<Full<Bytes>> {
     let (kind, bytes) = body.map_or((None, Bytes::new()), |(kind, bytes)| (Some(kind.to_owned()), bytes));
     let mut request = Request::new(Full::new(bytes));
     *request.method_mut() = method;
@@ -151,11 +169,17 @@ pub fn request(method: Method, path: &str, token: Option<&str>, body: Option<(&s
 pub fn operations() -> Vec<Operation> {
     let api = serde_json::to_value(gateway::openapi()).unwrap();
     let mut all = Vec::new();
-    for (path, item) in api["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/api/")) {
+    for (path, item) in api["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/api/"))
+    {
         for (method, operation) in item.as_object().unwrap() {
             let Ok(method) = Method::from_bytes(method.to_uppercase().as_bytes()) else { continue };
             let Some(id) = operation["operationId"].as_str() else { continue };
-            all.push(Operation { method, path: path.clone(), id: id.to_owned(), body: example(&api, operation) });
+            all.push(Operation {
+                method,
+                path: path.clone(),
+                id: id.to_owned(),
+                body: example(&api, operation),
+            });
         }
     }
     assert!(all.len() >= 50, "only {} operations", all.len());
@@ -171,11 +195,15 @@ fn example(api: &Json, operation: &Json) -> Option<(String, String)> {
     let content = operation["requestBody"]["content"].as_object()?;
     let found = content.iter().find_map(|(kind, media)| {
         let reference = media["schema"]["$ref"].as_str().and_then(|r| api.pointer(r.trim_start_matches('#')));
-        let named = media["examples"].as_object().and_then(|all| all.values().next()).map(|one| &one["value"]);
-        let example = named.or_else(|| media.get("example")).or_else(|| reference.and_then(|schema| schema.get("example")));
+        let named =
+            media["examples"].as_object().and_then(|all| all.values().next()).map(|one| &one["value"]);
+        let example = named
+            .or_else(|| media.get("example"))
+            .or_else(|| reference.and_then(|schema| schema.get("example")));
         Some((kind, example?))
     });
-    let (kind, example) = found.unwrap_or_else(|| panic!("{} has a body without an example", operation["operationId"]));
+    let (kind, example) =
+        found.unwrap_or_else(|| panic!("{} has a body without an example", operation["operationId"]));
     let text = match (kind.as_str(), example) {
         ("application/json", json) => json.to_string(),
         (_, Json::String(text)) => text.clone(),

@@ -272,7 +272,9 @@ fn wait(text: &str, longest: Duration) -> Result<Duration, Refusal> {
     let given = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
     given.filter(|wait| *wait <= longest).ok_or_else(|| {
         let message = format!("write an ISO 8601 duration of PT{}S at the most", longest.as_secs());
-        Refusal::of(Problem::new(400, 4002, "bad parameter", format!("`wait`: {message}")).field("wait", message))
+        Refusal::of(
+            Problem::new(400, 4002, "bad parameter", format!("`wait`: {message}")).field("wait", message),
+        )
     })
 }
 
@@ -284,7 +286,9 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
         (Some(_), Some(_)) => None,
     };
     match key {
-        Some(key) if (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => {
+        Some(key)
+            if (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) =>
+        {
             Ok(Some(key.to_owned()))
         }
         _ => {

@@ -85,7 +85,9 @@ impl Feed {
                     self.ready.extend(Event::default().event(change.topic).json_data(&change).ok());
                 }
                 Ok(_) => {}
-                Err(RecvError::Lagged(_)) => self.ready.push_back(Event::default().event("resync").data("{}")),
+                Err(RecvError::Lagged(_)) => {
+                    self.ready.push_back(Event::default().event("resync").data("{}"))
+                }
                 Err(RecvError::Closed) => return None,
             }
         }

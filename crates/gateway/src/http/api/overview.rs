@@ -45,7 +45,10 @@ fn counts(pairs: Vec<(String, u64)>) -> Vec<Count> {
 
 /// Figures of a first look
 #[utoipa::path(get, path = "/overview", operation_id = "overview", tag = "overview", responses((status = 200, body = Overview)))]
-pub(crate) async fn get(Shared(app): Shared<Arc<App>>, Authenticated(caller): Authenticated) -> Answer<Overview> {
+pub(crate) async fn get(
+    Shared(app): Shared<Arc<App>>,
+    Authenticated(caller): Authenticated,
+) -> Answer<Overview> {
     let figures = app.overview(&caller).await?;
     Ok(Json(Overview {
         by_status: counts(figures.by_status),

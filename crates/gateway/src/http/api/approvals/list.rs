@@ -63,6 +63,8 @@ pub(crate) async fn list(
 
 fn execution(text: String) -> Result<ExecutionId, Refusal> {
     ExecutionId::try_from(text).map_err(|wrong| {
-        Refusal::of(Problem::new(400, 4002, "bad parameter", wrong.to_string()).field("execution", wrong.to_string()))
+        Refusal::of(
+            Problem::new(400, 4002, "bad parameter", wrong.to_string()).field("execution", wrong.to_string()),
+        )
     })
 }

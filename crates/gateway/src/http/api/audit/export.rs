@@ -84,7 +84,8 @@ impl Export {
                 for entry in page.items {
                     let leaf = self.leaf(&entry).await?;
                     let AuditEntry { sequence, hash, record } = entry.into();
-                    let document = json!({ "sequence": sequence, "hash": hash, "leaf": leaf, "record": record });
+                    let document =
+                        json!({ "sequence": sequence, "hash": hash, "leaf": leaf, "record": record });
                     line(&mut out, &document).map_err(Problem::machine)?;
                 }
                 self.next = page.next.map_or(Next::Head, |next| Next::Page(Some(next)));

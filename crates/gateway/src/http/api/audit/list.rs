@@ -52,7 +52,8 @@ pub(crate) async fn list(
         action: search.action,
         actor: search.actor,
         from: search.from,
-        newest_first: query::word("order", search.order.as_deref(), &["newest", "oldest"])?.as_deref() == Some("newest"),
+        newest_first: query::word("order", search.order.as_deref(), &["newest", "oldest"])?.as_deref()
+            == Some("newest"),
         cursor: search.cursor,
         limit: query::limit(search.limit)?,
     };

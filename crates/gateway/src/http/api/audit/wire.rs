@@ -87,7 +87,14 @@ pub(crate) struct SignedHead {
 impl SignedHead {
     /// A head from its parts.
     pub(crate) fn new(size: u64, root: &[u8], at: Timestamp, key_id: String, signature: &[u8]) -> Self {
-        Self { size, root: hex::encode(root), at: moment(at), at_ms: at.0, key_id, signature: hex::encode(signature) }
+        Self {
+            size,
+            root: hex::encode(root),
+            at: moment(at),
+            at_ms: at.0,
+            key_id,
+            signature: hex::encode(signature),
+        }
     }
 }
 

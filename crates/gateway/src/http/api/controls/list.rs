@@ -12,6 +12,9 @@ use crate::http::problem::Answer;
 
 /// Read all controls
 #[utoipa::path(get, path = "", operation_id = "controls.list", tag = "controls", responses((status = 200, body = Controls)))]
-pub(crate) async fn list(Shared(app): Shared<Arc<App>>, Authenticated(caller): Authenticated) -> Answer<Controls> {
+pub(crate) async fn list(
+    Shared(app): Shared<Arc<App>>,
+    Authenticated(caller): Authenticated,
+) -> Answer<Controls> {
     Ok(Json(app.controls(&caller).await?.into()))
 }

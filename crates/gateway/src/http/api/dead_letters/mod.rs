@@ -11,5 +11,8 @@ use utoipa_axum::routes;
 use crate::State;
 
 pub(crate) fn routes() -> OpenApiRouter<State> {
-    OpenApiRouter::new().routes(routes!(list::list)).routes(routes!(get::get)).routes(routes!(redrive::redrive))
+    OpenApiRouter::new()
+        .routes(routes!(list::list))
+        .routes(routes!(get::get))
+        .routes(routes!(redrive::redrive))
 }

@@ -15,7 +15,8 @@ use crate::http::problem::{Answer, Refusal};
 use crate::http::query::{self, Query};
 use crate::http::wire::Page;
 
-const STATUSES: [&str; 7] = ["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed"];
+const STATUSES: [&str; 7] =
+    ["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed"];
 
 /// Which executions.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -71,7 +72,9 @@ fn statuses(given: Option<&str>) -> Result<Vec<String>, Refusal> {
         None => Ok(words.into_iter().map(str::to_owned).collect()),
         Some(_) => {
             let message = format!("write one or more of {}, separated by commas", STATUSES.join(", "));
-            Err(Problem::new(400, 4002, "bad parameter", format!("`status`: {message}")).field("status", message).into())
+            Err(Problem::new(400, 4002, "bad parameter", format!("`status`: {message}"))
+                .field("status", message)
+                .into())
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Executions on the wire.
 
-use app::view::{AttemptView, EffectView, ExecutionSummary as AppSummary, ExecutionView, HistoryEntry as AppEntry, TaskView};
+use app::view::{
+    AttemptView, EffectView, ExecutionSummary as AppSummary, ExecutionView, HistoryEntry as AppEntry,
+    TaskView,
+};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;

@@ -13,6 +13,9 @@ use crate::http::wire::Page;
 
 /// List policies
 #[utoipa::path(get, path = "", operation_id = "policies.list", tag = "policies", responses((status = 200, body = Page<Policy>)))]
-pub(crate) async fn list(Shared(app): Shared<Arc<App>>, Authenticated(caller): Authenticated) -> Answer<Page<Policy>> {
+pub(crate) async fn list(
+    Shared(app): Shared<Arc<App>>,
+    Authenticated(caller): Authenticated,
+) -> Answer<Page<Policy>> {
     Ok(Json(Page::whole(app.policies(&caller).await?)))
 }

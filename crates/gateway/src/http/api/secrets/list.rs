@@ -12,6 +12,9 @@ use crate::http::wire::Page;
 
 /// List secrets by name; values are never shown
 #[utoipa::path(get, path = "", operation_id = "secrets.list", tag = "secrets", responses((status = 200, body = Page<String>)))]
-pub(crate) async fn list(Shared(app): Shared<Arc<App>>, Authenticated(caller): Authenticated) -> Answer<Page<String>> {
+pub(crate) async fn list(
+    Shared(app): Shared<Arc<App>>,
+    Authenticated(caller): Authenticated,
+) -> Answer<Page<String>> {
     Ok(Json(Page::whole(app.secret_names(&caller).await?)))
 }

@@ -12,6 +12,9 @@ use crate::http::wire::Page;
 
 /// List tenants by id
 #[utoipa::path(get, path = "", operation_id = "tenants.list", tag = "access", responses((status = 200, body = Page<String>)))]
-pub(crate) async fn list(Shared(app): Shared<Arc<App>>, Authenticated(caller): Authenticated) -> Answer<Page<String>> {
+pub(crate) async fn list(
+    Shared(app): Shared<Arc<App>>,
+    Authenticated(caller): Authenticated,
+) -> Answer<Page<String>> {
     Ok(Json(Page::whole(app.tenants(&caller).await?)))
 }

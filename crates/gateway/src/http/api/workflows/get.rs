@@ -42,7 +42,8 @@ pub(crate) async fn get(
     Query(form): Query<Form>,
 ) -> Result<Response, Refusal> {
     let Segments([namespace, name, version]) = segments;
-    let source = query::word("format", form.format.as_deref(), &["json", "source"])?.is_some_and(|word| word == "source");
+    let source = query::word("format", form.format.as_deref(), &["json", "source"])?
+        .is_some_and(|word| word == "source");
     let view = app.workflow(&caller, &namespace, &name, &version).await?;
     if source {
         return Ok(([(header::CONTENT_TYPE, "application/yaml; charset=utf-8")], view.source).into_response());
