@@ -55,6 +55,7 @@ async fn start(args: ServeArgs, global: &Global, screen: Screen, format: Option<
     logs::start(&settings.log)?;
     warn_of_plain_text(screen, &settings);
     let running = wire::start(&settings).await?;
+    tracing::info!(address = %running.address, admin = %running.admin, token_file = %running.token_file.display(), "ready");
     if format.is_some() {
         begin(screen, &running);
     }
