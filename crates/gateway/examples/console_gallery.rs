@@ -18,8 +18,11 @@ fn main() -> std::io::Result<()> {
     ] {
         std::fs::copy(assets.join(from), folder.join(to))?;
     }
-    let variants =
-        [("", samples::pages(None)), ("-dark", samples::pages(Some("dark"))), ("-hostile", samples::hostile_pages())];
+    let variants = [
+        ("", samples::pages(None)),
+        ("-dark", samples::pages(Some("dark"))),
+        ("-hostile", samples::hostile_pages()),
+    ];
     for (variant, pages) in variants {
         for (name, page) in pages {
             let path = folder.join(format!("{name}{variant}.html"));

@@ -26,7 +26,8 @@ fn tags(page: &str) -> Vec<(String, Vec<String>)> {
                 outside.push(c);
             }
         }
-        let mut words = outside.split_whitespace().map(|word| word.split('=').next().unwrap_or_default().to_lowercase());
+        let mut words =
+            outside.split_whitespace().map(|word| word.split('=').next().unwrap_or_default().to_lowercase());
         found.push((words.next().unwrap_or_default(), words.collect()));
     }
     found
@@ -37,7 +38,10 @@ fn hostile_texts_never_break_out() {
     for (name, page) in samples::hostile_pages() {
         assert!(!page.contains(samples::HOSTILE_TEXT), "{name} holds the text unescaped");
         if name != "sign-in" {
-            assert!(page.contains("&lt;script&gt;alert(1)"), "{name} shows no hostile text, so it tests nothing");
+            assert!(
+                page.contains("&lt;script&gt;alert(1)"),
+                "{name} shows no hostile text, so it tests nothing"
+            );
         }
         for (tag, attributes) in tags(&page) {
             assert!(tag != "img" && tag != "style" && tag != "iframe", "{name} has a <{tag}>");
@@ -82,9 +86,13 @@ fn pages_are_well_formed_and_reachable_without_a_mouse() {
         assert_eq!(page.matches("<h1").count(), 1, "{name} has one main heading");
         assert_eq!(page.matches("id=\"main\"").count(), 1, "{name}");
         if name != "sign-in" {
-            assert!(page.contains("class=\"skip\" href=\"#main\"") && page.contains("aria-live=\"polite\""), "{name}");
+            assert!(
+                page.contains("class=\"skip\" href=\"#main\"") && page.contains("aria-live=\"polite\""),
+                "{name}"
+            );
         }
-        let mut ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let mut ids: Vec<&str> =
+            page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
         let all = ids.len();
         ids.sort_unstable();
         ids.dedup();
@@ -96,7 +104,17 @@ fn pages_are_well_formed_and_reachable_without_a_mouse() {
 fn the_approval_shows_what_a_person_needs() {
     let pages = samples::pages(None);
     let (_, page) = pages.iter().find(|(name, _)| *name == "approvals").expect("it is there");
-    for needed in ["25.0", "EUR", "external", "intent", "58", "money needs an operator's approval", "user:bob", "<b>1</b> of 2", "58 min 30 s left"] {
+    for needed in [
+        "25.0",
+        "EUR",
+        "external",
+        "intent",
+        "58",
+        "money needs an operator's approval",
+        "user:bob",
+        "<b>1</b> of 2",
+        "58 min 30 s left",
+    ] {
         assert!(page.contains(needed), "the inbox does not show `{needed}`");
     }
 }

@@ -4,13 +4,14 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::view::{
-    ActionView, ApprovalView, AttemptView, AuditCheck, AuditEntry, ControlView, ControlsView, DeadLetterView, EffectView,
-    ExecutionSummary, ExecutionView, GoalRequest, GraphNode, HistoryEntry, Overview, PageOf, PlanView, PlannedEffect,
-    PolicyTestView, PolicyView, ProofView, TaskView, WorkflowName, WorkflowView,
+    ActionView, ApprovalView, AttemptView, AuditCheck, AuditEntry, ControlView, ControlsView, DeadLetterView,
+    EffectView, ExecutionSummary, ExecutionView, GoalRequest, GraphNode, HistoryEntry, Overview, PageOf,
+    PlanView, PlannedEffect, PolicyTestView, PolicyView, ProofView, TaskView, WorkflowName, WorkflowView,
 };
 use gateway::console::layout::{Section, Shell};
 use gateway::console::{
-    actions, approvals, audit, controls, dead_letters, execution, executions, goal, overview, policies, sign_in, workflows,
+    actions, approvals, audit, controls, dead_letters, execution, executions, goal, overview, policies,
+    sign_in, workflows,
 };
 use model::principal::{PrincipalKind, Role};
 use model::verdict::{Risk, RiskFactor, RiskLevel};
@@ -37,27 +38,89 @@ pub fn pages(theme: Option<&'static str>) -> Vec<(&'static str, String)> {
     };
     let tests = [
         PolicyTestView { name: t("omnihub.refund_test.test_small_refund"), passed: true, message: None },
-        PolicyTestView { name: t("omnihub.refund_test.test_large_refund"), passed: false, message: Some(t("expected deny, got allow")) },
+        PolicyTestView {
+            name: t("omnihub.refund_test.test_large_refund"),
+            passed: false,
+            message: Some(t("expected deny, got allow")),
+        },
     ];
     vec![
         ("overview", overview::page(&shell(Section::Overview), &facts).into_string()),
-        ("executions", executions::page(&shell(Section::Executions), &executions::Filter::default(), &page_of(rows())).into_string()),
-        ("execution", execution::page(&shell(Section::Executions), &running(), &[approval(1)], &history(), &graph()).into_string()),
-        ("execution-done", execution::page(&shell(Section::Executions), &done(), &[], &history(), &graph()).into_string()),
-        ("approvals", approvals::inbox(&shell(Section::Approvals), &approvals::Filter::default(), &PageOf { items: vec![approval(1), approval(2)], next: None }).into_string()),
+        (
+            "executions",
+            executions::page(&shell(Section::Executions), &executions::Filter::default(), &page_of(rows()))
+                .into_string(),
+        ),
+        (
+            "execution",
+            execution::page(&shell(Section::Executions), &running(), &[approval(1)], &history(), &graph())
+                .into_string(),
+        ),
+        (
+            "execution-done",
+            execution::page(&shell(Section::Executions), &done(), &[], &history(), &graph()).into_string(),
+        ),
+        (
+            "approvals",
+            approvals::inbox(
+                &shell(Section::Approvals),
+                &approvals::Filter::default(),
+                &PageOf { items: vec![approval(1), approval(2)], next: None },
+            )
+            .into_string(),
+        ),
         ("approval", approvals::page(&shell(Section::Approvals), &approval(2)).into_string()),
         ("controls", controls::page(&shell(Section::Controls), &all_controls()).into_string()),
-        ("dead-letters", dead_letters::page(&shell(Section::DeadLetters), &dead_letters::Filter::default(), &page_of(vec![letter()])).into_string()),
-        ("audit", audit::page(&shell(Section::Audit), &audit::Filter::default(), &page_of(entries()), &head(), Some(&AuditCheck { size: 1284, root: "ab".repeat(32), intact: true, first_bad: None })).into_string()),
+        (
+            "dead-letters",
+            dead_letters::page(
+                &shell(Section::DeadLetters),
+                &dead_letters::Filter::default(),
+                &page_of(vec![letter()]),
+            )
+            .into_string(),
+        ),
+        (
+            "audit",
+            audit::page(
+                &shell(Section::Audit),
+                &audit::Filter::default(),
+                &page_of(entries()),
+                &head(),
+                Some(&AuditCheck { size: 1284, root: "ab".repeat(32), intact: true, first_bad: None }),
+            )
+            .into_string(),
+        ),
         ("proof", audit::proof_page(&shell(Section::Audit), &proof()).into_string()),
-        ("workflows", workflows::list_page(&shell(Section::Workflows), &page_of(vec![workflow()])).into_string()),
+        (
+            "workflows",
+            workflows::list_page(&shell(Section::Workflows), &page_of(vec![workflow()])).into_string(),
+        ),
         ("workflow", workflows::page(&shell(Section::Workflows), &workflow()).into_string()),
-        ("actions", actions::list_page(&shell(Section::Actions), &page_of(vec![action(), action()])).into_string()),
+        (
+            "actions",
+            actions::list_page(&shell(Section::Actions), &page_of(vec![action(), action()])).into_string(),
+        ),
         ("action", actions::page(&shell(Section::Actions), &action()).into_string()),
-        ("policies", policies::page(&shell(Section::Policies), &[policy()], Some(("default", &tests))).into_string()),
+        (
+            "policies",
+            policies::page(&shell(Section::Policies), &[policy()], Some(("default", &tests))).into_string(),
+        ),
         ("plan", goal::planned(&shell(Section::Overview), &plan(), &goal, "once").into_string()),
-        ("asked-back", goal::asked_back(&shell(Section::Overview), &goal, &problem, Some(&workflow())).into_string()),
-        ("ambiguous", goal::asked_back(&shell(Section::Overview), &goal, &Problem::new(422, 2022, "ambiguous intent", t("two fit")).with("candidates", candidates), None).into_string()),
+        (
+            "asked-back",
+            goal::asked_back(&shell(Section::Overview), &goal, &problem, Some(&workflow())).into_string(),
+        ),
+        (
+            "ambiguous",
+            goal::asked_back(
+                &shell(Section::Overview),
+                &goal,
+                &Problem::new(422, 2022, "ambiguous intent", t("two fit")).with("candidates", candidates),
+                None,
+            )
+            .into_string(),
+        ),
         ("sign-in", sign_in::page("", None, theme).into_string()),
     ]
 }
@@ -87,7 +150,9 @@ fn free(json: Json) -> Json {
     match json {
         Json::String(text) => Json::String(t(&text)),
         Json::Array(items) => items.into_iter().map(free).collect(),
-        Json::Object(map) => Json::Object(map.into_iter().map(|(name, value)| (t(&name), free(value))).collect()),
+        Json::Object(map) => {
+            Json::Object(map.into_iter().map(|(name, value)| (t(&name), free(value))).collect())
+        }
         other => other,
     }
 }
@@ -173,7 +238,9 @@ fn risk() -> Risk {
 }
 
 fn arguments() -> Json {
-    free(json!({"order": "1042", "amount": 25.0, "currency": "EUR", "reason": "the cup arrived broken", "customer": {"name": "Ann Bell", "verified": true}}))
+    free(
+        json!({"order": "1042", "amount": 25.0, "currency": "EUR", "reason": "the cup arrived broken", "customer": {"name": "Ann Bell", "verified": true}}),
+    )
 }
 
 fn approval(number: u32) -> ApprovalView {
@@ -200,7 +267,15 @@ fn approval(number: u32) -> ApprovalView {
     }
 }
 
-fn task(pointer: &str, name: &str, kind: &str, status: &str, from: i64, to: Option<i64>, depth: u32) -> TaskView {
+fn task(
+    pointer: &str,
+    name: &str,
+    kind: &str,
+    status: &str,
+    from: i64,
+    to: Option<i64>,
+    depth: u32,
+) -> TaskView {
     TaskView {
         pointer: t(pointer),
         name: t(name),
@@ -212,8 +287,16 @@ fn task(pointer: &str, name: &str, kind: &str, status: &str, from: i64, to: Opti
     }
 }
 
-fn effect(number: u32, operation: &str, task: &str, settled: Option<i64>, attempts: Vec<AttemptView>, from: i64) -> EffectView {
-    let (state, outcome) = if settled.is_some() { ("settled", Some("verified")) } else { ("awaiting-approval", None) };
+fn effect(
+    number: u32,
+    operation: &str,
+    task: &str,
+    settled: Option<i64>,
+    attempts: Vec<AttemptView>,
+    from: i64,
+) -> EffectView {
+    let (state, outcome) =
+        if settled.is_some() { ("settled", Some("verified")) } else { ("awaiting-approval", None) };
     let money = operation.starts_with("refund-create");
     EffectView {
         number,
@@ -241,8 +324,20 @@ fn effect(number: u32, operation: &str, task: &str, settled: Option<i64>, attemp
     }
 }
 
-fn attempt(number: u32, from: i64, to: Option<i64>, answer: Option<&str>, error: Option<&str>) -> AttemptView {
-    AttemptView { number, started_at: at(from), ended_at: to.map(at), answer: answer.map(t), error: error.map(t) }
+fn attempt(
+    number: u32,
+    from: i64,
+    to: Option<i64>,
+    answer: Option<&str>,
+    error: Option<&str>,
+) -> AttemptView {
+    AttemptView {
+        number,
+        started_at: at(from),
+        ended_at: to.map(at),
+        answer: answer.map(t),
+        error: error.map(t),
+    }
 }
 
 fn running() -> ExecutionView {
@@ -251,12 +346,24 @@ fn running() -> ExecutionView {
         title: Some(t("Refund an order")),
         mode: t("live"),
         plan_digest: Digest::of(b"plan"),
-        input: free(json!({"order": "1042", "amount": 25.0, "currency": "EUR", "note": "the cup arrived broken"})),
+        input: free(
+            json!({"order": "1042", "amount": 25.0, "currency": "EUR", "note": "the cup arrived broken"}),
+        ),
         output: None,
         error: None,
         context: json!({}),
         effects: vec![
-            effect(1, "order-read:1.0.0", "/do/0/look", Some(92_200), vec![attempt(1, 94_800, Some(94_000), Some("refused"), Some("503 from shop.example:443")), attempt(2, 93_000, Some(92_200), Some("done"), None)], 95_000),
+            effect(
+                1,
+                "order-read:1.0.0",
+                "/do/0/look",
+                Some(92_200),
+                vec![
+                    attempt(1, 94_800, Some(94_000), Some("refused"), Some("503 from shop.example:443")),
+                    attempt(2, 93_000, Some(92_200), Some("done"), None),
+                ],
+                95_000,
+            ),
             effect(2, "refund-create:1.0.0", "/do/1/refund", None, vec![], 90_000),
         ],
         tasks: vec![
@@ -273,8 +380,22 @@ fn done() -> ExecutionView {
     let mut view = running();
     view.summary = row(ID, "completed", Some("verified"), None, 95_000);
     view.summary.ended_at = Some(at(50_000));
-    view.effects[1] = effect(2, "refund-create:1.0.0", "/do/1/refund", Some(51_000), vec![attempt(1, 60_000, Some(57_000), Some("lost"), Some("no answer within 3 s"))], 90_000);
-    view.effects.push(effect(3, "refund-read:1.0.0", "/do/1/refund", Some(51_000), vec![attempt(1, 55_000, Some(51_000), Some("done"), None)], 57_000));
+    view.effects[1] = effect(
+        2,
+        "refund-create:1.0.0",
+        "/do/1/refund",
+        Some(51_000),
+        vec![attempt(1, 60_000, Some(57_000), Some("lost"), Some("no answer within 3 s"))],
+        90_000,
+    );
+    view.effects.push(effect(
+        3,
+        "refund-read:1.0.0",
+        "/do/1/refund",
+        Some(51_000),
+        vec![attempt(1, 55_000, Some(51_000), Some("done"), None)],
+        57_000,
+    ));
     view.tasks[1].ended_at = Some(at(51_000));
     view.tasks[2].ended_at = Some(at(51_000));
     view.tasks[1].status = t("completed");
@@ -285,11 +406,23 @@ fn done() -> ExecutionView {
 }
 
 fn history() -> Vec<HistoryEntry> {
-    [("started", "bob asked for shop/refund:1.0.0"), ("judged", "order-read is allowed"), ("effect-started", "effect 1, attempt 1"), ("effect-answered", "effect 1 answered: done"), ("judged", "refund-create needs one approval")]
-        .iter()
-        .enumerate()
-        .map(|(i, (kind, summary))| HistoryEntry { sequence: i as u64, at: at(95_000 - i as i64 * 900), kind: t(kind), summary: t(summary), event: json!({"event": kind, "effect": i}) })
-        .collect()
+    [
+        ("started", "bob asked for shop/refund:1.0.0"),
+        ("judged", "order-read is allowed"),
+        ("effect-started", "effect 1, attempt 1"),
+        ("effect-answered", "effect 1 answered: done"),
+        ("judged", "refund-create needs one approval"),
+    ]
+    .iter()
+    .enumerate()
+    .map(|(i, (kind, summary))| HistoryEntry {
+        sequence: i as u64,
+        at: at(95_000 - i as i64 * 900),
+        kind: t(kind),
+        summary: t(summary),
+        event: json!({"event": kind, "effect": i}),
+    })
+    .collect()
 }
 
 fn node(pointer: &str, name: &str, kind: &str, label: &str, children: Vec<GraphNode>) -> GraphNode {
@@ -301,7 +434,13 @@ fn graph() -> Vec<GraphNode> {
     choose.next = vec![(t("/do/4/thank"), t("settled")), (t("/do/3/ask"), t("else"))];
     vec![
         node("/do/0/look", "lookUpOrder", "call", "order-read:1.0.0", vec![]),
-        node("/do/1/attempt", "attempt", "try", "up to 3 retries", vec![node("/do/1/refund", "refund", "call", "refund-create:1.0.0", vec![])]),
+        node(
+            "/do/1/attempt",
+            "attempt",
+            "try",
+            "up to 3 retries",
+            vec![node("/do/1/refund", "refund", "call", "refund-create:1.0.0", vec![])],
+        ),
         choose,
         node("/do/3/ask", "ask", "raise", "not settled", vec![]),
         node("/do/4/thank", "thank", "set", "the answer", vec![]),
@@ -309,17 +448,24 @@ fn graph() -> Vec<GraphNode> {
 }
 
 fn all_controls() -> ControlsView {
-    let control = |name: &str, on: bool, description: &str, operations: Json| ControlView {
+    let control = |name: &str, on: bool, description: &str, operations: Json| {
+        ControlView {
         name: t(name),
         on,
         control: on.then(|| read(json!({"on": true, "operations": operations, "reason": t("only refunds during the audit"), "by": "user:carol", "at": NOW - 720_000}))),
         tenant: None,
         description: t(description),
+    }
     };
     ControlsView {
         epoch: 4,
         controls: vec![
-            control("kill-switch", false, "No new work, no new effect. What is on the wire is reported.", json!([])),
+            control(
+                "kill-switch",
+                false,
+                "No new work, no new effect. What is on the wire is reported.",
+                json!([]),
+            ),
             control("safe-mode", false, "Reads only; everything else is predicted.", json!([])),
             control("takeover", false, "Every effect waits for a human, even a read.", json!([])),
             control("allow-list", true, "Only the listed operations.", json!(["refund-*", "order-read"])),
@@ -363,7 +509,9 @@ fn proof() -> ProofView {
         record: entries().remove(0).record,
         leaf_hash: hex(c),
         path: vec![hex(d), hex(join(a, b))],
-        head: read(json!({"size": 4, "root": hex(root), "at": NOW - 1_000, "key_id": t("k-2026-11"), "signature": "00".repeat(64)})),
+        head: read(
+            json!({"size": 4, "root": hex(root), "at": NOW - 1_000, "key_id": t("k-2026-11"), "signature": "00".repeat(64)}),
+        ),
         verified: true,
     }
 }
@@ -379,8 +527,13 @@ fn workflow() -> WorkflowView {
         summary: Some(t("Pays money back for an order that arrived broken, and checks that it did.")),
         digest: Digest::of(b"w"),
         owner: Some(t("team:shop")),
-        intents: vec![t("refund order {order}, {amount}, {reason}"), t("give {amount} back for order {order}")],
-        input_schema: Some(json!({"type": "object", "required": ["order", "amount", "currency"], "properties": {"order": {"type": "string", "description": "the order's number"}, "amount": {"type": "number"}, "currency": {"enum": ["EUR", "USD"]}, "reason": {"type": "string"}}})),
+        intents: vec![
+            t("refund order {order}, {amount}, {reason}"),
+            t("give {amount} back for order {order}"),
+        ],
+        input_schema: Some(
+            json!({"type": "object", "required": ["order", "amount", "currency"], "properties": {"order": {"type": "string", "description": "the order's number"}, "amount": {"type": "number"}, "currency": {"enum": ["EUR", "USD"]}, "reason": {"type": "string"}}}),
+        ),
         actions: vec![t("order-read:1.0.0"), t("refund-create:1.0.0"), t("refund-read:1.0.0")],
         published_by: t("user:alice"),
         published_at: at(8_000_000),
@@ -394,7 +547,9 @@ fn action() -> ActionView {
     ActionView {
         reference: t("refund-create:1.0.0"),
         title: Some(t("Pay money back for an order")),
-        contract: read(json!({"effect": "money", "class": "probeable", "blastRadius": {"scope": "customer", "max": 1, "unit": t("order")}, "data": [t("personal")], "reviewed": true, "hosts": [t("shop.example:443")], "verified": true, "compensate": "refund-cancel:1.0.0"})),
+        contract: read(
+            json!({"effect": "money", "class": "probeable", "blastRadius": {"scope": "customer", "max": 1, "unit": t("order")}, "data": [t("personal")], "reviewed": true, "hosts": [t("shop.example:443")], "verified": true, "compensate": "refund-cancel:1.0.0"}),
+        ),
         digest: Digest::of(b"a"),
         input_schema: Some(json!({"type": "object", "properties": {"order": {"type": "string"}}})),
         published_by: t("user:alice"),
@@ -436,7 +591,10 @@ fn plan() -> PlanView {
         title: Some(t("Refund an order")),
         input: free(json!({"order": "1042", "amount": 25.0, "currency": "EUR"})),
         intent: Some(t("refund order 1042, 25.00 EUR, the cup arrived broken")),
-        effects: vec![effect("order-read:1.0.0", "read", "allow", 0, false), effect("refund-create:1.0.0", "money", "require-approval", 1, false)],
+        effects: vec![
+            effect("order-read:1.0.0", "read", "allow", 0, false),
+            effect("refund-create:1.0.0", "money", "require-approval", 1, false),
+        ],
         note: None,
     }
 }

@@ -19,7 +19,9 @@ pub(crate) async fn list(
     mut session: Session,
     Query(at): Query<Cursor>,
 ) -> Result<Markup, Failure> {
-    let shell = Shell::load(&state, &mut session, Section::Actions).await.watching(&["action", "control", "approval"]);
+    let shell = Shell::load(&state, &mut session, Section::Actions)
+        .await
+        .watching(&["action", "control", "approval"]);
     let found = state.app.actions(&session.caller, at.cursor, ROWS).await?;
     Ok(list_page(&shell, &found))
 }
@@ -37,7 +39,8 @@ pub(crate) async fn get(
 
 /// The list.
 pub fn list_page(shell: &Shell, found: &PageOf<ActionView>) -> Markup {
-    let next = found.next.as_deref().map(|cursor| format!("/console/actions?cursor={}", format::segment(cursor)));
+    let next =
+        found.next.as_deref().map(|cursor| format!("/console/actions?cursor={}", format::segment(cursor)));
     let content = html! {
         (heading("Actions", "What can be done outside. The contract is the only trusted source about an action."))
         @if found.items.is_empty() { (empty("No actions yet", "Publish one with `omnihub actions publish`.")) }

@@ -63,9 +63,12 @@ pub(crate) async fn get(
     mut session: Session,
     Path(id): Path<String>,
 ) -> Result<Markup, Failure> {
-    let shell = Shell::load(&state, &mut session, Section::Approvals)
-        .await
-        .watching(&["approval", "control", "execution", "dead-letter"]);
+    let shell = Shell::load(&state, &mut session, Section::Approvals).await.watching(&[
+        "approval",
+        "control",
+        "execution",
+        "dead-letter",
+    ]);
     let view = state.app.approval(&session.caller, &id).await?;
     Ok(page(&shell, &view))
 }
@@ -95,7 +98,8 @@ async fn decided(state: &crate::State, id: &str, act: &Act) -> Result<String, Pr
         "reject" => state.app.reject(caller, id, word(None)).await.map(|_| "Rejected.".to_owned()),
         "edit" => {
             let view = state.app.approval(caller, id).await?;
-            let arguments = edited(&view.approval.arguments.to_json(), &act.fields)?;
+            let arguments =
+                edited(&view.approval.arguments.to_json(), &act.fields).map_err(|problem| *problem)?;
             state.app.approve(caller, id, word(Some(arguments))).await?;
             Ok("Edited. The new effect is judged again.".to_owned())
         }
@@ -104,20 +108,24 @@ async fn decided(state: &crate::State, id: &str, act: &Act) -> Result<String, Pr
 }
 
 /// The arguments with the fields `arg:<pointer>` put in place, each with the type that it had.
-pub(crate) fn edited(arguments: &Json, fields: &Fields) -> Result<Json, Problem> {
+pub(crate) fn edited(arguments: &Json, fields: &Fields) -> Result<Json, Box<Problem>> {
     let mut changed = arguments.clone();
     for leaf in data::leaves(arguments).iter().take(EDITS_MAX) {
-        let Some(text) = fields.0.iter().find(|(n, _)| n.strip_prefix("arg:") == Some(&leaf.pointer)).map(|(_, v)| v) else {
+        let Some(text) =
+            fields.0.iter().find(|(n, _)| n.strip_prefix("arg:") == Some(&leaf.pointer)).map(|(_, v)| v)
+        else {
             continue;
         };
-        let wrong = |what: &str| Problem::new(422, 4220, "wrong shape", what).field(leaf.pointer.clone(), what);
-        let value = form::like(&leaf.value, text).map_err(|what| wrong(&what))?;
+        let wrong =
+            |what: &str| Problem::new(422, 4220, "wrong shape", what).field(leaf.pointer.clone(), what);
+        let value = form::like(&leaf.value, text).map_err(|what| Box::new(wrong(&what)))?;
         if let Some(place) = changed.pointer_mut(&leaf.pointer) {
             *place = value;
         }
     }
     if changed == *arguments {
-        return Err(Problem::new(422, 4220, "wrong shape", "change an argument, or approve it as it is"));
+        let what = "change an argument, or approve it as it is";
+        return Err(Box::new(Problem::new(422, 4220, "wrong shape", what)));
     }
     Ok(changed)
 }
@@ -125,7 +133,10 @@ pub(crate) fn edited(arguments: &Json, fields: &Fields) -> Result<Json, Problem>
 /// The inbox.
 pub fn inbox(shell: &Shell, filter: &Filter, found: &PageOf<ApprovalView>) -> Markup {
     let chosen = if filter.status.is_empty() { "pending" } else { &filter.status };
-    let next = found.next.as_deref().map(|c| format!("/console/approvals?status={chosen}&cursor={}", format::segment(c)));
+    let next = found
+        .next
+        .as_deref()
+        .map(|c| format!("/console/approvals?status={chosen}&cursor={}", format::segment(c)));
     let announce = match found.items.len() {
         1 => "1 approval in the list.".to_owned(),
         n => format!("{n} approvals in the list."),
@@ -277,7 +288,12 @@ mod tests {
     #[test]
     fn an_edit_keeps_types_and_touches_only_what_exists() {
         let arguments = json!({"amount": 25, "order": {"id": "1042"}, "urgent": false});
-        let form = fields(&[("arg:/amount", "12.5"), ("arg:/order/id", "7"), ("arg:/urgent", "true"), ("arg:/new", "x")]);
+        let form = fields(&[
+            ("arg:/amount", "12.5"),
+            ("arg:/order/id", "7"),
+            ("arg:/urgent", "true"),
+            ("arg:/new", "x"),
+        ]);
         let changed = edited(&arguments, &form).unwrap();
         assert_eq!(changed, json!({"amount": 12.5, "order": {"id": "7"}, "urgent": true}));
     }

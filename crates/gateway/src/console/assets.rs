@@ -14,7 +14,11 @@ struct Asset {
 }
 
 const ASSETS: [Asset; 4] = [
-    Asset { name: "console.css", kind: "text/css; charset=utf-8", bytes: include_bytes!("../../assets/console.css") },
+    Asset {
+        name: "console.css",
+        kind: "text/css; charset=utf-8",
+        bytes: include_bytes!("../../assets/console.css"),
+    },
     Asset {
         name: "console.js",
         kind: "text/javascript; charset=utf-8",
@@ -42,7 +46,10 @@ pub(crate) fn href(name: &str) -> String {
 pub(crate) async fn get(Path((digest, name)): Path<(String, String)>) -> Response {
     match NAMED.iter().find(|(known, asset)| *known == digest && asset.name == name) {
         Some((_, asset)) => (
-            [(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")],
+            [
+                (header::CONTENT_TYPE, asset.kind),
+                (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+            ],
             asset.bytes,
         )
             .into_response(),

@@ -87,7 +87,8 @@ async fn show(
         // A refresh would take the result away.
         shell = shell.watching(&[]);
     }
-    let some = |text: &str| Some(text.trim().chars().take(SEARCH_MAX).collect()).filter(|t: &String| !t.is_empty());
+    let some =
+        |text: &str| Some(text.trim().chars().take(SEARCH_MAX).collect()).filter(|t: &String| !t.is_empty());
     let search = AuditSearch {
         correlation: some(&filter.correlation),
         action: some(&filter.action),
@@ -108,10 +109,18 @@ fn hex(root: [u8; 32]) -> String {
 }
 
 /// The page.
-pub fn page(shell: &Shell, filter: &Filter, found: &PageOf<AuditEntry>, head: &Head, checked: Option<&AuditCheck>) -> Markup {
+pub fn page(
+    shell: &Shell,
+    filter: &Filter,
+    found: &PageOf<AuditEntry>,
+    head: &Head,
+    checked: Option<&AuditCheck>,
+) -> Markup {
     let next = found.next.as_deref().map(|cursor| {
-        let pairs = [("correlation", &filter.correlation), ("action", &filter.action), ("actor", &filter.actor)];
-        let kept: String = pairs.iter().map(|(name, value)| format!("{name}={}&", format::segment(value))).collect();
+        let pairs =
+            [("correlation", &filter.correlation), ("action", &filter.action), ("actor", &filter.actor)];
+        let kept: String =
+            pairs.iter().map(|(name, value)| format!("{name}={}&", format::segment(value))).collect();
         format!("/console/audit?{kept}cursor={}", format::segment(cursor))
     });
     let content = html! {

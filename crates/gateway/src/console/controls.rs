@@ -34,21 +34,21 @@ pub(crate) async fn set(State(state): State<crate::State>, Path(name): Path<Stri
             let done = state.app.set_control(&act.session.caller, &name, set).await;
             done.map(|_| format!("{} is {}.", words(&name), if on == Some(false) { "off" } else { "on" }))
         }
-        Err(problem) => Err(problem),
+        Err(problem) => Err(*problem),
     };
     act.answer(done, "/console/controls")
 }
 
-fn wanted(name: &str, act: &Act) -> Result<SetControl, Problem> {
+fn wanted(name: &str, act: &Act) -> Result<SetControl, Box<Problem>> {
     let fields = &act.fields;
     let on = match fields.text("word") {
         "on" => true,
         "off" => false,
-        _ => return Err(Problem::new(422, 4220, "wrong shape", "say on or off")),
+        _ => return Err(Box::new(Problem::new(422, 4220, "wrong shape", "say on or off"))),
     };
     if name == "kill-switch" && on && fields.text("confirm") != CONFIRMATION {
         let what = format!("type “{CONFIRMATION}” to turn the kill switch on");
-        return Err(Problem::new(422, 4220, "wrong shape", what));
+        return Err(Box::new(Problem::new(422, 4220, "wrong shape", what)));
     }
     let operations = (name == "allow-list" && on).then(|| {
         fields
@@ -110,7 +110,8 @@ fn state(shell: &Shell, control: &Control, whose: &str) -> Markup {
 
 fn form(shell: &Shell, view: &ControlView, stop: bool) -> Markup {
     let list = view.name == "allow-list";
-    let listed = view.control.as_ref().or(view.tenant.as_ref()).map(|c| c.operations.join("\n")).unwrap_or_default();
+    let listed =
+        view.control.as_ref().or(view.tenant.as_ref()).map(|c| c.operations.join("\n")).unwrap_or_default();
     html! {
         form.stacked method="post" action={ "/console/controls/" (view.name) } data-act {
             (shell.token())

@@ -204,7 +204,8 @@ mod tests {
 
     #[test]
     fn hostile_names_and_values_stay_text() {
-        let page = document(&json!({"<script>": "</td><img src=x onerror=alert(1)>", "n": [{"\"": "'"}]})).into_string();
+        let page = document(&json!({"<script>": "</td><img src=x onerror=alert(1)>", "n": [{"\"": "'"}]}))
+            .into_string();
         assert!(!page.contains("<script>") && !page.contains("<img"), "{page}");
         assert!(page.contains("&lt;script&gt;"));
     }
@@ -212,7 +213,11 @@ mod tests {
     #[test]
     fn what_has_no_recorded_origin_is_never_shown_as_trusted() {
         let page = arguments(&json!({"a": 1, "b": 2}), &[("/a".to_owned(), vec![])]).into_string();
-        assert_eq!((page.matches(">definition<").count(), page.matches(">not known<").count()), (1, 1), "{page}");
+        assert_eq!(
+            (page.matches(">definition<").count(), page.matches(">not known<").count()),
+            (1, 1),
+            "{page}"
+        );
     }
 
     #[test]

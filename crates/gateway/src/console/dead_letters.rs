@@ -33,7 +33,12 @@ pub(crate) async fn get(
     mut session: Session,
     Query(filter): Query<Filter>,
 ) -> Result<Markup, Failure> {
-    let shell = Shell::load(&state, &mut session, Section::DeadLetters).await.watching(&["dead-letter", "control", "approval", "execution"]);
+    let shell = Shell::load(&state, &mut session, Section::DeadLetters).await.watching(&[
+        "dead-letter",
+        "control",
+        "approval",
+        "execution",
+    ]);
     let cursor = Some(filter.cursor.clone()).filter(|cursor| !cursor.is_empty());
     let found = state.app.dead_letters(&session.caller, filter.show != "all", cursor, ROWS).await?;
     Ok(page(&shell, &filter, &found))
@@ -48,7 +53,9 @@ pub(crate) async fn redrive(State(state): State<crate::State>, Path(id): Path<St
 /// The page.
 pub fn page(shell: &Shell, filter: &Filter, found: &PageOf<DeadLetterView>) -> Markup {
     let all = filter.show == "all";
-    let next = found.next.as_deref().map(|c| format!("/console/dead-letters?show={}&cursor={}", if all { "all" } else { "" }, format::segment(c)));
+    let next = found.next.as_deref().map(|c| {
+        format!("/console/dead-letters?show={}&cursor={}", if all { "all" } else { "" }, format::segment(c))
+    });
     let content = html! {
         (heading("Dead letters", "Work that gave up and waits for somebody. Put it back once the cause is gone."))
         div.chips role="group" aria-label="Which" {

@@ -29,9 +29,12 @@ pub(crate) async fn get(
     mut session: Session,
     Path(id): Path<String>,
 ) -> Result<Markup, Failure> {
-    let mut shell = Shell::load(&state, &mut session, Section::Executions)
-        .await
-        .watching(&["execution", "approval", "control", "dead-letter"]);
+    let mut shell = Shell::load(&state, &mut session, Section::Executions).await.watching(&[
+        "execution",
+        "approval",
+        "control",
+        "dead-letter",
+    ]);
     let view = state.app.execution(&session.caller, &id).await?;
     shell.only = Some(view.summary.id.to_string());
     let history = state.app.history(&session.caller, &id, 0, HISTORY_MAX).await?.items;
@@ -52,7 +55,11 @@ pub(crate) async fn get(
 }
 
 /// `POST /console/executions/{id}/{act}`
-pub(crate) async fn act(State(state): State<crate::State>, Path((id, act)): Path<(String, String)>, form: Act) -> Response {
+pub(crate) async fn act(
+    State(state): State<crate::State>,
+    Path((id, act)): Path<(String, String)>,
+    form: Act,
+) -> Response {
     let caller = &form.session.caller;
     let reason = form.fields.text("reason").to_owned();
     let done = match act.as_str() {

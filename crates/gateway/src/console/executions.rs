@@ -15,7 +15,8 @@ use super::{ExecutionQuery, format, icon};
 const ROWS: u32 = 50;
 /// Characters of a search at the most.
 const SEARCH_MAX: usize = 200;
-const STATUSES: [&str; 7] = ["pending", "running", "waiting", "suspended", "completed", "faulted", "cancelled"];
+const STATUSES: [&str; 7] =
+    ["pending", "running", "waiting", "suspended", "completed", "faulted", "cancelled"];
 const OUTCOMES: [&str; 3] = ["verified", "unknown", "failed"];
 
 /// What the reader looks for, as the address says it.
@@ -44,7 +45,9 @@ impl Filter {
     }
 
     fn query(&self) -> ExecutionQuery {
-        let some = |text: &str| Some(text.trim().chars().take(SEARCH_MAX).collect()).filter(|t: &String| !t.is_empty());
+        let some = |text: &str| {
+            Some(text.trim().chars().take(SEARCH_MAX).collect()).filter(|t: &String| !t.is_empty())
+        };
         ExecutionQuery {
             statuses: self.statuses().into_iter().map(str::to_owned).collect(),
             workflow: some(&self.workflow),
@@ -59,7 +62,13 @@ impl Filter {
 
     /// The address of the list with another status, outcome or cursor.
     fn href(&self, status: &str, outcome: &str, cursor: &str) -> String {
-        let pairs = [("status", status), ("outcome", outcome), ("workflow", &self.workflow), ("q", &self.q), ("cursor", cursor)];
+        let pairs = [
+            ("status", status),
+            ("outcome", outcome),
+            ("workflow", &self.workflow),
+            ("q", &self.q),
+            ("cursor", cursor),
+        ];
         let query: Vec<String> = pairs
             .iter()
             .filter(|(_, value)| !value.is_empty())
@@ -84,9 +93,12 @@ pub(crate) async fn get(
     mut session: Session,
     Query(filter): Query<Filter>,
 ) -> Result<Markup, Failure> {
-    let shell = Shell::load(&state, &mut session, Section::Executions)
-        .await
-        .watching(&["execution", "approval", "control", "dead-letter"]);
+    let shell = Shell::load(&state, &mut session, Section::Executions).await.watching(&[
+        "execution",
+        "approval",
+        "control",
+        "dead-letter",
+    ]);
     let found = state.app.executions(&session.caller, filter.query()).await?;
     Ok(page(&shell, &filter, &found))
 }

@@ -95,7 +95,8 @@ fn plan(schema: &Json) -> Vec<Field> {
 
 fn collect(schema: &Json, at: &str, depth: usize, required: bool, found: &mut Vec<Field>) {
     let Some(properties) = schema.get("properties").and_then(Json::as_object) else { return };
-    let needed = |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
+    let needed =
+        |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
     for (name, inner) in properties {
         if found.len() >= FIELDS_MAX {
             return;
@@ -107,21 +108,31 @@ fn collect(schema: &Json, at: &str, depth: usize, required: bool, found: &mut Ve
             collect(inner, &pointer, depth + 1, required, found);
             continue;
         }
-        let choices: Vec<String> =
-            inner["enum"].as_array().into_iter().flatten().filter_map(Json::as_str).take(100).map(str::to_owned).collect();
+        let choices: Vec<String> = inner["enum"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Json::as_str)
+            .take(100)
+            .map(str::to_owned)
+            .collect();
         let kind = match inner["type"].as_str() {
             Some(kind @ ("string" | "number" | "integer" | "boolean")) => kind,
             _ if !choices.is_empty() => "string",
             _ => "json",
         };
-        let about = inner["description"].as_str().or(inner["title"].as_str()).map(|text| text.chars().take(300).collect());
+        let about = inner["description"]
+            .as_str()
+            .or(inner["title"].as_str())
+            .map(|text| text.chars().take(300).collect());
         found.push(Field { pointer, kind: kind.to_owned(), required, choices, about });
     }
 }
 
 fn input(field: &Field, given: Option<&Json>) -> Markup {
     let name = format!("{PREFIX}{}", field.pointer);
-    let text = given.map(|value| value.as_str().map_or_else(|| json_text(value), str::to_owned)).unwrap_or_default();
+    let text =
+        given.map(|value| value.as_str().map_or_else(|| json_text(value), str::to_owned)).unwrap_or_default();
     html! {
         @match field.kind.as_str() {
             _ if !field.choices.is_empty() => select name=(name) required[field.required] {
@@ -190,15 +201,27 @@ mod tests {
 
     #[test]
     fn a_filled_form_is_the_input() {
-        let pairs = [("in:/order", "1042"), ("in:/amount", "25.50"), ("in:/urgent", "true"), ("in:/customer/name", "Ann"), ("in:/extra", "[1]")];
+        let pairs = [
+            ("in:/order", "1042"),
+            ("in:/amount", "25.50"),
+            ("in:/urgent", "true"),
+            ("in:/customer/name", "Ann"),
+            ("in:/extra", "[1]"),
+        ];
         let fields = Fields(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect());
         let input = to_input(Some(&schema()), &fields).unwrap();
-        assert_eq!(input, json!({"order": "1042", "amount": 25.50, "urgent": true, "customer": {"name": "Ann"}, "extra": [1]}));
+        assert_eq!(
+            input,
+            json!({"order": "1042", "amount": 25.50, "urgent": true, "customer": {"name": "Ann"}, "extra": [1]})
+        );
     }
 
     #[test]
     fn wrong_fields_are_named() {
-        for (pairs, field) in [(vec![("in:/order", "1")], "/amount"), (vec![("in:/order", "1"), ("in:/amount", "x")], "/amount")] {
+        for (pairs, field) in [
+            (vec![("in:/order", "1")], "/amount"),
+            (vec![("in:/order", "1"), ("in:/amount", "x")], "/amount"),
+        ] {
             let fields = Fields(pairs.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect());
             assert_eq!(to_input(Some(&schema()), &fields).unwrap_err().0, field);
         }

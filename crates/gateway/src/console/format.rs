@@ -190,8 +190,12 @@ pub fn segment(text: &str) -> String {
 pub fn blocked(on: &str) -> Markup {
     let (kind, rest) = on.split_once(':').unwrap_or((on, ""));
     match kind {
-        "approval" => html! { "waits for " a href={ "/console/approvals/" (segment(rest)) } { "an approval" } },
-        "dead-letter" => html! { "parked as " a href={ "/console/dead-letters#" (rest) } { "a dead letter" } },
+        "approval" => {
+            html! { "waits for " a href={ "/console/approvals/" (segment(rest)) } { "an approval" } }
+        }
+        "dead-letter" => {
+            html! { "parked as " a href={ "/console/dead-letters#" (rest) } { "a dead letter" } }
+        }
         "control" => html! { "held by " a href="/console/controls" { (rest) } },
         "timer" => html! { "waits for a timer" },
         _ => html! { "waits for " (on) },

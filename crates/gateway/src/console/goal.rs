@@ -23,9 +23,11 @@ pub(crate) async fn plan(State(state): State<crate::State>, mut act: Act) -> Res
     let shell = Shell::load(&state, &mut act.session, Section::Overview).await.watching(&[]);
     let goal = request(&state, &act, true).await?;
     let page = match state.app.submit_goal(&act.session.caller, goal.clone()).await {
-        Ok(GoalAnswer::Planned(plan)) => planned(&shell, &plan, &goal, &random()?),
+        Ok(GoalAnswer::Planned(plan)) => planned(&shell, &plan, &goal, &random().map_err(Problem::machine)?),
         Ok(GoalAnswer::Accepted(accepted)) => {
-            return Ok(act.go(format!("/console/executions/{}", accepted.execution_id), "Started.".to_owned()));
+            return Ok(
+                act.go(format!("/console/executions/{}", accepted.execution_id), "Started.".to_owned())
+            );
         }
         Err(problem) if problem.status == 422 => {
             let meant = meant(&state, &act, &goal, &problem).await;
@@ -51,7 +53,12 @@ async fn started(state: &crate::State, act: &Act) -> Result<String, Problem> {
     if let GoalAnswer::Planned(plan) = state.app.submit_goal(caller, goal.clone()).await?
         && plan.digest.to_string() != act.fields.text("plan")
     {
-        return Err(Problem::new(409, 4090, "conflict", "the plan is another one than you saw; look at it again"));
+        return Err(Problem::new(
+            409,
+            4090,
+            "conflict",
+            "the plan is another one than you saw; look at it again",
+        ));
     }
     let goal = GoalRequest { plan_only: false, idempotency_key: act.fields.some("once"), ..goal };
     match state.app.submit_goal(caller, goal).await? {
@@ -73,12 +80,17 @@ async fn request(state: &crate::State, act: &Act, plan_only: bool) -> Result<Goa
         let intent: String = fields.text("intent").chars().take(INTENT_MAX).collect();
         return Ok(GoalRequest { intent: Some(intent), input: given, ..empty });
     };
-    let workflow = WorkflowName { namespace: fields.text("namespace").to_owned(), name, version: fields.some("version") };
+    let workflow = WorkflowName {
+        namespace: fields.text("namespace").to_owned(),
+        name,
+        version: fields.some("version"),
+    };
     let input = match given {
         Some(input) => input,
         None => {
             let version = workflow.version.as_deref().unwrap_or("latest");
-            let view = state.app.workflow(&act.session.caller, &workflow.namespace, &workflow.name, version).await?;
+            let view =
+                state.app.workflow(&act.session.caller, &workflow.namespace, &workflow.name, version).await?;
             form::to_input(view.input_schema.as_ref(), fields).map_err(|(field, what)| {
                 let told = format!("`{}` {what}", data::name(&field));
                 Problem::new(422, 4220, "wrong shape", told).field(format!("/input{field}"), what)
@@ -89,9 +101,20 @@ async fn request(state: &crate::State, act: &Act, plan_only: bool) -> Result<Goa
 }
 
 /// The workflow that was meant, when that much is clear: its form can ask for the rest.
-async fn meant(state: &crate::State, act: &Act, goal: &GoalRequest, problem: &Problem) -> Option<WorkflowView> {
-    let named = problem.extra.get("workflow").map(|w| (member(w, "namespace"), member(w, "name"), member(w, "version")));
-    let asked = goal.workflow.as_ref().map(|w| (w.namespace.as_str(), w.name.as_str(), w.version.as_deref().unwrap_or("")));
+async fn meant(
+    state: &crate::State,
+    act: &Act,
+    goal: &GoalRequest,
+    problem: &Problem,
+) -> Option<WorkflowView> {
+    let named = problem
+        .extra
+        .get("workflow")
+        .map(|w| (member(w, "namespace"), member(w, "name"), member(w, "version")));
+    let asked = goal
+        .workflow
+        .as_ref()
+        .map(|w| (w.namespace.as_str(), w.name.as_str(), w.version.as_deref().unwrap_or("")));
     let (namespace, name, version) = named.or(asked)?;
     let version = if version.is_empty() { "latest" } else { version };
     // Without the workflow the page still says what is missing.
@@ -118,7 +141,12 @@ pub fn ask(shell: &Shell, intent: &str, problem: Option<&Problem>) -> Markup {
 }
 
 /// The page that asks back: the form of the workflow that was meant, or candidates to choose from.
-pub fn asked_back(shell: &Shell, goal: &GoalRequest, problem: &Problem, meant: Option<&WorkflowView>) -> Markup {
+pub fn asked_back(
+    shell: &Shell,
+    goal: &GoalRequest,
+    problem: &Problem,
+    meant: Option<&WorkflowView>,
+) -> Markup {
     let candidates = problem.extra.get("candidates").and_then(Json::as_array).filter(|_| meant.is_none());
     let given = problem.extra.get("input").or(goal.input.as_ref()).unwrap_or(&Json::Null);
     let content = html! {

@@ -126,7 +126,8 @@ impl Drawing {
             width,
             height: HEIGHT,
         });
-        let jumps = node.next.iter().take(12).map(|(to, label)| (node.pointer.clone(), to.clone(), label.clone()));
+        let jumps =
+            node.next.iter().take(12).map(|(to, label)| (node.pointer.clone(), to.clone(), label.clone()));
         self.jumps.extend(jumps);
         let top = *y;
         if frame {
@@ -179,7 +180,13 @@ fn draw_box(b: &Box, state: &str) -> Markup {
 fn widest(nodes: &[GraphNode], depth: usize) -> i32 {
     nodes
         .iter()
-        .map(|node| if node.children.is_empty() || depth >= DEPTH_MAX { WIDTH } else { widest(&node.children, depth + 1) + 2 * PAD })
+        .map(|node| {
+            if node.children.is_empty() || depth >= DEPTH_MAX {
+                WIDTH
+            } else {
+                widest(&node.children, depth + 1) + 2 * PAD
+            }
+        })
         .max()
         .unwrap_or(WIDTH)
 }
@@ -213,7 +220,10 @@ mod tests {
             deep = node(&format!("/{i}"), vec![deep]);
         }
         let picture = draw(&[deep], &States::new()).into_string();
-        assert!(!picture.contains("<script>") && !picture.contains("<b>") && !picture.contains("<i>"), "{picture}");
+        assert!(
+            !picture.contains("<script>") && !picture.contains("<b>") && !picture.contains("<i>"),
+            "{picture}"
+        );
         assert_eq!(picture.matches("class=\"node ").count(), DEPTH_MAX + 1);
     }
 

@@ -17,7 +17,8 @@ pub const PAUSE: &str = "M5.5 3.5v9M10.5 3.5v9";
 /// An hourglass.
 pub const HOURGLASS: &str = "M4 2h8M4 14h8M5 2v2.5L8 8l3-3.5V2M5 14v-2.5L8 8l3 3.5V14";
 /// A ticked seal.
-pub const SEAL: &str = "M8 1.5 13 3.5v4c0 3.2-2 5.6-5 7-3-1.400-5-3.800-5-7v-4zM5.500 8 7.300 9.800 10.700 6.200";
+pub const SEAL: &str =
+    "M8 1.5 13 3.5v4c0 3.2-2 5.6-5 7-3-1.400-5-3.800-5-7v-4zM5.500 8 7.300 9.800 10.700 6.200";
 /// A question mark.
 pub const QUESTION: &str = "M5.500 6a2.500 2.500 0 1 1 3.500 2.300c-.7.3-1 .7-1 1.400M8 12.500v.1";
 /// An arrow that returns.
@@ -27,7 +28,8 @@ pub const SEARCH: &str = "M7 2.500a4.500 4.500 0 1 0 0 9 4.500 4.500 0 0 0 0-9M1
 /// A box.
 pub const BOX: &str = "M2 5l6-3 6 3v6l-6 3-6-3zM2 5l6 3 6-3M8 8v6";
 /// A person.
-pub const PERSON: &str = "M8 2.500a2.500 2.500 0 1 0 0 5 2.500 2.500 0 0 0 0-5M3 14c.3-3 2.200-4.500 5-4.500s4.700 1.500 5 4.500";
+pub const PERSON: &str =
+    "M8 2.500a2.500 2.500 0 1 0 0 5 2.500 2.500 0 0 0 0-5M3 14c.3-3 2.200-4.500 5-4.500s4.700 1.500 5 4.500";
 /// A gauge.
 pub const GAUGE: &str = "M2.500 12a6 6 0 1 1 11 0M8 9.500l3-4";
 /// Lines of a list.

@@ -48,9 +48,19 @@ struct Feed {
 }
 
 /// `GET /console/live?watch=execution,approval&only=<execution>`
-pub(crate) async fn get(State(state): State<crate::State>, session: Session, Query(watch): Query<Watch>) -> Response {
+pub(crate) async fn get(
+    State(state): State<crate::State>,
+    session: Session,
+    Query(watch): Query<Watch>,
+) -> Response {
     let Ok(place) = session.streams.clone().try_acquire_owned() else {
-        return Failure(Problem::new(429, 4291, "too many event streams", "close some pages of the console and try again")).into_response();
+        return Failure(Problem::new(
+            429,
+            4291,
+            "too many event streams",
+            "close some pages of the console and try again",
+        ))
+        .into_response();
     };
     let feed = Feed {
         live: state.app.subscribe(),

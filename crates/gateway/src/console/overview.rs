@@ -28,9 +28,12 @@ pub struct Facts {
 
 /// `GET /console`
 pub(crate) async fn get(State(state): State<crate::State>, mut session: Session) -> Result<Markup, Failure> {
-    let shell = Shell::load(&state, &mut session, Section::Overview)
-        .await
-        .watching(&["execution", "approval", "control", "dead-letter"]);
+    let shell = Shell::load(&state, &mut session, Section::Overview).await.watching(&[
+        "execution",
+        "approval",
+        "control",
+        "dead-letter",
+    ]);
     let caller = &session.caller;
     let pending = ApprovalQuery {
         status: Some(model::approval::ApprovalStatus::Pending),
@@ -41,7 +44,11 @@ pub(crate) async fn get(State(state): State<crate::State>, mut session: Session)
         overview: state.app.overview(caller).await?,
         approvals: state.app.approvals(caller, pending).await?.items,
         dead_letters: state.app.dead_letters(caller, true, None, ROWS).await?.items,
-        recent: state.app.executions(caller, ExecutionQuery { limit: ROWS, ..ExecutionQuery::default() }).await?.items,
+        recent: state
+            .app
+            .executions(caller, ExecutionQuery { limit: ROWS, ..ExecutionQuery::default() })
+            .await?
+            .items,
     };
     Ok(page(&shell, &facts))
 }

@@ -16,13 +16,19 @@ const TESTS_MAX: usize = 500;
 
 /// `GET /console/policies`
 pub(crate) async fn list(State(state): State<crate::State>, mut session: Session) -> Result<Markup, Failure> {
-    let shell = Shell::load(&state, &mut session, Section::Policies).await.watching(&["policy", "control", "approval"]);
+    let shell = Shell::load(&state, &mut session, Section::Policies)
+        .await
+        .watching(&["policy", "control", "approval"]);
     let found = state.app.policies(&session.caller).await?;
     Ok(page(&shell, &found, None))
 }
 
 /// `POST /console/policies/{name}/test`: runs the bundle's tests, then shows the page with the results.
-pub(crate) async fn test(State(state): State<crate::State>, Path(name): Path<String>, mut act: Act) -> Result<Response, Failure> {
+pub(crate) async fn test(
+    State(state): State<crate::State>,
+    Path(name): Path<String>,
+    mut act: Act,
+) -> Result<Response, Failure> {
     let results = state.app.test_policy(&act.session.caller, &name).await?;
     "/console/policies".clone_into(&mut act.session.path);
     // A refresh would take the results away.

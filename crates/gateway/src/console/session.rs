@@ -135,7 +135,7 @@ impl Sessions {
     }
 
     /// Opens a session for a token that was authenticated; answers the cookie's value.
-    pub(crate) fn open(&self, token: &str) -> Result<String, Problem> {
+    pub(crate) fn open(&self, token: &str) -> Result<String, getrandom::Error> {
         let key = random()?;
         let csrf = random()?;
         let now = Instant::now();
@@ -207,7 +207,9 @@ impl FromRequest<crate::State> for Act {
         let sessions = sessions(&mut parts, state).await?;
         let (session, key) = signed_in(&parts, state, &sessions).await?;
         if !from_our_pages(&parts.headers, &parts.uri) {
-            return Err(refuse("this act did not come from a page of this console; open the console and try again"));
+            return Err(refuse(
+                "this act did not come from a page of this console; open the console and try again",
+            ));
         }
         let fields = read_form(body).await?;
         if !same(fields.text("csrf"), &session.csrf) {
@@ -220,10 +222,15 @@ impl FromRequest<crate::State> for Act {
 
 /// Reads a form within its limits.
 pub(crate) async fn read_form(body: axum::body::Body) -> Result<Fields, Response> {
-    let large = || Failure(Problem::new(413, 4130, "body too large", "the form is too large; 256 KiB is the most")).into_response();
+    let large = || {
+        Failure(Problem::new(413, 4130, "body too large", "the form is too large; 256 KiB is the most"))
+            .into_response()
+    };
     let bytes = axum::body::to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| large())?;
-    let fields: Vec<(String, String)> =
-        url::form_urlencoded::parse(&bytes).take(FORM_FIELDS_MAX + 1).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
+    let fields: Vec<(String, String)> = url::form_urlencoded::parse(&bytes)
+        .take(FORM_FIELDS_MAX + 1)
+        .map(|(n, v)| (n.into_owned(), v.into_owned()))
+        .collect();
     if fields.len() > FORM_FIELDS_MAX { Err(large()) } else { Ok(Fields(fields)) }
 }
 
@@ -264,9 +271,9 @@ pub(crate) fn theme(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// 32 random bytes as hexadecimal text.
-pub(crate) fn random() -> Result<String, Problem> {
+pub(crate) fn random() -> Result<String, getrandom::Error> {
     let mut bytes = [0u8; 32];
-    getrandom::fill(&mut bytes).map_err(Problem::machine)?;
+    getrandom::fill(&mut bytes)?;
     Ok(bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -280,7 +287,11 @@ async fn sessions(parts: &mut Parts, state: &crate::State) -> Result<Arc<Session
     }
 }
 
-async fn signed_in(parts: &Parts, state: &crate::State, sessions: &Sessions) -> Result<(Session, Digest), Response> {
+async fn signed_in(
+    parts: &Parts,
+    state: &crate::State,
+    sessions: &Sessions,
+) -> Result<(Session, Digest), Response> {
     let path = parts.uri.path_and_query().map_or("/console", |p| p.as_str()).to_owned();
     let away = || sign_in_first(parts, &path);
     let key = Digest::of(cookie(&parts.headers, COOKIE).ok_or_else(away)?.as_bytes());
@@ -293,11 +304,18 @@ async fn signed_in(parts: &Parts, state: &crate::State, sessions: &Sessions) -> 
     let text = |name: header::HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let caller = app::Caller {
         principal,
-        address: parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip().to_string()),
+        address: parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|ConnectInfo(address)| address.ip().to_string()),
         agent: text(header::USER_AGENT).map(|agent| agent.chars().take(200).collect()),
         request_id: match text(header::HeaderName::from_static("x-request-id")) {
             Some(id) => id.chars().take(128).collect(),
-            None => random().map_err(|problem| Failure(problem).into_response())?.chars().take(32).collect(),
+            None => random()
+                .map_err(|error| Failure(Problem::machine(error)).into_response())?
+                .chars()
+                .take(32)
+                .collect(),
         },
     };
     let theme = theme(&parts.headers);
@@ -306,8 +324,11 @@ async fn signed_in(parts: &Parts, state: &crate::State, sessions: &Sessions) -> 
 
 fn sign_in_first(parts: &Parts, path: &str) -> Response {
     if scripted(&parts.headers) {
-        let notice =
-            Notice { tone: "bad", text: "the session has ended; sign in again".into(), go: Some("/console/sign-in".into()) };
+        let notice = Notice {
+            tone: "bad",
+            text: "the session has ended; sign in again".into(),
+            go: Some("/console/sign-in".into()),
+        };
         return (axum::http::StatusCode::UNAUTHORIZED, axum::Json(notice)).into_response();
     }
     // Only a page that was asked for is worth coming back to.

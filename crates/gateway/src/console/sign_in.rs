@@ -45,7 +45,10 @@ pub(crate) async fn post(
         (status, page(fields.text("next"), Some(why), theme(&parts.headers))).into_response()
     };
     if !token_shape(token) {
-        return Err(again("That is not a token. Paste the whole token, it begins with omh_.", StatusCode::UNPROCESSABLE_ENTITY));
+        return Err(again(
+            "That is not a token. Paste the whole token, it begins with omh_.",
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ));
     }
     match state.app.authenticate(token).await {
         Ok(_) => {}
@@ -54,7 +57,7 @@ pub(crate) async fn post(
         }
         Err(problem) => return Err(Failure(problem).into_response()),
     }
-    let key = sessions.open(token).map_err(|problem| Failure(problem).into_response())?;
+    let key = sessions.open(token).map_err(|error| Failure(Problem::machine(error)).into_response())?;
     let mut response = Redirect::to(own_page(fields.text("next"))).into_response();
     if let Some(cookie) = set_cookie(&parts.headers, &key, COOKIE_SECONDS) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -94,6 +97,8 @@ pub fn page(next: &str, problem: Option<&str>, theme: Option<&'static str>) -> M
             @if let Some(problem) = problem { p.bad-text role="alert" { (problem) } }
             form.stacked method="post" action="/console/sign-in" {
                 input type="hidden" name="next" value=(next);
+                // Password managers keep the token under this name.
+                input.sr type="text" name="username" value="api-token" autocomplete="username" tabindex="-1" aria-hidden="true" readonly;
                 label.field { span { "API token" } input type="password" name="token" required autofocus autocomplete="current-password" spellcheck="false" placeholder="omh_…"; }
                 button.button.primary type="submit" { "Sign in" }
             }

@@ -98,16 +98,23 @@ fn rows(view: &ExecutionView, end: Timestamp) -> Vec<Row<'_>> {
     for (i, task) in view.tasks.iter().enumerate() {
         rows.push(task_row(task, end));
         // Repeated tasks (loops, retries) share a pointer: an effect belongs to the last start before its request.
-        let next = view.tasks.iter().skip(i + 1).find(|later| later.pointer == task.pointer).map(|t| t.started_at);
+        let next =
+            view.tasks.iter().skip(i + 1).find(|later| later.pointer == task.pointer).map(|t| t.started_at);
         for (j, effect) in view.effects.iter().enumerate() {
-            let in_time = effect.requested_at >= task.started_at && next.is_none_or(|next| effect.requested_at < next);
+            let in_time =
+                effect.requested_at >= task.started_at && next.is_none_or(|next| effect.requested_at < next);
             if !drawn[j] && effect.task == task.pointer && in_time {
                 drawn[j] = true;
                 rows.push(effect_row(effect, task.depth + 1, end));
             }
         }
     }
-    let rest = view.effects.iter().zip(&drawn).filter(|(_, drawn)| !**drawn).map(|(effect, _)| effect_row(effect, 1, end));
+    let rest = view
+        .effects
+        .iter()
+        .zip(&drawn)
+        .filter(|(_, drawn)| !**drawn)
+        .map(|(effect, _)| effect_row(effect, 1, end));
     rows.extend(rest);
     rows
 }
@@ -122,7 +129,8 @@ fn task_row(task: &TaskView, end: Timestamp) -> Row<'_> {
         "running" => "task open",
         _ => "task",
     };
-    let title = format!("{} {}: {}, {}", task.kind, task.name, task.status, format::span(to.0 - task.started_at.0));
+    let title =
+        format!("{} {}: {}, {}", task.kind, task.name, task.status, format::span(to.0 - task.started_at.0));
     Row {
         label: &task.name,
         detail: task.kind.clone(),
@@ -137,7 +145,11 @@ fn effect_row(effect: &EffectView, depth: u32, end: Timestamp) -> Row<'_> {
     let to = effect.settled_at.unwrap_or(end);
     Row {
         label: &effect.operation,
-        detail: if effect.probe_of.is_some() { "check".to_owned() } else { format!("effect {}", effect.number) },
+        detail: if effect.probe_of.is_some() {
+            "check".to_owned()
+        } else {
+            format!("effect {}", effect.number)
+        },
         depth,
         effect: Some(effect.number),
         length_ms: to.0 - effect.requested_at.0,
@@ -164,7 +176,12 @@ fn effect_segments(effect: &EffectView, end: Timestamp) -> Vec<Segment> {
             None => "attempt open",
         };
         let answer = attempt.answer.as_deref().unwrap_or("under way");
-        segments.push(segment(class, attempt.started_at, to, format!("attempt {}: {answer}", attempt.number)));
+        segments.push(segment(
+            class,
+            attempt.started_at,
+            to,
+            format!("attempt {}: {answer}", attempt.number),
+        ));
         at = to;
     }
     if end > at {
@@ -205,7 +222,8 @@ mod tests {
     #[test]
     fn bars_stay_inside_the_picture() {
         for (from, to) in [(0, 10), (-50, 5000), (100, 100), (90, 500), (i64::MIN / 4, i64::MAX / 4)] {
-            let bar = Segment { class: "task", from: Timestamp(from), to: Timestamp(to), title: String::new() };
+            let bar =
+                Segment { class: "task", from: Timestamp(from), to: Timestamp(to), title: String::new() };
             let (x, width) = place(&bar, Timestamp(0), Timestamp(100));
             assert!(x >= 0.0 && width >= BAR_MIN && x + width <= WIDTH + 0.001, "{from}..{to}: {x} {width}");
         }

@@ -31,7 +31,9 @@ pub(crate) async fn list(
     mut session: Session,
     Query(at): Query<Cursor>,
 ) -> Result<Markup, Failure> {
-    let shell = Shell::load(&state, &mut session, Section::Workflows).await.watching(&["workflow", "control", "approval"]);
+    let shell = Shell::load(&state, &mut session, Section::Workflows)
+        .await
+        .watching(&["workflow", "control", "approval"]);
     let found = state.app.workflows(&session.caller, at.cursor, ROWS).await?;
     Ok(list_page(&shell, &found))
 }
@@ -49,7 +51,8 @@ pub(crate) async fn get(
 
 /// The list.
 pub fn list_page(shell: &Shell, found: &PageOf<WorkflowView>) -> Markup {
-    let next = found.next.as_deref().map(|cursor| format!("/console/workflows?cursor={}", format::segment(cursor)));
+    let next =
+        found.next.as_deref().map(|cursor| format!("/console/workflows?cursor={}", format::segment(cursor)));
     let content = html! {
         (heading("Workflows", "Published definitions. A version never changes."))
         @if shell.may(Permission::SubmitGoal) { (goal::ask(shell, "", None)) }
@@ -78,7 +81,12 @@ pub fn list_page(shell: &Shell, found: &PageOf<WorkflowView>) -> Markup {
 }
 
 fn href(w: &WorkflowView) -> String {
-    format!("/console/workflows/{}/{}/{}", format::segment(&w.namespace), format::segment(&w.name), format::segment(&w.version))
+    format!(
+        "/console/workflows/{}/{}/{}",
+        format::segment(&w.namespace),
+        format::segment(&w.name),
+        format::segment(&w.version)
+    )
 }
 
 /// One version.
