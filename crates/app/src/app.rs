@@ -129,8 +129,12 @@ impl App {
     }
 
     pub(crate) fn notify(&self, tenant: &TenantId, topic: &'static str, id: &str, version: u64) {
+        self.tell(Live { tenant: tenant.clone(), topic, id: id.to_owned(), version, ended: false });
+    }
+
+    pub(crate) fn tell(&self, notice: Live) {
         // Nobody listening is fine: a notice is a hint.
-        let _ = self.live.send(Live { tenant: tenant.clone(), topic, id: id.to_owned(), version });
+        let _ = self.live.send(notice);
     }
 }
 

@@ -23,7 +23,7 @@ use crate::app::{App, commit_problem, store_problem};
 use crate::caller::Caller;
 use crate::permit::{Gate, in_one_line};
 use crate::record;
-use crate::view::DeadLetterView;
+use crate::view::{DeadLetterView, Live};
 use crate::work::Work;
 
 /// How long one attempt of an HTTP effect may take.
@@ -351,7 +351,13 @@ impl App {
     }
 
     fn after_commit(&self, row: &ExecutionRow, state: &Execution, approvals: &[Approval]) {
-        self.notify(&row.tenant, "execution", row.id.as_str(), state.version);
+        self.tell(Live {
+            tenant: row.tenant.clone(),
+            topic: "execution",
+            id: row.id.to_string(),
+            version: state.version,
+            ended: state.end.is_some(),
+        });
         for approval in approvals {
             self.notify(&row.tenant, "approval", approval.id.as_str(), 0);
         }

@@ -625,4 +625,6 @@ pub struct Live {
     pub id: String,
     /// The execution's number of events, for `execution`.
     pub version: u64,
+    /// True when the execution has ended.
+    pub ended: bool,
 }

@@ -1,6 +1,10 @@
 //! Measurements, each beside the limit of this machine measured in the same run.
 
+mod doors;
+mod house;
 mod limit;
+mod steps;
+mod waiting;
 
 use serde_json::{Value as Json, json};
 
@@ -23,11 +27,32 @@ pub(crate) struct Figure {
 pub(crate) async fn run(args: &BenchArgs, screen: Screen) -> Result<(), Failure> {
     let wanted = |group: &str| args.only.is_empty() || args.only.iter().any(|only| only == group);
     let mut figures = Vec::new();
-    if wanted("limit") {
+    let each = std::time::Duration::from_secs(args.seconds);
+    let mut limits = [0.0; 3];
+    if wanted("limit") || wanted("steps") {
         screen.say("measuring the limit of this machine");
-        let seconds = args.seconds;
-        let measured = tokio::task::spawn_blocking(move || limit::measure(std::time::Duration::from_secs(seconds)));
-        figures.extend(measured.await.map_err(|error| Failure::internal(error.to_string()))??);
+        let measured = tokio::task::spawn_blocking(move || limit::measure(each));
+        let measured = measured.await.map_err(|error| Failure::internal(error.to_string()))??;
+        for (limit, figure) in limits.iter_mut().zip(&measured) {
+            *limit = figure.value;
+        }
+        figures.extend(measured);
+    }
+    if wanted("steps") {
+        screen.say("measuring durable steps");
+        figures.extend(steps::measure(each, limits).await?);
+    }
+    if wanted("goals") {
+        screen.say("measuring POST /goals");
+        figures.extend(doors::goals(each).await?);
+    }
+    if wanted("policy") {
+        screen.say("measuring policy decisions");
+        figures.extend(doors::policy(each)?);
+    }
+    if wanted("start") {
+        screen.say(format!("measuring start-up with {} executions stored", args.stored));
+        figures.extend(waiting::measure(args.stored).await?);
     }
     let document = json!({ "figures": figures.iter().map(Figure::json).collect::<Vec<Json>>() });
     screen.data(&document, || {

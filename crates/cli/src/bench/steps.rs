@@ -1,0 +1,104 @@
+//! Durable, governed steps: how many a second, how long one takes, what it costs in processor time and on disk.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use crate::bench::Figure;
+use crate::bench::house::{House, failed};
+use crate::exit::Failure;
+
+/// Steps of the workflow.
+const STEPS: u64 = 5;
+
+/// A workflow of five trivial steps, each an effect with verdict, permit, leaf and durable answer.
+pub(super) const DOCUMENT: &str = "
+document: { dsl: '1.0.3', namespace: bench, name: five, version: '1.0.0' }
+do:
+  - one: { run: { shell: { command: 'true' } } }
+  - two: { run: { shell: { command: 'true' } } }
+  - three: { run: { shell: { command: 'true' } } }
+  - four: { run: { shell: { command: 'true' } } }
+  - five: { run: { shell: { command: 'true' } } }
+";
+
+/// Measures at 1, 64 and 256 executions at once. `limits` are rows a second of a bare writer at the same numbers.
+pub(super) async fn measure(each: Duration, limits: [f64; 3]) -> Result<Vec<Figure>, Failure> {
+    let mut figures = Vec::new();
+    for (in_flight, limit) in [1u64, 64, 256].into_iter().zip(limits) {
+        let house = Arc::new(House::open().await?);
+        house.publish(DOCUMENT).await?;
+        let measured = Measured::of(&house, in_flight, each).await?;
+        let figure = |name: String, value: f64, unit, limit| Figure { group: "steps", name, value, unit, limit };
+        figures.push(figure(
+            format!("durable governed steps, {in_flight} at once"),
+            measured.executions * STEPS as f64,
+            "steps/s",
+            Some((limit, "bare rows/s")),
+        ));
+        figures.push(figure(format!("executions of 5 steps, {in_flight} at once"), measured.executions, "executions/s", None));
+        figures.push(figure(format!("whole execution, {in_flight} at once, p50"), measured.p50_ms, "ms", Some((6_000.0 / limits[0], "6 bare commits, ms"))));
+        figures.push(figure(format!("whole execution, {in_flight} at once, p99"), measured.p99_ms, "ms", None));
+        figures.push(figure(format!("processor time, {in_flight} at once"), measured.cpu_ms, "ms/execution", None));
+        figures.push(figure(format!("on disk, {in_flight} at once"), measured.bytes_per_step, "bytes/step", None));
+    }
+    Ok(figures)
+}
+
+struct Measured {
+    executions: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    cpu_ms: f64,
+    bytes_per_step: f64,
+}
+
+impl Measured {
+    async fn of(house: &Arc<House>, in_flight: u64, each: Duration) -> Result<Self, Failure> {
+        let done = Arc::new(AtomicU64::new(0));
+        let before = (house.store.stats().database_bytes, processor_ms()?);
+        let begun = Instant::now();
+        let mut tasks = Vec::new();
+        for task in 0..in_flight {
+            let (house, done) = (Arc::clone(house), Arc::clone(&done));
+            tasks.push(tokio::spawn(async move {
+                let mut took = Histogram::<u64>::new(3).map_err(failed)?;
+                let mut number = 0u64;
+                while begun.elapsed() < each {
+                    let id = format!("{:012}-{task}-{number}", begun.elapsed().as_micros());
+                    number += 1;
+                    let one = Instant::now();
+                    house.run("five", id).await?;
+                    took.saturating_record(u64::try_from(one.elapsed().as_micros()).unwrap_or(u64::MAX));
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok::<_, Failure>(took)
+            }));
+        }
+        let mut took = Histogram::<u64>::new(3).map_err(failed)?;
+        for task in tasks {
+            took.add(task.await.map_err(failed)??).map_err(failed)?;
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        let executions = done.load(Ordering::Relaxed) as f64;
+        let after = (house.store.stats().database_bytes, processor_ms()?);
+        Ok(Self {
+            executions: executions / seconds,
+            p50_ms: took.value_at_quantile(0.5) as f64 / 1000.0,
+            p99_ms: took.value_at_quantile(0.99) as f64 / 1000.0,
+            cpu_ms: (after.1 - before.1) / executions,
+            bytes_per_step: (after.0.saturating_sub(before.0)) as f64 / (executions * STEPS as f64),
+        })
+    }
+}
+
+/// User and system time of this process so far, in milliseconds.
+fn processor_ms() -> Result<f64, Failure> {
+    let text = std::fs::read_to_string("/proc/self/stat").map_err(failed)?;
+    // The command's name may hold blanks; the numbers begin after its closing bracket.
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    Ok((ticks(11) + ticks(12)) * 10.0)
+}

@@ -1,0 +1,75 @@
+//! What waits must cost nothing: memory of waiting executions, and the start of a server that finds many stored.
+
+use std::time::Instant;
+
+use crate::bench::Figure;
+use crate::bench::house::{House, failed};
+use crate::bench::steps;
+use crate::exit::Failure;
+
+/// Executions that are started at once while the store is filled.
+const AT_ONCE: u64 = 256;
+
+const WAITING: &str = "
+document: { dsl: '1.0.3', namespace: bench, name: waiting, version: '1.0.0' }
+do:
+  - first: { run: { shell: { command: 'true' } } }
+  - nap: { wait: P30D }
+  - last: { run: { shell: { command: 'true' } } }
+";
+
+/// Stores `stored` executions that wait for a timer, then measures memory, and the start of a new process' house.
+pub(super) async fn measure(stored: u64) -> Result<Vec<Figure>, Failure> {
+    let house = std::sync::Arc::new(House::open().await?);
+    house.publish(WAITING).await?;
+    house.publish(steps::DOCUMENT).await?;
+    let before = resident_bytes()?;
+    let mut tasks = Vec::new();
+    for task in 0..AT_ONCE {
+        let house = std::sync::Arc::clone(&house);
+        let share = stored / AT_ONCE + u64::from(task < stored % AT_ONCE);
+        tasks.push(tokio::spawn(async move {
+            for _ in 0..share {
+                house.start("waiting").await?;
+            }
+            Ok::<(), Failure>(())
+        }));
+    }
+    for task in tasks {
+        task.await.map_err(failed)??;
+    }
+    // The answers of the first steps come back on their own; everything waits once the row says so.
+    loop {
+        let counts = house.app.overview(&house.caller).await.map_err(failed)?.by_status;
+        let waiting = counts.iter().find(|(status, _)| status == "waiting").map_or(0, |(_, n)| *n);
+        if waiting >= stored {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let after = resident_bytes()?;
+    let disk = house.store.stats().database_bytes;
+    let house = std::sync::Arc::try_unwrap(house).map_err(|_| failed("the house is still in use"))?;
+    let directory = house.close().await?;
+    let begun = Instant::now();
+    let house = House::open_in(directory).await?;
+    while !house.app.ready() {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    let ready = begun.elapsed();
+    house.run("five", "first-after-start".to_owned()).await?;
+    let success = begun.elapsed();
+    let figure = |name: String, value: f64, unit| Figure { group: "start", name, value, unit, limit: None };
+    Ok(vec![
+        figure(format!("memory of each of {stored} waiting executions"), after.saturating_sub(before) as f64 / stored as f64, "bytes"),
+        figure(format!("disk of each of {stored} waiting executions"), disk as f64 / stored as f64, "bytes"),
+        figure(format!("start-up with {stored} executions stored, until ready"), ready.as_secs_f64() * 1000.0, "ms"),
+        figure(format!("start-up with {stored} executions stored, until the first success"), success.as_secs_f64() * 1000.0, "ms"),
+    ])
+}
+
+fn resident_bytes() -> Result<u64, Failure> {
+    let text = std::fs::read_to_string("/proc/self/statm").map_err(failed)?;
+    let pages: u64 = text.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
+    Ok(pages * 4096)
+}
