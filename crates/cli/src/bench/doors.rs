@@ -22,13 +22,24 @@ const CONNECTIONS: u64 = 16;
 pub(super) async fn goals(each: Duration) -> Result<Vec<Figure>, Failure> {
     let house = House::open().await?;
     house.publish(steps::DOCUMENT).await?;
-    let new = app::view::NewToken { principal: "service:bench".into(), kind: "service".into(), tenant: None, roles: vec!["developer".into()], days: None };
+    let new = app::view::NewToken {
+        principal: "service:bench".into(),
+        kind: "service".into(),
+        tenant: None,
+        roles: vec!["developer".into()],
+        days: None,
+    };
     let token = house.app.create_token(&house.caller, new).await.map_err(failed)?.secret;
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let settings = gateway::Settings { rate_per_second: 1_000_000, rate_burst: 1_000_000, ..gateway::Settings::default() };
+    let settings = gateway::Settings {
+        rate_per_second: 1_000_000,
+        rate_burst: 1_000_000,
+        ..gateway::Settings::default()
+    };
     let state = gateway::State::new(Arc::clone(&house.app), settings, None);
-    let server = tokio::spawn(gateway::serve(listener, gateway::router(state.clone()), state, std::future::pending()));
+    let server =
+        tokio::spawn(gateway::serve(listener, gateway::router(state.clone()), state, std::future::pending()));
     let begun = Instant::now();
     let mut tasks = Vec::new();
     for _ in 0..CONNECTIONS {
@@ -38,7 +49,7 @@ pub(super) async fn goals(each: Duration) -> Result<Vec<Figure>, Failure> {
             stream.set_nodelay(true).map_err(failed)?;
             let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
             tokio::spawn(connection);
-            let mut took = Histogram::<u64>::new(3).map_err(failed)?;
+            let mut took = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(failed)?;
             while begun.elapsed() < each {
                 let body = r#"{"workflow":{"namespace":"bench","name":"five","version":"1.0.0"},"input":{"order":"1042"}}"#;
                 let request = Request::post("/api/v1/goals")
@@ -59,12 +70,18 @@ pub(super) async fn goals(each: Duration) -> Result<Vec<Figure>, Failure> {
             Ok::<_, Failure>(took)
         }));
     }
-    let mut took = Histogram::<u64>::new(3).map_err(failed)?;
+    let mut took = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(failed)?;
     for task in tasks {
         took.add(task.await.map_err(failed)??).map_err(failed)?;
     }
     server.abort();
-    let figure = |name: &str, value: f64, unit| Figure { group: "goals", name: name.to_owned(), value, unit, limit: None };
+    let figure = |name: &str, value: f64, unit| Figure {
+        group: "goals",
+        name: name.to_owned(),
+        value,
+        unit,
+        limit: None,
+    };
     Ok(vec![
         figure("POST /goals, 16 connections, p50", took.value_at_quantile(0.5) as f64 / 1000.0, "ms"),
         figure("POST /goals, 16 connections, p99", took.value_at_quantile(0.99) as f64 / 1000.0, "ms"),
@@ -85,7 +102,7 @@ pub(super) fn policy(each: Duration) -> Result<Vec<Figure>, Failure> {
         "provenance": [{"pointer": "/orderId", "origins": ["intent"], "untrusted": false}, {"pointer": "/amount", "origins": ["intent"], "untrusted": false}],
         "risk": {"score": 47, "level": "medium", "factors": []}, "mode": "live"
     });
-    let mut took = Histogram::<u64>::new(3).map_err(failed)?;
+    let mut took = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(failed)?;
     let begun = Instant::now();
     while begun.elapsed() < each {
         let one = Instant::now();
@@ -99,5 +116,8 @@ pub(super) fn policy(each: Duration) -> Result<Vec<Figure>, Failure> {
         unit: "µs",
         limit: None,
     };
-    Ok(vec![figure("decision of the default policy, p50", 0.5), figure("decision of the default policy, p99", 0.99)])
+    Ok(vec![
+        figure("decision of the default policy, p50", 0.5),
+        figure("decision of the default policy, p99", 0.99),
+    ])
 }

@@ -1,135 +1,145 @@
-//! The application in this process, with a worker that answers at once: what is measured is OmniHub and its disk.
+//! A whole house in one process for measuring: real store, real gate, real policies; the outside is a function.
+//!
+//! Everything that governs is on: content filter, risk, default policy, permits, audit leaves, signed heads, and
+//! `synchronous=FULL`. Only the outside costs nothing, so that what is measured is OmniHub.
 
-use std::path::Path;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use app::view::{GoalAnswer, GoalRequest, WorkflowName};
 use app::{App, Caller, Parts, RandomIds, SystemClock};
 use model::effect::Answer;
 use model::principal::{PrincipalKind, Role};
-use model::{Principal, PrincipalId, Value};
+use model::{Label, Principal, PrincipalId, Value};
+use parking_lot::Mutex;
 use store::SqliteStore;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::exit::Failure;
 
-/// Steps of the measured workflow.
-pub(super) const STEPS: u64 = 5;
-/// Longest time that one measured execution may take.
-const WAIT: Duration = Duration::from_secs(60);
+/// Bytes that each step answers.
+const ANSWER_BYTES: usize = 200;
 
-const ACTION: &str = "
-action: bench-read:1.0.0
-effect: read
-class: read
-input: { schema: { type: object } }
-output: { example: { ok: true } }
-hosts: [ '127.0.0.1:9' ]
-run: { call: http, with: { method: get, endpoint: 'http://127.0.0.1:9/' } }
-";
+type Ends = Arc<Mutex<HashMap<String, oneshot::Sender<()>>>>;
 
-const FIVE: &str = "
-document: { dsl: '1.0.3', namespace: bench, name: five, version: '1.0.0' }
-do:
-  - one: { call: 'bench-read:1.0.0', with: { n: 1 } }
-  - two: { call: 'bench-read:1.0.0', with: { n: 2 } }
-  - three: { call: 'bench-read:1.0.0', with: { n: 3 } }
-  - four: { call: 'bench-read:1.0.0', with: { n: 4 } }
-  - five: { call: 'bench-read:1.0.0', with: { n: 5 } }
-";
-
-const WAITING: &str = "
-document: { dsl: '1.0.3', namespace: bench, name: waiting, version: '1.0.0' }
-do:
-  - wait: { wait: { hours: 1 } }
-";
-
-/// An application on a directory.
+/// A running house.
 pub(super) struct House {
     pub(super) app: Arc<App>,
+    pub(super) store: Arc<SqliteStore>,
     pub(super) caller: Caller,
+    pub(super) directory: TempDir,
+    ends: Ends,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl House {
-    /// Opens the directory and answers how long it took until the application was ready.
-    pub(super) async fn open(dir: &Path) -> Result<(Self, Duration), Failure> {
-        let begun = Instant::now();
-        let store = SqliteStore::open(dir, Arc::new(SystemClock)).map_err(|error| failed(&error))?;
-        let parts = Parts { store, clock: Arc::new(SystemClock), ids: Arc::new(RandomIds::default()) };
-        let app = App::open(app::Settings::default(), parts).await.map_err(|problem| failed(&problem))?;
-        let time = tokio::spawn(Arc::clone(&app).run());
-        while !app.ready() {
-            tokio::task::yield_now().await;
-        }
-        let took = begun.elapsed();
-        let worker = tokio::spawn(answer_at_once(Arc::clone(&app)));
-        Ok((Self { app, caller: caller()?, tasks: vec![time, worker] }, took))
+    /// Opens a house on an empty directory.
+    pub(super) async fn open() -> Result<Self, Failure> {
+        Self::open_in(tempfile::tempdir().map_err(failed)?).await
     }
 
-    /// Publishes what is measured.
-    pub(super) async fn publish(&self) -> Result<(), Failure> {
-        self.app.publish_action(&self.caller, ACTION).await.map_err(|problem| failed(&problem))?;
-        for text in [FIVE, WAITING] {
-            self.app.publish_workflow(&self.caller, text).await.map_err(|problem| failed(&problem))?;
-        }
-        Ok(())
+    /// Opens a house on a directory that may hold executions.
+    pub(super) async fn open_in(directory: TempDir) -> Result<Self, Failure> {
+        let store =
+            SqliteStore::open(&directory.path().join("data"), Arc::new(SystemClock)).map_err(failed)?;
+        let parts = Parts {
+            store: Arc::clone(&store) as _,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds::default()),
+        };
+        let app = App::open(app::Settings::default(), parts).await.map_err(failed)?;
+        let principal = Principal {
+            id: PrincipalId::new("service:bench").map_err(failed)?,
+            tenant: app::system_tenant(),
+            kind: PrincipalKind::Service,
+            roles: [Role::Admin].into(),
+        };
+        let caller = Caller { principal, address: None, agent: None, request_id: "bench".to_owned() };
+        let ends = Ends::default();
+        let tasks = vec![
+            tokio::spawn(Arc::clone(&app).run()),
+            tokio::spawn(answer_everything(Arc::clone(&app))),
+            tokio::spawn(hear_of_ends(Arc::clone(&app), Arc::clone(&ends))),
+        ];
+        Ok(Self { app, store, caller, directory, ends, tasks })
     }
 
-    /// Submits `bench/five` or `bench/waiting`; with `wait`, until it has ended.
-    pub(super) async fn submit(&self, name: &str, wait: bool) -> Result<(), Failure> {
+    pub(super) async fn publish(&self, document: &str) -> Result<(), Failure> {
+        self.app.publish_workflow(&self.caller, document).await.map(drop).map_err(failed)
+    }
+
+    /// Starts an execution of `bench/{name}`.
+    pub(super) async fn start(&self, name: &str, id: Option<String>) -> Result<(), Failure> {
         let goal = GoalRequest {
-            workflow: Some(WorkflowName { namespace: "bench".into(), name: name.into(), version: None }),
-            input: Some(serde_json::json!({})),
-            wait: wait.then_some(WAIT),
+            workflow: Some(WorkflowName {
+                namespace: "bench".into(),
+                name: name.into(),
+                version: Some("1.0.0".into()),
+            }),
+            input: Some(serde_json::json!({"order": "1042"})),
+            execution_id: id,
             ..GoalRequest::default()
         };
-        match self.app.submit_goal(&self.caller, goal).await.map_err(|problem| failed(&problem))? {
-            GoalAnswer::Accepted(accepted) if wait && accepted.status != "completed" => {
-                Err(Failure::internal(format!("a measured execution is `{}`: {:?}", accepted.status, accepted.error)))
-            }
+        match self.app.submit_goal(&self.caller, goal).await.map_err(failed)? {
             GoalAnswer::Accepted(_) => Ok(()),
-            GoalAnswer::Planned(_) => Err(Failure::internal("a plan came back for a goal")),
+            GoalAnswer::Planned(_) => Err(Failure::internal("a plan was not asked for")),
         }
     }
 
-    /// Ends the tasks, so that the directory can be opened again.
-    pub(super) async fn close(self) {
-        for task in self.tasks {
+    /// Starts an execution and waits for its end.
+    pub(super) async fn run(&self, name: &str, id: String) -> Result<(), Failure> {
+        let (sender, ended) = oneshot::channel();
+        self.ends.lock().insert(id.clone(), sender);
+        self.start(name, Some(id)).await?;
+        ended.await.map_err(failed)
+    }
+
+    /// Ends the house, keeps its directory.
+    pub(super) async fn close(self) -> TempDir {
+        for task in &self.tasks {
             task.abort();
-            // Aborted on purpose.
+        }
+        for task in self.tasks {
             let _ = task.await;
         }
+        drop(self.app);
+        drop(self.store);
+        self.directory
     }
 }
 
-/// Performs nothing and says yes: the network is not what is measured.
-async fn answer_at_once(app: Arc<App>) {
+/// The outside: a function that answers at once.
+async fn answer_everything(app: Arc<App>) {
     let Some(mut work) = app.take_work() else { return };
+    let output = Value::string("x".repeat(ANSWER_BYTES)).with_label_everywhere(Label::EXTERNAL);
     while let Some(work) = work.recv().await {
-        let app = Arc::clone(&app);
+        let (app, output) = (Arc::clone(&app), output.clone());
         tokio::spawn(async move {
             if app.may_start(&work) {
-                let output = Value::from_json(&serde_json::json!({"ok": true}), model::Label::EXTERNAL);
                 app.report(&work, Answer::Done { output }).await;
-            } else {
-                app.give_back(&work, "a control changed before the effect started").await;
             }
         });
     }
 }
 
-fn caller() -> Result<Caller, Failure> {
-    let principal = Principal {
-        id: PrincipalId::new("user:bench").map_err(|error| failed(&error))?,
-        tenant: app::system_tenant(),
-        kind: PrincipalKind::User,
-        roles: [Role::Admin].into(),
-    };
-    Ok(Caller { principal, address: None, agent: None, request_id: "bench".to_owned() })
+async fn hear_of_ends(app: Arc<App>, ends: Ends) {
+    let mut live = app.subscribe();
+    loop {
+        match live.recv().await {
+            Ok(notice) if notice.ended => {
+                if let Some(end) = ends.lock().remove(&notice.id) {
+                    let _ = end.send(());
+                }
+            }
+            Ok(_) => {}
+            // A missed notice would make the measurement hang: better to end it with an error.
+            Err(_) => ends.lock().clear(),
+        }
+    }
 }
 
-pub(super) fn failed(error: &dyn std::fmt::Display) -> Failure {
+pub(super) fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::internal(format!("cannot measure: {error}"))
 }

@@ -12,7 +12,8 @@ const ROW_BYTES: usize = 300;
 
 /// Rows a second with one commit for each 1, 64 and 256 rows.
 pub(super) fn measure(each: Duration) -> Result<Vec<Figure>, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::internal(format!("cannot measure the limit: {error}"));
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::internal(format!("cannot measure the limit: {error}"));
     let dir = tempfile::tempdir().map_err(|error| failed(&error))?;
     let mut db = Connection::open(dir.path().join("limit.db")).map_err(|error| failed(&error))?;
     db.execute_batch(

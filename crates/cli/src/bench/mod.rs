@@ -56,7 +56,10 @@ pub(crate) async fn run(args: &BenchArgs, screen: Screen) -> Result<(), Failure>
     }
     let document = json!({ "figures": figures.iter().map(Figure::json).collect::<Vec<Json>>() });
     screen.data(&document, || {
-        screen.table(&["group", "figure", "value", "unit", "limit", "share"], figures.iter().map(Figure::row).collect())
+        screen.table(
+            &["group", "figure", "value", "unit", "limit", "share"],
+            figures.iter().map(Figure::row).collect(),
+        )
     })
 }
 
@@ -102,6 +105,9 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!((number(1_234_567.4), number(12.34), number(0.1234)), ("1,234,567".into(), "12.3".into(), "0.123".into()));
+        assert_eq!(
+            (number(1_234_567.4), number(12.34), number(0.1234)),
+            ("1,234,567".into(), "12.3".into(), "0.123".into())
+        );
     }
 }

@@ -31,18 +31,44 @@ pub(super) async fn measure(each: Duration, limits: [f64; 3]) -> Result<Vec<Figu
         let house = Arc::new(House::open().await?);
         house.publish(DOCUMENT).await?;
         let measured = Measured::of(&house, in_flight, each).await?;
-        let figure = |name: String, value: f64, unit, limit| Figure { group: "steps", name, value, unit, limit };
+        let figure =
+            |name: String, value: f64, unit, limit| Figure { group: "steps", name, value, unit, limit };
         figures.push(figure(
             format!("durable governed steps, {in_flight} at once"),
             measured.executions * STEPS as f64,
             "steps/s",
             Some((limit, "bare rows/s")),
         ));
-        figures.push(figure(format!("executions of 5 steps, {in_flight} at once"), measured.executions, "executions/s", None));
-        figures.push(figure(format!("whole execution, {in_flight} at once, p50"), measured.p50_ms, "ms", Some((6_000.0 / limits[0], "6 bare commits, ms"))));
-        figures.push(figure(format!("whole execution, {in_flight} at once, p99"), measured.p99_ms, "ms", None));
-        figures.push(figure(format!("processor time, {in_flight} at once"), measured.cpu_ms, "ms/execution", None));
-        figures.push(figure(format!("on disk, {in_flight} at once"), measured.bytes_per_step, "bytes/step", None));
+        figures.push(figure(
+            format!("executions of 5 steps, {in_flight} at once"),
+            measured.executions,
+            "executions/s",
+            None,
+        ));
+        figures.push(figure(
+            format!("whole execution, {in_flight} at once, p50"),
+            measured.p50_ms,
+            "ms",
+            Some((6_000.0 / limits[0], "6 bare commits, ms")),
+        ));
+        figures.push(figure(
+            format!("whole execution, {in_flight} at once, p99"),
+            measured.p99_ms,
+            "ms",
+            None,
+        ));
+        figures.push(figure(
+            format!("processor time, {in_flight} at once"),
+            measured.cpu_ms,
+            "ms/execution",
+            None,
+        ));
+        figures.push(figure(
+            format!("on disk, {in_flight} at once"),
+            measured.bytes_per_step,
+            "bytes/step",
+            None,
+        ));
     }
     Ok(figures)
 }
@@ -64,7 +90,7 @@ impl Measured {
         for task in 0..in_flight {
             let (house, done) = (Arc::clone(house), Arc::clone(&done));
             tasks.push(tokio::spawn(async move {
-                let mut took = Histogram::<u64>::new(3).map_err(failed)?;
+                let mut took = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(failed)?;
                 let mut number = 0u64;
                 while begun.elapsed() < each {
                     let id = format!("{:012}-{task}-{number}", begun.elapsed().as_micros());
@@ -77,7 +103,7 @@ impl Measured {
                 Ok::<_, Failure>(took)
             }));
         }
-        let mut took = Histogram::<u64>::new(3).map_err(failed)?;
+        let mut took = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(failed)?;
         for task in tasks {
             took.add(task.await.map_err(failed)??).map_err(failed)?;
         }

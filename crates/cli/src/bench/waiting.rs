@@ -30,7 +30,7 @@ pub(super) async fn measure(stored: u64) -> Result<Vec<Figure>, Failure> {
         let share = stored / AT_ONCE + u64::from(task < stored % AT_ONCE);
         tasks.push(tokio::spawn(async move {
             for _ in 0..share {
-                house.start("waiting").await?;
+                house.start("waiting", None).await?;
             }
             Ok::<(), Failure>(())
         }));
@@ -50,7 +50,7 @@ pub(super) async fn measure(stored: u64) -> Result<Vec<Figure>, Failure> {
     let after = resident_bytes()?;
     let disk = house.store.stats().database_bytes;
     let house = std::sync::Arc::try_unwrap(house).map_err(|_| failed("the house is still in use"))?;
-    let directory = house.close().await?;
+    let directory = house.close().await;
     let begun = Instant::now();
     let house = House::open_in(directory).await?;
     while !house.app.ready() {
@@ -61,10 +61,22 @@ pub(super) async fn measure(stored: u64) -> Result<Vec<Figure>, Failure> {
     let success = begun.elapsed();
     let figure = |name: String, value: f64, unit| Figure { group: "start", name, value, unit, limit: None };
     Ok(vec![
-        figure(format!("memory of each of {stored} waiting executions"), after.saturating_sub(before) as f64 / stored as f64, "bytes"),
+        figure(
+            format!("memory of each of {stored} waiting executions"),
+            after.saturating_sub(before) as f64 / stored as f64,
+            "bytes",
+        ),
         figure(format!("disk of each of {stored} waiting executions"), disk as f64 / stored as f64, "bytes"),
-        figure(format!("start-up with {stored} executions stored, until ready"), ready.as_secs_f64() * 1000.0, "ms"),
-        figure(format!("start-up with {stored} executions stored, until the first success"), success.as_secs_f64() * 1000.0, "ms"),
+        figure(
+            format!("start-up with {stored} executions stored, until ready"),
+            ready.as_secs_f64() * 1000.0,
+            "ms",
+        ),
+        figure(
+            format!("start-up with {stored} executions stored, until the first success"),
+            success.as_secs_f64() * 1000.0,
+            "ms",
+        ),
     ])
 }
 
