@@ -39,7 +39,11 @@ fn apt(arguments: &[&str]) -> Result<()> {
     if !root {
         command.args(["-n", "apt-get"]);
     }
-    let status = command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").status().context("cannot start apt-get")?;
+    let status = command
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .status()
+        .context("cannot start apt-get")?;
     if !status.success() {
         bail!("`apt-get {}` failed; run it by hand as root", arguments.join(" "));
     }
@@ -47,7 +51,8 @@ fn apt(arguments: &[&str]) -> Result<()> {
 }
 
 fn on_path(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| is_program(&dir.join(program))))
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| is_program(&dir.join(program))))
 }
 
 fn is_program(path: &Path) -> bool {

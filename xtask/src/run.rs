@@ -28,7 +28,11 @@ pub fn cargo(arguments: &[&str]) -> Result<()> {
 
 /// Runs cargo and answers what it wrote to stdout.
 pub fn cargo_output(arguments: &[&str]) -> Result<String> {
-    let output = cargo_command().args(arguments).stderr(std::process::Stdio::inherit()).output().context("cannot start cargo")?;
+    let output = cargo_command()
+        .args(arguments)
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .context("cannot start cargo")?;
     if !output.status.success() {
         bail!("`cargo {}` failed", arguments.join(" "));
     }

@@ -49,7 +49,9 @@ impl Totals {
         let Some(summary) = line.strip_prefix("test result: ") else { return };
         for part in summary.split([';', '.']) {
             let mut words = part.split_whitespace();
-            let (Some(count), Some(word)) = (words.next().and_then(|count| count.parse::<u64>().ok()), words.next()) else {
+            let (Some(count), Some(word)) =
+                (words.next().and_then(|count| count.parse::<u64>().ok()), words.next())
+            else {
                 continue;
             };
             match word {
@@ -69,7 +71,9 @@ mod tests {
     #[test]
     fn summaries_add_up() {
         let mut totals = Totals::default();
-        totals.add("test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.02s");
+        totals.add(
+            "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.02s",
+        );
         totals.add("test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.02s");
         totals.add("test other ... ok");
         assert_eq!(totals, Totals { passed: 7, failed: 3, ignored: 1 });

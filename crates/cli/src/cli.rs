@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    actions, approvals, audit, bench, controls, dead_letters, doctor, executions, goals, login, policies, secrets,
-    tenants, tokens, workflows,
+    actions, approvals, audit, bench, controls, dead_letters, doctor, executions, goals, login, policies,
+    secrets, tenants, tokens, workflows,
 };
 use crate::demo;
 use crate::screen::Output;
@@ -45,7 +45,13 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(crate) token_file: Option<PathBuf>,
     /// The data directory of a server on this machine.
-    #[arg(long, global = true, env = "OMNIHUB_DATA_DIR", value_name = "DIR", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        env = "OMNIHUB_DATA_DIR",
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
     pub(crate) data_dir: Option<PathBuf>,
 }
 

@@ -110,7 +110,9 @@ fn exit_of(status: u16, code: &str) -> Exit {
 fn hints_of(problem: &serde_json::Value) -> Vec<String> {
     let mut hints = Vec::new();
     let list = |name: &str| problem.get(name).and_then(|v| v.as_array()).cloned().unwrap_or_default();
-    let text = |v: &serde_json::Value, name: &str| v.get(name).and_then(|m| m.as_str()).unwrap_or_default().to_owned();
+    let text = |v: &serde_json::Value, name: &str| {
+        v.get(name).and_then(|m| m.as_str()).unwrap_or_default().to_owned()
+    };
     for field in list("fields").iter().take(20) {
         hints.push(format!("{}: {}", text(field, "field"), text(field, "message")));
     }

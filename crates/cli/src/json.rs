@@ -90,6 +90,9 @@ mod tests {
         assert_eq!(moment(&document, "/n"), Some(1_000));
         assert_eq!(workflow(&document, "/w"), "shop/refund:1.0.0");
         assert_eq!(joined(&document, "/l"), "x, 2");
-        assert_eq!((span(12), span(1_249), span(125_000)), ("12 ms".into(), "1.24 s".into(), "2 min 5 s".into()));
+        assert_eq!(
+            (span(12), span(1_249), span(125_000)),
+            ("12 ms".into(), "1.24 s".into(), "2 min 5 s".into())
+        );
     }
 }

@@ -36,7 +36,8 @@ fn main() -> ExitCode {
 /// Tells why, on stderr, and answers the exit code.
 fn tell(screen: Screen, failure: &Failure) -> ExitCode {
     if screen.output == Output::Json {
-        let own = serde_json::json!({"code": failure.code, "detail": failure.message, "hints": failure.hints});
+        let own =
+            serde_json::json!({"code": failure.code, "detail": failure.message, "hints": failure.hints});
         eprintln!("{}", screen::clean(&failure.problem.clone().unwrap_or(own).to_string()));
     } else if !failure.message.is_empty() {
         eprintln!("omnihub: {}", screen::clean(&failure.to_string()));

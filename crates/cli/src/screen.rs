@@ -125,7 +125,9 @@ pub(crate) fn pretty(document: &Json) -> String {
 
 /// Text without control characters other than the line feed, so that stored text cannot drive the terminal.
 pub(crate) fn clean(text: &str) -> String {
-    let hostile = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let hostile = |c: char| {
+        (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     if text.contains(hostile) { text.replace(hostile, "\u{fffd}") } else { text.to_owned() }
 }
 
@@ -141,9 +143,11 @@ pub(crate) fn short(text: &str, width: usize) -> String {
 fn tone_of(word: &str) -> Tone {
     match word {
         "verified" | "completed" | "approved" | "allow" | "passed" | "settled" | "done" | "ok" => Tone::Good,
-        "failed" | "faulted" | "rejected" | "deny" | "denied" | "expired" | "refused" | "critical" => Tone::Bad,
-        "unknown" | "waiting" | "pending" | "suspended" | "require-approval" | "awaiting-approval" | "parked"
-        | "lost" | "retrying" | "high" | "medium" => Tone::Care,
+        "failed" | "faulted" | "rejected" | "deny" | "denied" | "expired" | "refused" | "critical" => {
+            Tone::Bad
+        }
+        "unknown" | "waiting" | "pending" | "suspended" | "require-approval" | "awaiting-approval"
+        | "parked" | "lost" | "retrying" | "high" | "medium" => Tone::Care,
         "running" | "started" | "verifying" => Tone::Accent,
         _ => Tone::Strong,
     }

@@ -46,7 +46,8 @@ async fn directory(dir: &Path, leaves: usize) -> String {
 fn tamper(dir: &Path, sql: &str) {
     let db = rusqlite::Connection::open(dir.join("omnihub.db")).expect("opens");
     let mut triggers = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").expect("SQL");
-    let names: Vec<String> = triggers.query_map([], |row| row.get(0)).expect("SQL").map(|name| name.expect("a name")).collect();
+    let names: Vec<String> =
+        triggers.query_map([], |row| row.get(0)).expect("SQL").map(|name| name.expect("a name")).collect();
     for name in names {
         db.execute_batch(&format!("DROP TRIGGER {name}")).expect("SQL");
     }

@@ -19,7 +19,10 @@ struct Server {
 impl Server {
     fn start(home: &Path) -> Self {
         let mut command = omnihub(home, &["serve", "--data-dir"]);
-        command.arg(home.join("data")).env("OMNIHUB_HTTP__ADDRESS", "127.0.0.1:0").env("OMNIHUB_ADMIN__ADDRESS", "127.0.0.1:0");
+        command
+            .arg(home.join("data"))
+            .env("OMNIHUB_HTTP__ADDRESS", "127.0.0.1:0")
+            .env("OMNIHUB_ADMIN__ADDRESS", "127.0.0.1:0");
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the server starts");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let mut seen = String::new();
@@ -66,7 +69,16 @@ fn a_workflow_is_published_run_and_found_again_after_a_kill() {
     assert_eq!((code, &checked["valid"]), (0, &true.into()), "{err}");
     let (code, _, err) = server.ask(&["workflows", "publish", &file]);
     assert_eq!(code, 0, "{err}");
-    let goal = ["run", "--workflow", "test/hello", "--input", "{\"name\": \"ada\"}", "--execution-id", "e1", "--wait"];
+    let goal = [
+        "run",
+        "--workflow",
+        "test/hello",
+        "--input",
+        "{\"name\": \"ada\"}",
+        "--execution-id",
+        "e1",
+        "--wait",
+    ];
     let (code, ended, err) = server.ask(&goal);
     assert_eq!((code, &ended["output"]["greeting"]), (0, &"hello ada".into()), "{err}");
     drop(server);
@@ -128,7 +140,10 @@ fn a_second_server_on_the_same_directory_is_refused() {
     let home = tempfile::tempdir().expect("a scratch directory");
     let server = Server::start(home.path());
     let mut command = omnihub(home.path(), &["serve", "--data-dir"]);
-    command.arg(home.path().join("data")).env("OMNIHUB_HTTP__ADDRESS", "127.0.0.1:0").env("OMNIHUB_ADMIN__ADDRESS", "127.0.0.1:0");
+    command
+        .arg(home.path().join("data"))
+        .env("OMNIHUB_HTTP__ADDRESS", "127.0.0.1:0")
+        .env("OMNIHUB_ADMIN__ADDRESS", "127.0.0.1:0");
     let (code, _, err) = run(&mut command);
     assert!(code == 70 && err.contains("OH-5010"), "{code} {err}");
     assert_eq!(server.ask(&["executions", "list"]).0, 0);

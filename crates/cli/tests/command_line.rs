@@ -16,9 +16,30 @@ fn help_names_every_group_and_the_exit_codes() {
     let (code, out, _) = run(&mut omnihub(home.path(), &["--help"]));
     assert_eq!(code, 0);
     for word in [
-        "demo", "dev", "serve", "plan", "run", "executions", "approvals", "controls", "workflows", "actions", "policies",
-        "dead-letters", "audit", "tokens", "tenants", "secrets", "backup", "bench", "doctor", "login", "completion",
-        "version", "Exit codes", "--output",
+        "demo",
+        "dev",
+        "serve",
+        "plan",
+        "run",
+        "executions",
+        "approvals",
+        "controls",
+        "workflows",
+        "actions",
+        "policies",
+        "dead-letters",
+        "audit",
+        "tokens",
+        "tenants",
+        "secrets",
+        "backup",
+        "bench",
+        "doctor",
+        "login",
+        "completion",
+        "version",
+        "Exit codes",
+        "--output",
     ] {
         assert!(out.contains(word), "{word} is missing in\n{out}");
     }
@@ -72,7 +93,8 @@ fn a_server_that_is_not_there_is_8_and_says_what_to_do() {
     let (code, out, err) = run(&mut omnihub(home.path(), &["--address", &address, "executions", "list"]));
     assert_eq!((code, out.as_str()), (8, ""), "{err}");
     assert!(err.contains("OH-5030") && err.contains("omnihub dev"), "{err}");
-    let (code, _, err) = run(&mut omnihub(home.path(), &["-o", "json", "--address", &address, "audit", "head"]));
+    let (code, _, err) =
+        run(&mut omnihub(home.path(), &["-o", "json", "--address", &address, "audit", "head"]));
     let problem: serde_json::Value = serde_json::from_str(&err).expect("the failure is JSON");
     assert_eq!((code, problem["code"].as_str()), (8, Some("OH-5030")));
 }

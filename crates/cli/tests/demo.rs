@@ -32,22 +32,38 @@ fn people_are_told_the_outcome_in_words() {
 #[test]
 fn a_lost_answer_is_asked_after_and_not_repeated() {
     let (code, played, err) = demo("lost-answer");
-    assert_eq!((code, &played["execution"]["outcome"], &played["refunds"]), (0, &"verified".into(), &1.into()), "{err}");
+    assert_eq!(
+        (code, &played["execution"]["outcome"], &played["refunds"]),
+        (0, &"verified".into(), &1.into()),
+        "{err}"
+    );
 }
 
 #[test]
 fn a_lie_is_found_out() {
     let (code, played, err) = demo("lies");
-    assert_eq!((code, &played["execution"]["outcome"], &played["refunds"]), (1, &"failed".into(), &0.into()), "{err}");
+    assert_eq!(
+        (code, &played["execution"]["outcome"], &played["refunds"]),
+        (1, &"failed".into(), &0.into()),
+        "{err}"
+    );
 }
 
 #[test]
 fn what_is_down_is_retried_parked_and_put_back() {
     let (code, played, err) = demo("down");
-    assert_eq!((code, &played["execution"]["outcome"], &played["refunds"]), (0, &"verified".into(), &1.into()), "{err}");
+    assert_eq!(
+        (code, &played["execution"]["outcome"], &played["refunds"]),
+        (0, &"verified".into(), &1.into()),
+        "{err}"
+    );
     let effects = played["execution"]["effects"].as_array().expect("effects");
     let refund = effects.iter().find(|effect| effect["effect"] == "money").expect("the refund");
-    assert_eq!(refund["attempts"].as_array().map(Vec::len), Some(5), "three retries, then one after the redrive");
+    assert_eq!(
+        refund["attempts"].as_array().map(Vec::len),
+        Some(5),
+        "three retries, then one after the redrive"
+    );
     assert!(err.contains("parked for a person"), "{err}");
 }
 

@@ -33,7 +33,8 @@ impl Shop {
     }
 
     fn probe(&self, key: &str) -> String {
-        let (status, body) = ask(&self.address, "GET", &format!("/refunds?key={key}"), "", "").expect("an answer");
+        let (status, body) =
+            ask(&self.address, "GET", &format!("/refunds?key={key}"), "", "").expect("an answer");
         assert_eq!(status, 200);
         body["status"].as_str().expect("a status").to_owned()
     }
@@ -44,7 +45,9 @@ impl Shop {
     }
 
     fn switch(&self, fault: &str) {
-        let (status, _) = ask(&self.control, "POST", "/admin/fault", "", &json!({ "fault": fault }).to_string()).expect("an answer");
+        let (status, _) =
+            ask(&self.control, "POST", "/admin/fault", "", &json!({ "fault": fault }).to_string())
+                .expect("an answer");
         assert_eq!(status, 200);
     }
 }
@@ -82,13 +85,18 @@ fn a_key_makes_one_refund_and_can_be_asked_for() {
     assert_eq!(shop.refund("k1", 25.0).expect("an answer"), first);
     assert_eq!(shop.refund("k1", 26.0).expect("an answer").0, 409);
     assert_eq!(shop.refund("k2", 64.01).expect("an answer").0, 422);
-    assert_eq!((shop.probe("k1").as_str(), shop.probe("k2").as_str(), shop.ledger()), ("settled", "missing", 1));
+    assert_eq!(
+        (shop.probe("k1").as_str(), shop.probe("k2").as_str(), shop.ledger()),
+        ("settled", "missing", 1)
+    );
 }
 
 #[test]
 fn nonsense_is_refused() {
     let shop = Shop::start("none");
-    let post = |headers: &str, body: &str| ask(&shop.address, "POST", "/refunds", headers, body).expect("an answer").0;
+    let post = |headers: &str, body: &str| {
+        ask(&shop.address, "POST", "/refunds", headers, body).expect("an answer").0
+    };
     assert_eq!(post("", "{}"), 400);
     assert_eq!(post("Idempotency-Key: k\r\n", "no JSON"), 400);
     assert_eq!(post("Idempotency-Key: k\r\n", "{\"amount\": -5}"), 400);

@@ -27,11 +27,12 @@ pub fn check(breaches: &mut Vec<String>) -> Result<()> {
         if let Some(code) = name.strip_prefix("OH-").and_then(|digits| digits.parse().ok()) {
             pages.insert(code);
             if !run::read(&page)?.starts_with(&format!("# OH-{code:04}: ")) {
-                breaches.push(format!("docs/errors/{name}.md: the first line must be `# OH-{code:04}: <title>`"));
+                breaches
+                    .push(format!("docs/errors/{name}.md: the first line must be `# OH-{code:04}: <title>`"));
             }
         }
     }
-    for (code, file) in used.iter().filter(|(code, _)| !pages.contains(code)) {
+    for (code, file) in used.iter().filter(|(code, _)| !pages.contains(*code)) {
         breaches.push(format!("OH-{code:04} ({file}) has no page in docs/errors"));
     }
     for code in pages.iter().filter(|code| !used.contains_key(code)) {
@@ -56,7 +57,10 @@ fn numeric(source: &str) -> Vec<u16> {
         let (_, after) = rest.split_once(',')?;
         four_digits(after.trim_start())
     });
-    let first = ["Code(", "code("].into_iter().flat_map(|name| source.split(name).skip(1)).filter_map(|rest| four_digits(rest.trim_start()));
+    let first = ["Code(", "code("]
+        .into_iter()
+        .flat_map(|name| source.split(name).skip(1))
+        .filter_map(|rest| four_digits(rest.trim_start()));
     second.chain(first).collect()
 }
 
@@ -72,6 +76,9 @@ mod tests {
     #[test]
     fn codes_are_found_however_they_are_written() {
         assert_eq!(written("x(\"OH-2900\")\n/// OH-1111\n\"OH-nnnn\" OH-12345"), [2900]);
-        assert_eq!(numeric("Problem::new(\n    503,\n    3001, \"kill\") Code(4040) Problem::new(status, code)"), [3001, 4040]);
+        assert_eq!(
+            numeric("Problem::new(\n    503,\n    3001, \"kill\") Code(4040) Problem::new(status, code)"),
+            [3001, 4040]
+        );
     }
 }

@@ -10,7 +10,8 @@ use crate::run;
 /// Crates that read no clock, environment, file, socket or random number.
 pub const PURE: &[&str] = &["model", "dsl", "engine", "guard", "audit"];
 /// What must not lie under them, at any depth.
-const IMPURE: &[&str] = &["tokio", "async-std", "mio", "hyper", "axum", "rusqlite", "libsqlite3-sys", "tokio-postgres", "rustls"];
+const IMPURE: &[&str] =
+    &["tokio", "async-std", "mio", "hyper", "axum", "rusqlite", "libsqlite3-sys", "tokio-postgres", "rustls"];
 /// Levels of our own crates at the most.
 const DEPTH_MAX: usize = 6;
 
@@ -70,14 +71,19 @@ struct Graph {
 
 impl Graph {
     fn of(metadata: &Json) -> Self {
-        let list = |value: &Json, name: &str| value.get(name).and_then(Json::as_array).cloned().unwrap_or_default();
-        let text = |value: &Json, name: &str| value.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let list =
+            |value: &Json, name: &str| value.get(name).and_then(Json::as_array).cloned().unwrap_or_default();
+        let text =
+            |value: &Json, name: &str| value.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
         let packages = list(metadata, "packages");
         let names: BTreeMap<String, String> =
             packages.iter().map(|package| (text(package, "id"), text(package, "name"))).collect();
         let name = |id: &str| names.get(id).cloned().unwrap_or_else(|| id.to_owned());
-        let members =
-            list(metadata, "workspace_members").iter().filter_map(Json::as_str).map(name).collect::<BTreeSet<String>>();
+        let members = list(metadata, "workspace_members")
+            .iter()
+            .filter_map(Json::as_str)
+            .map(name)
+            .collect::<BTreeSet<String>>();
         let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for node in metadata.get("resolve").map(|resolve| list(resolve, "nodes")).unwrap_or_default() {
             let into = uses.entry(name(&text(&node, "id"))).or_default();

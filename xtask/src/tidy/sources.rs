@@ -60,7 +60,8 @@ fn check_file(shown: &str, text: &str, breaches: &mut Vec<String>) {
     for (number, line) in text.lines().enumerate() {
         let code = line.trim_start();
         if code.starts_with(&allow) || code.starts_with(&allow.replace("#[", "#![")) {
-            breaches.push(format!("{shown}:{}: write `#[expect(…, reason = \"…\")]`, or repair it", number + 1));
+            breaches
+                .push(format!("{shown}:{}: write `#[expect(…, reason = \"…\")]`, or repair it", number + 1));
         }
         if code.starts_with(&ignore) {
             breaches.push(format!("{shown}:{}: a test that does not run proves nothing", number + 1));

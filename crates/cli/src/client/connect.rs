@@ -28,7 +28,8 @@ pub(crate) async fn open(base: &Url) -> Result<SendRequest<Full<Bytes>>, Failure
     // Small requests must not wait for each other; a refusal only costs time.
     let _ = stream.set_nodelay(true);
     if base.scheme() == "https" {
-        let name = ServerName::try_from(host).map_err(|_| unreachable(base, "the host is not a name for TLS"))?;
+        let name =
+            ServerName::try_from(host).map_err(|_| unreachable(base, "the host is not a name for TLS"))?;
         let tls = tokio_rustls::TlsConnector::from(Arc::new(trust(base)?));
         let stream = tokio::time::timeout(CONNECT_WITHIN, tls.connect(name, stream))
             .await

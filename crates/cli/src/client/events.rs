@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn events_come_out_whole_and_in_order() {
-        let mut buffer = b": heartbeat\n\nid: 4\nevent: judged\ndata: {\"a\":\ndata: 1}\n\nid: 5\nevent: e".to_vec();
+        let mut buffer =
+            b": heartbeat\n\nid: 4\nevent: judged\ndata: {\"a\":\ndata: 1}\n\nid: 5\nevent: e".to_vec();
         let first = take_event(&mut buffer);
         assert_eq!(first, Some(Event { id: Some(4), kind: "judged".into(), data: "{\"a\":\n1}".into() }));
         assert_eq!(take_event(&mut buffer), None);

@@ -33,7 +33,9 @@ impl Client {
     /// A client of the server at `address` (`http://…` or `https://…`).
     pub(crate) fn new(address: &str, token: Option<String>) -> Result<Self, Failure> {
         let wrong = || {
-            Failure::usage(format!("`{address}` is not a server's address; write for example `http://127.0.0.1:8420`"))
+            Failure::usage(format!(
+                "`{address}` is not a server's address; write for example `http://127.0.0.1:8420`"
+            ))
         };
         let base = Url::parse(address).map_err(|_| wrong())?;
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
@@ -85,7 +87,12 @@ impl Client {
     }
 
     /// Posts a document as it stands.
-    pub(crate) async fn post_text(&self, path: &str, kind: &'static str, text: String) -> Result<Json, Failure> {
+    pub(crate) async fn post_text(
+        &self,
+        path: &str,
+        kind: &'static str,
+        text: String,
+    ) -> Result<Json, Failure> {
         self.json(Method::POST, path, Some(Body { kind, bytes: text.into() })).await
     }
 
@@ -146,15 +153,18 @@ impl Client {
             let mut sender = connect::open(&self.base).await?;
             sender.send_request(request).await.map_err(|error| unreachable(&self.base, &error.to_string()))
         };
-        let response = tokio::time::timeout(ANSWER_WITHIN, sent)
-            .await
-            .map_err(|_| unreachable(&self.base, &format!("no answer within {} s", ANSWER_WITHIN.as_secs())))??;
+        let response = tokio::time::timeout(ANSWER_WITHIN, sent).await.map_err(|_| {
+            unreachable(&self.base, &format!("no answer within {} s", ANSWER_WITHIN.as_secs()))
+        })??;
         if response.status().is_success() {
             return Ok(response);
         }
         let status = response.status().as_u16();
         let bytes = read(response).await?;
-        Err(Failure::of_problem(status, serde_json::from_slice(&bytes).unwrap_or_else(|_| serde_json::json!({}))))
+        Err(Failure::of_problem(
+            status,
+            serde_json::from_slice(&bytes).unwrap_or_else(|_| serde_json::json!({})),
+        ))
     }
 
     fn request(
@@ -186,7 +196,9 @@ impl Client {
         if let Some(kind) = kind {
             request = request.header(header::CONTENT_TYPE, kind);
         }
-        request.body(Full::new(bytes)).map_err(|error| Failure::usage(format!("cannot ask for `{path}`: {error}")))
+        request
+            .body(Full::new(bytes))
+            .map_err(|error| Failure::usage(format!("cannot ask for `{path}`: {error}")))
     }
 }
 
@@ -221,17 +233,19 @@ fn parse(bytes: &[u8]) -> Result<Json, Failure> {
     if bytes.is_empty() {
         return Ok(Json::Null);
     }
-    serde_json::from_slice(bytes)
-        .map_err(|error| Failure::internal(format!("the answer is not JSON: {error}; is this an OmniHub server?")))
+    serde_json::from_slice(bytes).map_err(|error| {
+        Failure::internal(format!("the answer is not JSON: {error}; is this an OmniHub server?"))
+    })
 }
 
 async fn read(response: Response<Incoming>) -> Result<Bytes, Failure> {
     let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect();
-    let whole = tokio::time::timeout(ANSWER_WITHIN, body)
-        .await
-        .map_err(|_| Failure::new(Exit::Unreachable, "the server stopped in the middle of its answer").code("OH-5030"))?;
-    let collected = whole
-        .map_err(|error| Failure::new(Exit::Unreachable, format!("cannot read the answer: {error}")).code("OH-5030"))?;
+    let whole = tokio::time::timeout(ANSWER_WITHIN, body).await.map_err(|_| {
+        Failure::new(Exit::Unreachable, "the server stopped in the middle of its answer").code("OH-5030")
+    })?;
+    let collected = whole.map_err(|error| {
+        Failure::new(Exit::Unreachable, format!("cannot read the answer: {error}")).code("OH-5030")
+    })?;
     Ok(collected.to_bytes())
 }
 

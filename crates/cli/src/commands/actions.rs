@@ -40,7 +40,8 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Actions) -> Re
             for file in files {
                 let text = input::document(&file)?;
                 let kind = input::kind_of(&text);
-                let published = client.post_text("/actions", kind, text).await.map_err(|f| named(f, &file))?;
+                let published =
+                    client.post_text("/actions", kind, text).await.map_err(|f| named(f, &file))?;
                 screen.data(&published, || contract(screen, &published))?;
             }
             Ok(())
@@ -74,7 +75,11 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Actions) -> Re
 }
 
 fn contract(screen: Screen, view: &Json) -> String {
-    let verified = if truth(view, "/contract/verified") { "checked by a probe" } else { "not checked: its outcome is unknown" };
+    let verified = if truth(view, "/contract/verified") {
+        "checked by a probe"
+    } else {
+        "not checked: its outcome is unknown"
+    };
     format!(
         "{}  {}\neffect   {}, {}\noutcome  {verified}\nhosts    {}\nretries  {}\ndigest   {}",
         screen.paint(Tone::Strong, &text(view, "/reference")),

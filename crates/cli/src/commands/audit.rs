@@ -76,16 +76,31 @@ pub(crate) async fn run(global: &Global, screen: Screen, command: Audit) -> Resu
         Audit::Head => {
             let head = client()?.get("/audit/head").await?;
             screen.data(&head, || {
-                format!("{} leaves\nroot  {}\nkey   {}\nat    {}", number(&head, "/size"), text(&head, "/root"), text(&head, "/key_id"), when(&head, "/at"))
+                format!(
+                    "{} leaves\nroot  {}\nkey   {}\nat    {}",
+                    number(&head, "/size"),
+                    text(&head, "/root"),
+                    text(&head, "/key_id"),
+                    when(&head, "/at")
+                )
             })
         }
         Audit::Check => {
             let check = client()?.post("/audit/check", &json!({})).await?;
             let intact = truth(&check, "/intact");
             screen.data(&check, || {
-                format!("{} leaves, root {}: {}", number(&check, "/size"), text(&check, "/root"), if intact { "intact" } else { "NOT INTACT" })
+                format!(
+                    "{} leaves, root {}: {}",
+                    number(&check, "/size"),
+                    text(&check, "/root"),
+                    if intact { "intact" } else { "NOT INTACT" }
+                )
             })?;
-            if intact { Ok(()) } else { Err(bad(&text(&check, "/first_bad/0"), &text(&check, "/first_bad/1"))) }
+            if intact {
+                Ok(())
+            } else {
+                Err(bad(&text(&check, "/first_bad/0"), &text(&check, "/first_bad/1")))
+            }
         }
     }
 }
@@ -127,7 +142,8 @@ async fn export(client: &Client) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     let mut tail: Vec<u8> = Vec::new();
     while let Some(frame) = body.frame().await {
-        let broken = |error| Failure::new(Exit::Unreachable, format!("the export broke: {error}")).code("OH-5030");
+        let broken =
+            |error| Failure::new(Exit::Unreachable, format!("the export broke: {error}")).code("OH-5030");
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
         stdout.write_all(&data).map_err(|error| Failure::internal(format!("cannot write: {error}")))?;
         tail.extend_from_slice(&data);
@@ -155,7 +171,11 @@ async fn proof(client: &Client, screen: Screen, index: u64) -> Result<(), Failur
             format!("hash  {}", text(&proof, "/leaf_hash")),
         ];
         lines.extend(list(&proof, "/path").iter().map(|hash| format!("with  {}", text(hash, ""))));
-        lines.push(format!("root  {}  of {} leaves", text(&proof, "/head/root"), number(&proof, "/head/size")));
+        lines.push(format!(
+            "root  {}  of {} leaves",
+            text(&proof, "/head/root"),
+            number(&proof, "/head/size")
+        ));
         lines.join("\n")
     })?;
     checked.map_err(|why| Failure::new(Exit::Failed, format!("the proof does not hold: {why}")))?;
@@ -165,7 +185,9 @@ async fn proof(client: &Client, screen: Screen, index: u64) -> Result<(), Failur
 
 async fn verify(screen: Screen, dir: PathBuf, key: Option<String>) -> Result<(), Failure> {
     let key = match key {
-        Some(text) => Some(audit::VerifyingKey::parse(&text).map_err(|error| Failure::usage(format!("--key is {error}")))?),
+        Some(text) => Some(
+            audit::VerifyingKey::parse(&text).map_err(|error| Failure::usage(format!("--key is {error}")))?,
+        ),
         None => None,
     };
     let shown = dir.display().to_string();
@@ -187,7 +209,11 @@ async fn verify(screen: Screen, dir: PathBuf, key: Option<String>) -> Result<(),
 }
 
 fn outcome_line(screen: Screen, document: &Json) -> String {
-    let word = if truth(document, "/intact") { screen.paint(Tone::Good, "intact") } else { screen.paint(Tone::Bad, "NOT INTACT") };
+    let word = if truth(document, "/intact") {
+        screen.paint(Tone::Good, "intact")
+    } else {
+        screen.paint(Tone::Bad, "NOT INTACT")
+    };
     format!("{word}  {} leaves  root {}", number(document, "/size"), text(document, "/root"))
 }
 

@@ -75,9 +75,9 @@ fn remembered() -> Result<Option<Remembered>, Failure> {
         return Ok(None);
     }
     let text = config::read_limited(&file, TOKEN_BYTES_MAX)?;
-    toml::from_str(&text)
-        .map(Some)
-        .map_err(|error| Failure::usage(format!("`{}` is damaged: {}; run `omnihub login`", file.display(), error.message())))
+    toml::from_str(&text).map(Some).map_err(|error| {
+        Failure::usage(format!("`{}` is damaged: {}; run `omnihub login`", file.display(), error.message()))
+    })
 }
 
 /// True for an address on this machine.

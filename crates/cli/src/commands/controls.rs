@@ -57,7 +57,10 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Controls) -> R
             screen.data(&all, || {
                 let rows = list(&all, "/controls").iter().map(|control| row(screen, control)).collect();
                 let table = screen.table(&["control", "state", "reason", "by", "since", "operations"], rows);
-                format!("{table}\n{}", screen.paint(Tone::Faint, &format!("epoch {}", number(&all, "/epoch"))))
+                format!(
+                    "{table}\n{}",
+                    screen.paint(Tone::Faint, &format!("epoch {}", number(&all, "/epoch")))
+                )
             })
         }
         Controls::Show { name } => {

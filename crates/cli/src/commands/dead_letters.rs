@@ -53,7 +53,8 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: DeadLetters) -
                         short(&text(letter, "/reason"), 60),
                     ]
                 });
-                screen.table(&["id", "operation", "execution", "attempts", "parked", "reason"], rows.collect())
+                screen
+                    .table(&["id", "operation", "execution", "attempts", "parked", "reason"], rows.collect())
             })?;
             say_next(screen, &page);
             Ok(())

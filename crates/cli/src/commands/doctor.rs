@@ -54,7 +54,9 @@ pub(crate) async fn run(args: DoctorArgs, global: &Global, screen: Screen) -> Re
         Ok(_) => findings.push(finding("configuration", Grade::Good, "every key is known and fine")),
         Err(failure) => findings.push(finding("configuration", Grade::Bad, failure.to_string())),
     }
-    let dir = settings.as_ref().map_or_else(|_| config::data_dir(global.data_dir.as_deref()), |s| s.data_dir.clone());
+    let dir = settings
+        .as_ref()
+        .map_or_else(|_| config::data_dir(global.data_dir.as_deref()), |s| s.data_dir.clone());
     findings.push(data_directory(&dir));
     findings.push(sqlite());
     let required = settings.as_ref().map_or(true, |settings| settings.sandbox.required);
@@ -77,9 +79,11 @@ fn data_directory(dir: &Path) -> Finding {
         }
         Err(error) => finding(what, Grade::Bad, error.to_string()),
         Ok(meta) if !meta.is_dir() => finding(what, Grade::Bad, "is no directory"),
-        Ok(meta) if meta.permissions().mode() & 0o077 != 0 => {
-            finding(what, Grade::Bad, format!("others can enter it (mode {:o}); run chmod 700", meta.permissions().mode() & 0o777))
-        }
+        Ok(meta) if meta.permissions().mode() & 0o077 != 0 => finding(
+            what,
+            Grade::Bad,
+            format!("others can enter it (mode {:o}); run chmod 700", meta.permissions().mode() & 0o777),
+        ),
         Ok(_) => finding(what, Grade::Good, "only its owner can enter it"),
     }
 }
@@ -102,10 +106,14 @@ fn sandbox_findings(found: &sandbox::Capabilities, required: bool) -> Vec<Findin
             let what = format!("sandbox: {}", control.name());
             match found.missing.get(&control) {
                 None => finding(what, Grade::Good, "in force"),
-                Some(why) if required => {
-                    finding(what, Grade::Bad, format!("NOT IN FORCE ({why}); sandbox.required stops the start"))
+                Some(why) if required => finding(
+                    what,
+                    Grade::Bad,
+                    format!("NOT IN FORCE ({why}); sandbox.required stops the start"),
+                ),
+                Some(why) => {
+                    finding(what, Grade::Note, format!("NOT IN FORCE ({why}); programs are refused"))
                 }
-                Some(why) => finding(what, Grade::Note, format!("NOT IN FORCE ({why}); programs are refused")),
             }
         })
         .collect();

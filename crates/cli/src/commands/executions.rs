@@ -144,7 +144,13 @@ pub(crate) fn id_of(row: &Json) -> String {
     if id.is_empty() { text(row, "/id") } else { id }
 }
 
-async fn history(client: &Client, screen: Screen, id: &str, after: Option<u64>, limit: u32) -> Result<(), Failure> {
+async fn history(
+    client: &Client,
+    screen: Screen,
+    id: &str,
+    after: Option<u64>,
+    limit: u32,
+) -> Result<(), Failure> {
     let query = [("after", after.map(|n| n.to_string())), ("limit", Some(limit.to_string()))];
     let page = client.query(&format!("/executions/{}/history", segment(id)), &query).await?;
     screen.data(&page, || {
@@ -186,7 +192,11 @@ pub(crate) async fn watch(client: &Client, screen: Screen, id: &str) -> Result<(
             return Ok(());
         }
         if broken > RECONNECTS_MAX {
-            return Err(Failure::new(crate::exit::Exit::Unreachable, "the stream of events breaks again and again").code("OH-5030"));
+            return Err(Failure::new(
+                crate::exit::Exit::Unreachable,
+                "the stream of events breaks again and again",
+            )
+            .code("OH-5030"));
         }
     }
 }

@@ -175,7 +175,11 @@ fn goal_of(args: &GoalArgs) -> Result<Json, Failure> {
 
 /// Reads `namespace/name` or `namespace/name:version`.
 pub(crate) fn workflow_of(name: &str) -> Result<Json, Failure> {
-    let wrong = || Failure::usage(format!("`{name}` is not a workflow; write `namespace/name` or `namespace/name:1.0.0`"));
+    let wrong = || {
+        Failure::usage(format!(
+            "`{name}` is not a workflow; write `namespace/name` or `namespace/name:1.0.0`"
+        ))
+    };
     let (namespace, rest) = name.split_once('/').ok_or_else(wrong)?;
     let (name_only, version) = rest.split_once(':').map_or((rest, None), |(n, v)| (n, Some(v)));
     if namespace.is_empty() || name_only.is_empty() || version.is_some_and(str::is_empty) {

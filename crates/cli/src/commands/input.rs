@@ -21,7 +21,9 @@ pub(crate) fn document(path: &Path) -> Result<String, Failure> {
 pub(crate) fn stdin() -> Result<String, Failure> {
     let mut text = String::new();
     let mut limited = std::io::stdin().lock().take(DOCUMENT_BYTES_MAX + 1);
-    limited.read_to_string(&mut text).map_err(|error| Failure::usage(format!("cannot read stdin: {error}")))?;
+    limited
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::usage(format!("cannot read stdin: {error}")))?;
     if text.len() as u64 > DOCUMENT_BYTES_MAX {
         return Err(Failure::usage("stdin is longer than 1 MiB"));
     }

@@ -33,7 +33,12 @@ pub(crate) async fn run(args: LoginArgs, global: &Global, screen: Screen) -> Res
     let who = client.get("/whoami").await?;
     keep(&file, &connect::Remembered { address: address.clone(), token })?;
     screen.data(&who, || {
-        format!("{} in {} ({}) at {address}", text(&who, "/principal"), text(&who, "/tenant"), joined(&who, "/roles"))
+        format!(
+            "{} in {} ({}) at {address}",
+            text(&who, "/principal"),
+            text(&who, "/tenant"),
+            joined(&who, "/roles")
+        )
     })?;
     screen.say(format!("kept in {}", file.display()));
     Ok(())
@@ -66,7 +71,8 @@ fn forget(file: &Path, screen: Screen) -> Result<(), Failure> {
 }
 
 fn keep(file: &Path, login: &connect::Remembered) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::internal(format!("cannot write `{}`: {error}", file.display()));
+    let failed =
+        |error: std::io::Error| Failure::internal(format!("cannot write `{}`: {error}", file.display()));
     let text = toml::to_string(login).map_err(|error| Failure::internal(error.to_string()))?;
     let directory: PathBuf = file.parent().map(Path::to_path_buf).unwrap_or_default();
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(failed)?;

@@ -95,6 +95,8 @@ fn version(screen: Screen) -> Result<(), Failure> {
     let document = serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "sqlite": sqlite});
     match screen.output {
         crate::screen::Output::Json => line(&document.to_string()),
-        crate::screen::Output::Table => line(&format!("omnihub {} (SQLite {sqlite})", env!("CARGO_PKG_VERSION"))),
+        crate::screen::Output::Table => {
+            line(&format!("omnihub {} (SQLite {sqlite})", env!("CARGO_PKG_VERSION")))
+        }
     }
 }

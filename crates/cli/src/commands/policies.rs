@@ -68,7 +68,8 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Policies) -> R
     match command {
         Policies::Put(args) => {
             let body = json!({ "modules": modules(&args.files)? });
-            let headers: Vec<_> = args.if_match.iter().map(|digest| ("if-match", format!("\"{digest}\""))).collect();
+            let headers: Vec<_> =
+                args.if_match.iter().map(|digest| ("if-match", format!("\"{digest}\""))).collect();
             let path = format!("/policies/{}", segment(&args.name));
             let view = client.json_with(Method::PUT, &path, Some(Body::json(&body)), &headers).await?;
             screen.data(&view, || row(&view).join("  "))
@@ -76,7 +77,8 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Policies) -> R
         Policies::List => {
             let page = client.get("/policies").await?;
             screen.data(&page, || {
-                screen.table(&["name", "version", "digest", "by", "at"], items(&page).iter().map(row).collect())
+                screen
+                    .table(&["name", "version", "digest", "by", "at"], items(&page).iter().map(row).collect())
             })
         }
         Policies::Show { name } => {
@@ -95,14 +97,24 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Policies) -> R
 }
 
 fn row(view: &Json) -> Vec<String> {
-    vec![text(view, "/name"), text(view, "/version"), text(view, "/digest"), text(view, "/by"), when(view, "/at")]
+    vec![
+        text(view, "/name"),
+        text(view, "/version"),
+        text(view, "/digest"),
+        text(view, "/by"),
+        when(view, "/at"),
+    ]
 }
 
 fn source(screen: Screen, view: &Json) -> String {
     let mut out = row(view).join("  ");
     if let Some(modules) = view.pointer("/modules").and_then(Json::as_object) {
         for (name, module) in modules {
-            out.push_str(&format!("\n\n{}\n{}", screen.paint(Tone::Strong, &format!("# {name}")), text(module, "")));
+            out.push_str(&format!(
+                "\n\n{}\n{}",
+                screen.paint(Tone::Strong, &format!("# {name}")),
+                text(module, "")
+            ));
         }
     }
     out
@@ -118,7 +130,11 @@ async fn test(client: &Client, screen: Screen, name: &str) -> Result<(), Failure
         });
         screen.table(&["test", "result", "message"], rows.collect())
     })?;
-    if failed > 0 { Err(Failure::new(Exit::Failed, format!("{failed} tests of `{name}` failed"))) } else { Ok(()) }
+    if failed > 0 {
+        Err(Failure::new(Exit::Failed, format!("{failed} tests of `{name}` failed")))
+    } else {
+        Ok(())
+    }
 }
 
 async fn evaluate(client: &Client, screen: Screen, given: &str, files: &[PathBuf]) -> Result<(), Failure> {
@@ -131,7 +147,8 @@ async fn evaluate(client: &Client, screen: Screen, given: &str, files: &[PathBuf
         return line(&crate::screen::pretty(&ruling));
     }
     let approvers = crate::json::number(&ruling, "/approvers");
-    let people = if approvers > 0 { format!("  {approvers} of {}", joined(&ruling, "/roles")) } else { String::new() };
+    let people =
+        if approvers > 0 { format!("  {approvers} of {}", joined(&ruling, "/roles")) } else { String::new() };
     line(&format!("{}{people}\n{}", screen.word(&text(&ruling, "/decision")), joined(&ruling, "/reasons")))
 }
 
@@ -153,7 +170,10 @@ fn modules(paths: &[PathBuf]) -> Result<Json, Failure> {
     }
     files.sort();
     if files.is_empty() || files.len() > MODULES_MAX {
-        return Err(Failure::usage(format!("a bundle has 1 to {MODULES_MAX} Rego files; these are {}", files.len())));
+        return Err(Failure::usage(format!(
+            "a bundle has 1 to {MODULES_MAX} Rego files; these are {}",
+            files.len()
+        )));
     }
     let mut modules = Map::new();
     for file in files {

@@ -32,7 +32,11 @@ fn command_line() -> String {
 /// One section per command that does something, in the order of the help. Depth is bounded by the definition itself.
 fn describe(command: &Command, path: &str, out: &mut String) {
     // A `String` takes every write.
-    let _ = write!(out, "\n## `{path}`\n\n{}\n", command.get_about().map(ToString::to_string).unwrap_or_default());
+    let _ = write!(
+        out,
+        "\n## `{path}`\n\n{}\n",
+        command.get_about().map(ToString::to_string).unwrap_or_default()
+    );
     let root = path == "omnihub";
     let mut rows = Vec::new();
     for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
@@ -57,7 +61,8 @@ fn describe(command: &Command, path: &str, out: &mut String) {
     if !rows.is_empty() {
         let _ = write!(out, "\n| argument | for |\n| --- | --- |\n{}\n", rows.join("\n"));
     }
-    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set() && inner.get_name() != "help") {
+    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set() && inner.get_name() != "help")
+    {
         describe(inner, &format!("{path} {}", inner.get_name()), out);
     }
 }

@@ -45,7 +45,8 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Workflows) -> 
             for file in files {
                 let text = input::document(&file)?;
                 let kind = input::kind_of(&text);
-                let published = client.post_text("/workflows", kind, text).await.map_err(|f| named(f, &file))?;
+                let published =
+                    client.post_text("/workflows", kind, text).await.map_err(|f| named(f, &file))?;
                 screen.data(&published, || published_line(screen, &published))?;
             }
             Ok(())
@@ -56,7 +57,13 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Workflows) -> 
             screen.data(&page, || {
                 let rows = items(&page).iter().map(|item| {
                     let name = format!("{}/{}", text(item, "/namespace"), text(item, "/name"));
-                    vec![name, text(item, "/version"), short(&text(item, "/title"), 40), text(item, "/owner"), when(item, "/published_at")]
+                    vec![
+                        name,
+                        text(item, "/version"),
+                        short(&text(item, "/title"), 40),
+                        text(item, "/owner"),
+                        when(item, "/published_at"),
+                    ]
                 });
                 screen.table(&["workflow", "version", "title", "owner", "published"], rows.collect())
             })?;
@@ -78,7 +85,8 @@ async fn validate(client: &Client, screen: Screen, files: Vec<PathBuf>) -> Resul
     for file in files {
         let text = input::document(&file)?;
         let kind = input::kind_of(&text);
-        let checked = client.post_text("/workflows/validate", kind, text).await.map_err(|f| named(f, &file))?;
+        let checked =
+            client.post_text("/workflows/validate", kind, text).await.map_err(|f| named(f, &file))?;
         if !truth(&checked, "/valid") {
             wrong += 1;
         }
@@ -95,11 +103,20 @@ fn checked_lines(screen: Screen, file: &str, checked: &Json) -> String {
     let mut lines = Vec::new();
     if truth(checked, "/valid") {
         let digest = text(checked, "/digest");
-        lines.push(format!("{file}: {} {} {}", screen.paint(Tone::Good, "fine"), workflow(checked, "/workflow"), digest));
+        lines.push(format!(
+            "{file}: {} {} {}",
+            screen.paint(Tone::Good, "fine"),
+            workflow(checked, "/workflow"),
+            digest
+        ));
     }
     for problem in list(checked, "/problems") {
         let place = format!("{file}:{}:{}", text(problem, "/line"), text(problem, "/column"));
-        lines.push(format!("{place}: {} {}", screen.paint(Tone::Bad, &text(problem, "/code")), text(problem, "/message")));
+        lines.push(format!(
+            "{place}: {} {}",
+            screen.paint(Tone::Bad, &text(problem, "/code")),
+            text(problem, "/message")
+        ));
         let hint = text(problem, "/hint");
         if !hint.is_empty() {
             lines.push(format!("    {}", screen.paint(Tone::Faint, &hint)));
@@ -114,8 +131,12 @@ async fn show(client: &Client, screen: Screen, name: &str, source: bool) -> Resu
         none if none.is_empty() => "latest".to_owned(),
         version => version,
     };
-    let path =
-        format!("/workflows/{}/{}/{}", segment(&text(&parts, "/namespace")), segment(&text(&parts, "/name")), segment(&version));
+    let path = format!(
+        "/workflows/{}/{}/{}",
+        segment(&text(&parts, "/namespace")),
+        segment(&text(&parts, "/name")),
+        segment(&version)
+    );
     let view = client.get(&path).await?;
     if source && screen.output == Output::Table {
         return line(text(&view, "/source").trim_end());
@@ -137,7 +158,13 @@ async fn show(client: &Client, screen: Screen, name: &str, source: bool) -> Resu
 /// The task tree, indented; at most as deep as documents may be.
 fn graph(nodes: &[Json], depth: usize, lines: &mut Vec<String>) {
     for node in nodes {
-        lines.push(format!("{}{}  {} {}", "  ".repeat(depth), text(node, "/name"), text(node, "/kind"), text(node, "/label")));
+        lines.push(format!(
+            "{}{}  {} {}",
+            "  ".repeat(depth),
+            text(node, "/name"),
+            text(node, "/kind"),
+            text(node, "/label")
+        ));
         if depth < 64 {
             graph(list(node, "/children"), depth + 1, lines);
         }

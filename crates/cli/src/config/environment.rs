@@ -10,13 +10,17 @@ use crate::config::{suggest, wrong};
 use crate::exit::Failure;
 
 /// Variables of `omnihub` itself that are no keys of the configuration.
-const OWN: &[&str] = &["OMNIHUB_ADDRESS", "OMNIHUB_TOKEN", "OMNIHUB_TENANT", "OMNIHUB_CONFIG", "OMNIHUB_DATA_DIR"];
+const OWN: &[&str] =
+    &["OMNIHUB_ADDRESS", "OMNIHUB_TOKEN", "OMNIHUB_TENANT", "OMNIHUB_CONFIG", "OMNIHUB_DATA_DIR"];
 
 /// Texts by key name. A variable that begins with `OMNIHUB_` and means nothing is an error: it would look obeyed.
-pub(crate) fn values(variables: &BTreeMap<String, String>) -> Result<BTreeMap<&'static str, String>, Failure> {
+pub(crate) fn values(
+    variables: &BTreeMap<String, String>,
+) -> Result<BTreeMap<&'static str, String>, Failure> {
     let mut found = BTreeMap::new();
     for (name, value) in variables {
-        if !name.starts_with("OMNIHUB_") || OWN.contains(&name.as_str()) || ControlName::parse(name).is_some() {
+        if !name.starts_with("OMNIHUB_") || OWN.contains(&name.as_str()) || ControlName::parse(name).is_some()
+        {
             continue;
         }
         match KEYS.iter().find(|key| key.variable() == *name) {
@@ -52,8 +56,12 @@ pub(crate) fn controls(variables: &BTreeMap<String, String>) -> Result<Vec<HeldC
     for name in ControlName::ALL {
         let Some(value) = variables.get(name.variable()) else { continue };
         if name == ControlName::AllowList {
-            let operations: Vec<String> =
-                value.split(',').map(str::trim).filter(|operation| !operation.is_empty()).map(str::to_owned).collect();
+            let operations: Vec<String> = value
+                .split(',')
+                .map(str::trim)
+                .filter(|operation| !operation.is_empty())
+                .map(str::to_owned)
+                .collect();
             held.push(HeldControl { name, on: true, operations });
             continue;
         }

@@ -21,16 +21,25 @@ const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// the environment. `dir` is the flag's data directory.
 pub(crate) fn load(dir: Option<&Path>, variables: &BTreeMap<String, String>) -> Result<Settings, Failure> {
     let from_environment = environment::values(variables)?;
-    let first_dir = dir.map(Path::to_path_buf).or_else(|| from_environment.get("data_dir").map(PathBuf::from));
+    let first_dir =
+        dir.map(Path::to_path_buf).or_else(|| from_environment.get("data_dir").map(PathBuf::from));
     let first_dir = data_dir(first_dir.as_deref());
     let mut values = Values::default();
     match variables.get("OMNIHUB_CONFIG") {
         Some(path) => values.read_file(Path::new(path))?,
-        None if first_dir.join("omnihub.toml").exists() => values.read_file(&first_dir.join("omnihub.toml"))?,
+        None if first_dir.join("omnihub.toml").exists() => {
+            values.read_file(&first_dir.join("omnihub.toml"))?
+        }
         None => {}
     }
     for (name, text) in from_environment {
-        values.0.insert(name, (Value::String(text), KEYS.iter().find(|key| key.name == name).map(Key::variable).unwrap_or_default()));
+        values.0.insert(
+            name,
+            (
+                Value::String(text),
+                KEYS.iter().find(|key| key.name == name).map(Key::variable).unwrap_or_default(),
+            ),
+        );
     }
     let mut settings = values.settings(environment::controls(variables)?)?;
     if dir.is_some() || settings.data_dir.as_os_str().is_empty() {
@@ -47,7 +56,8 @@ impl Values {
     fn read_file(&mut self, path: &Path) -> Result<(), Failure> {
         let text = read_limited(path, FILE_BYTES_MAX)?;
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            let line =
+                error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             wrong(format!("{}:{line}: {}", path.display(), error.message()))
         })?;
         self.take_table(&table, "", path)
@@ -89,8 +99,14 @@ impl Values {
             approvals_expire: self.duration("approvals.expires")?,
             egress: Egress {
                 allow: self.texts("egress.allow"),
-                private: self.texts("egress.private").iter().map(|text| network(text)).collect::<Option<_>>().unwrap_or_default(),
-                extra_ca: Some(PathBuf::from(self.text("egress.extra_ca"))).filter(|path| !path.as_os_str().is_empty()),
+                private: self
+                    .texts("egress.private")
+                    .iter()
+                    .map(|text| network(text))
+                    .collect::<Option<_>>()
+                    .unwrap_or_default(),
+                extra_ca: Some(PathBuf::from(self.text("egress.extra_ca")))
+                    .filter(|path| !path.as_os_str().is_empty()),
                 connect_timeout: self.duration("egress.connect_timeout")?,
                 timeout: self.duration("egress.timeout")?,
                 body_bytes: self.number("egress.body_bytes")?,
@@ -162,11 +178,17 @@ impl Values {
             Kind::Networks => self.texts(key.name).iter().all(|item| network(item).is_some()),
             Kind::Origins => self.texts(key.name).iter().all(|item| is_origin(item)),
             Kind::Duration => duration(&text).is_some_and(|found| !found.is_zero() && found <= DURATION_MAX),
-            Kind::Number(least, most) => text.parse::<u64>().is_ok_and(|found| (least..=most).contains(&found)),
+            Kind::Number(least, most) => {
+                text.parse::<u64>().is_ok_and(|found| (least..=most).contains(&found))
+            }
             Kind::Boolean => matches!(text.as_str(), "true" | "false"),
             Kind::Word(words) => words.contains(&text.as_str()),
         };
-        if fine { Ok(()) } else { Err(wrong(format!("{place}: `{}` is `{text}`; it must be {}", key.name, expected(key.kind)))) }
+        if fine {
+            Ok(())
+        } else {
+            Err(wrong(format!("{place}: `{}` is `{text}`; it must be {}", key.name, expected(key.kind))))
+        }
     }
 }
 
@@ -188,7 +210,8 @@ pub(crate) fn expected(kind: Kind) -> String {
 /// An ISO 8601 duration of days, hours, minutes and seconds.
 fn duration(text: &str) -> Option<Duration> {
     let span: jiff::Span = text.parse().ok()?;
-    if text.chars().next()? != 'P' || span.get_years() != 0 || span.get_months() != 0 || span.get_weeks() != 0 {
+    if text.chars().next()? != 'P' || span.get_years() != 0 || span.get_months() != 0 || span.get_weeks() != 0
+    {
         return None;
     }
     let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
@@ -210,14 +233,18 @@ mod tests {
     use super::*;
 
     fn with(variables: &[(&str, &str)]) -> Result<Settings, Failure> {
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let variables =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         load(Some(Path::new("/nowhere/omnihub")), &variables)
     }
 
     #[test]
     fn defaults_are_complete_and_fine() {
         for key in KEYS {
-            let values = Values(BTreeMap::from([(key.name, (Value::String(key.default.to_owned()), "default".to_owned()))]));
+            let values = Values(BTreeMap::from([(
+                key.name,
+                (Value::String(key.default.to_owned()), "default".to_owned()),
+            )]));
             assert_eq!(values.check(key), Ok(()), "{}", key.name);
         }
         let settings = with(&[]).expect("the defaults");
@@ -228,7 +255,10 @@ mod tests {
 
     #[test]
     fn the_environment_overrides_and_is_checked() {
-        let settings = with(&[("OMNIHUB_HTTP__ADDRESS", "127.0.0.1:0"), ("OMNIHUB_EGRESS__PRIVATE", "127.0.0.1, 10.0.0.0/8")]);
+        let settings = with(&[
+            ("OMNIHUB_HTTP__ADDRESS", "127.0.0.1:0"),
+            ("OMNIHUB_EGRESS__PRIVATE", "127.0.0.1, 10.0.0.0/8"),
+        ]);
         let settings = settings.expect("fine");
         assert_eq!(settings.http.address.port(), 0);
         assert_eq!(settings.egress.private.len(), 2);
@@ -242,7 +272,11 @@ mod tests {
             ("OMNIHUB_HTTP__ORIGINS", "https://a.example/path"),
             ("OMNIHUB_KILL_SWITCH", "perhaps"),
         ] {
-            assert_eq!(with(&[(name, value)]).map_err(|failure| failure.code), Err(Some("OH-5020".to_owned())), "{name}={value}");
+            assert_eq!(
+                with(&[(name, value)]).map_err(|failure| failure.code),
+                Err(Some("OH-5020".to_owned())),
+                "{name}={value}"
+            );
         }
     }
 
@@ -254,7 +288,9 @@ mod tests {
 
     #[test]
     fn the_four_controls_go_by_their_own_names() {
-        let settings = with(&[("OMNIHUB_KILL_SWITCH", "true"), ("ALLOWED_OPERATIONS", "order-*, refund-create")]).expect("fine");
+        let settings =
+            with(&[("OMNIHUB_KILL_SWITCH", "true"), ("ALLOWED_OPERATIONS", "order-*, refund-create")])
+                .expect("fine");
         assert_eq!(settings.controls.len(), 2);
         assert!(settings.controls[0].on);
         assert_eq!(settings.controls[1].operations, ["order-*", "refund-create"]);

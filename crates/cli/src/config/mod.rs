@@ -39,7 +39,8 @@ pub(crate) fn data_dir(given: Option<&Path>) -> PathBuf {
 
 /// Text of a file of at most `limit` bytes.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<String, Failure> {
-    let unreadable = |error: std::io::Error| Failure::usage(format!("cannot read `{}`: {error}", path.display()));
+    let unreadable =
+        |error: std::io::Error| Failure::usage(format!("cannot read `{}`: {error}", path.display()));
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(limit + 1).read_to_string(&mut text).map_err(unreadable)?;

@@ -91,7 +91,8 @@ impl Actor<'_> {
                 self.stage.note("the shop goes down");
             }
             if self.args.yes {
-                let word = json!({"digest": text(&shown, "/digest"), "reason": "the photo shows the broken cup"});
+                let word =
+                    json!({"digest": text(&shown, "/digest"), "reason": "the photo shows the broken cup"});
                 self.house.people.bob.post(&format!("{path}/approve"), &word).await?;
                 self.stage.heading("bob, who did not ask for it, approves");
             } else {
@@ -112,11 +113,18 @@ impl Actor<'_> {
         let page = self.house.people.bob.query("/dead-letters", &[("open", Some("true".to_owned()))]).await?;
         for letter in items(&page) {
             let letter_id = text(letter, "/id");
-            if crate::commands::dead_letters::execution(letter) != id || !self.redriven.insert(letter_id.clone()) {
+            if crate::commands::dead_letters::execution(letter) != id
+                || !self.redriven.insert(letter_id.clone())
+            {
                 continue;
             }
             self.stage.heading("It is parked for a person, not forgotten");
-            self.stage.show(&format!("{} after {} attempts: {}", text(letter, "/operation"), text(letter, "/attempts"), text(letter, "/reason")));
+            self.stage.show(&format!(
+                "{} after {} attempts: {}",
+                text(letter, "/operation"),
+                text(letter, "/attempts"),
+                text(letter, "/reason")
+            ));
             if self.args.fault != Fault::Down {
                 self.stage.note("trying again would not make it true; bob leaves it for an investigation");
             } else if self.args.yes {
@@ -127,7 +135,10 @@ impl Actor<'_> {
                 self.stage.heading("bob puts it back to work");
             } else {
                 self.stage.note("bring the shop back, and put the work back:");
-                self.stage.show(&format!("curl -d '{{\"fault\":\"none\"}}' {}/admin/fault", self.house.control_address()));
+                self.stage.show(&format!(
+                    "curl -d '{{\"fault\":\"none\"}}' {}/admin/fault",
+                    self.house.control_address()
+                ));
                 self.stage.show(&format!(
                     "{} --address {} --token-file {} dead-letters redrive {letter_id} --reason 'the shop is back'",
                     program(),
@@ -160,7 +171,13 @@ async fn ledger(stage: &Stage, house: &House) -> Result<u64, Failure> {
     let plural = if refunds.len() == 1 { "refund" } else { "refunds" };
     stage.show(&format!("{} {plural}", refunds.len()));
     for refund in refunds {
-        stage.show(&format!("{}  order {}  {} {}", text(refund, "/refundId"), text(refund, "/orderId"), text(refund, "/amount"), text(refund, "/currency")));
+        stage.show(&format!(
+            "{}  order {}  {} {}",
+            text(refund, "/refundId"),
+            text(refund, "/orderId"),
+            text(refund, "/amount"),
+            text(refund, "/currency")
+        ));
     }
     Ok(refunds.len() as u64)
 }
@@ -168,12 +185,19 @@ async fn ledger(stage: &Stage, house: &House) -> Result<u64, Failure> {
 /// Proves that the last word about the execution is in the log, and checks the log whole.
 async fn proof(stage: &Stage, house: &House, id: &str) -> Result<Json, Failure> {
     stage.heading("The audit log has it, and can prove it");
-    let query = [("correlation", Some(id.to_owned())), ("order", Some("newest".to_owned())), ("limit", Some("100".to_owned()))];
+    let query = [
+        ("correlation", Some(id.to_owned())),
+        ("order", Some("newest".to_owned())),
+        ("limit", Some("100".to_owned())),
+    ];
     let page = house.people.admin.query("/audit", &query).await?;
     let leaves = items(&page);
-    let last = leaves.first().ok_or_else(|| Failure::new(Exit::Failed, "the audit log knows nothing of this execution"))?;
+    let last = leaves
+        .first()
+        .ok_or_else(|| Failure::new(Exit::Failed, "the audit log knows nothing of this execution"))?;
     let proof = house.people.admin.get(&format!("/audit/proof/{}", number(last, "/sequence"))).await?;
-    view::proof::check(&proof).map_err(|why| Failure::new(Exit::Failed, format!("the audit proof does not hold: {why}")))?;
+    view::proof::check(&proof)
+        .map_err(|why| Failure::new(Exit::Failed, format!("the audit proof does not hold: {why}")))?;
     let check = house.people.admin.post("/audit/check", &json!({})).await?;
     if !crate::json::truth(&check, "/intact") {
         return Err(Failure::new(Exit::Failed, "the audit log is not intact").hint(pretty(&check)));
@@ -185,7 +209,11 @@ async fn proof(stage: &Stage, house: &House, id: &str) -> Result<Json, Failure> 
         text(&proof, "/record/action"),
         number(&proof, "/head/size"),
     ));
-    stage.show(&format!("root {}  {}", text(&proof, "/head/root"), stage.screen.paint(Tone::Good, "proof checked, log intact")));
+    stage.show(&format!(
+        "root {}  {}",
+        text(&proof, "/head/root"),
+        stage.screen.paint(Tone::Good, "proof checked, log intact")
+    ));
     Ok(proof)
 }
 

@@ -125,7 +125,9 @@ impl People {
         let bob_token = data.join("bob.token");
         write_private(&bob_token, &bob)?;
         for action in ACTIONS {
-            admin.post_text("/actions", "application/yaml", action.replace(SHOP_BY_HAND, shop_address)).await?;
+            admin
+                .post_text("/actions", "application/yaml", action.replace(SHOP_BY_HAND, shop_address))
+                .await?;
         }
         admin.post_text("/workflows", "application/yaml", WORKFLOW.to_owned()).await?;
         Ok(Self { alice: admin.with_token(alice), bob: admin.with_token(bob), bob_token, admin })
@@ -134,13 +136,17 @@ impl People {
 
 /// An empty directory: the one that was named, or one that is removed at the end.
 fn data_directory(global: &Global) -> Result<(PathBuf, Option<TempDir>), Failure> {
-    let failed = |error: std::io::Error| Failure::internal(format!("cannot make the demo's directory: {error}"));
+    let failed =
+        |error: std::io::Error| Failure::internal(format!("cannot make the demo's directory: {error}"));
     let Some(dir) = &global.data_dir else {
         let scratch = tempfile::Builder::new().prefix("omnihub-demo-").tempdir().map_err(failed)?;
         return Ok((scratch.path().to_path_buf(), Some(scratch)));
     };
     if dir.exists() && dir.read_dir().map_err(failed)?.next().is_some() {
-        return Err(Failure::usage(format!("`{}` is not empty; the demo begins with nothing", dir.display())));
+        return Err(Failure::usage(format!(
+            "`{}` is not empty; the demo begins with nothing",
+            dir.display()
+        )));
     }
     std::fs::create_dir_all(dir).map_err(failed)?;
     Ok((dir.clone(), None))
@@ -191,6 +197,11 @@ async fn person(admin: &Client, principal: &str, role: &str) -> Result<String, F
 
 fn write_private(path: &Path, content: &str) -> Result<(), Failure> {
     let mut open = std::fs::OpenOptions::new();
-    let written = open.write(true).create_new(true).mode(0o600).open(path).and_then(|mut file| file.write_all(content.as_bytes()));
+    let written = open
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(content.as_bytes()));
     written.map_err(|error| Failure::internal(format!("cannot write `{}`: {error}", path.display())))
 }

@@ -20,13 +20,19 @@ impl Stage {
     /// Begins the next part.
     pub(super) fn heading(&self, text: &str) {
         let number = self.step.fetch_add(1, Ordering::Relaxed) + 1;
-        self.tell(&format!("\n{} {}", self.screen.paint(Tone::Accent, &format!("{number}.")), self.screen.paint(Tone::Strong, text)));
+        self.tell(&format!(
+            "\n{} {}",
+            self.screen.paint(Tone::Accent, &format!("{number}.")),
+            self.screen.paint(Tone::Strong, text)
+        ));
     }
 
     /// Something that was drawn, indented.
     pub(super) fn show(&self, drawn: &str) {
-        let indented: Vec<String> =
-            drawn.lines().map(|text| if text.is_empty() { String::new() } else { format!("   {text}") }).collect();
+        let indented: Vec<String> = drawn
+            .lines()
+            .map(|text| if text.is_empty() { String::new() } else { format!("   {text}") })
+            .collect();
         self.tell(&indented.join("\n"));
     }
 

@@ -41,7 +41,12 @@ pub(crate) async fn dev(args: ServeArgs, global: &Global, screen: Screen) -> Res
     start(args, global, screen, Some(LogFormat::Human)).await
 }
 
-async fn start(args: ServeArgs, global: &Global, screen: Screen, format: Option<LogFormat>) -> Result<(), Failure> {
+async fn start(
+    args: ServeArgs,
+    global: &Global,
+    screen: Screen,
+    format: Option<LogFormat>,
+) -> Result<(), Failure> {
     if args.help_config {
         return line(config::reference().trim_end());
     }
@@ -74,7 +79,8 @@ fn check_roles(roles: &[String]) -> Result<(), Failure> {
         return Err(failure.hint(format!("the roles are {}", ROLES.join(", "))));
     }
     if !roles.is_empty() && !ROLES.iter().all(|role| roles.iter().any(|given| given == role)) {
-        return Err(Failure::not_built("running only some of the roles in a process").hint(format!("leave --roles out, or give all: {}", ROLES.join(","))));
+        return Err(Failure::not_built("running only some of the roles in a process")
+            .hint(format!("leave --roles out, or give all: {}", ROLES.join(","))));
     }
     Ok(())
 }
@@ -82,7 +88,10 @@ fn check_roles(roles: &[String]) -> Result<(), Failure> {
 fn check_store(store: &str) -> Result<(), Failure> {
     match store.split(':').next().unwrap_or_default() {
         "sqlite" if matches!(store, "sqlite" | "sqlite:") => Ok(()),
-        "sqlite" => Err(Failure::usage(format!("`{store}`: the place is given by --data-dir; write `--store sqlite`")).code("OH-5021")),
+        "sqlite" => Err(Failure::usage(format!(
+            "`{store}`: the place is given by --data-dir; write `--store sqlite`"
+        ))
+        .code("OH-5021")),
         "postgres" | "postgresql" => Err(Failure::not_built("the PostgreSQL store")),
         _ => Err(Failure::usage(format!("there is no store `{store}`; write `sqlite`")).code("OH-5021")),
     }
@@ -92,7 +101,8 @@ fn check_store(store: &str) -> Result<(), Failure> {
 fn warn_of_plain_text(screen: Screen, settings: &Settings) {
     for address in [settings.http.address, settings.admin] {
         if !address.ip().is_loopback() {
-            let text = format!("warning: {address} is not loopback and speaks plain HTTP: put TLS in front of it");
+            let text =
+                format!("warning: {address} is not loopback and speaks plain HTTP: put TLS in front of it");
             screen.say(screen.paint(Tone::Care, &text));
         }
     }

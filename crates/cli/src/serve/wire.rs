@@ -78,10 +78,14 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let metrics = metrics_handle();
     let sandbox = build_sandbox(settings)?;
-    let http = TcpListener::bind(settings.http.address).await.map_err(|e| cannot_listen(settings.http.address, &e))?;
+    let http = TcpListener::bind(settings.http.address)
+        .await
+        .map_err(|e| cannot_listen(settings.http.address, &e))?;
     let admin = TcpListener::bind(settings.admin).await.map_err(|e| cannot_listen(settings.admin, &e))?;
-    let store = SqliteStore::open(&settings.data_dir, Arc::new(SystemClock)).map_err(|e| Failure::internal(chain(&e)).code("OH-5010"))?;
-    let parts = Parts { store: store.clone(), clock: Arc::new(SystemClock), ids: Arc::new(RandomIds::default()) };
+    let store = SqliteStore::open(&settings.data_dir, Arc::new(SystemClock))
+        .map_err(|e| Failure::internal(chain(&e)).code("OH-5010"))?;
+    let parts =
+        Parts { store: store.clone(), clock: Arc::new(SystemClock), ids: Arc::new(RandomIds::default()) };
     let app = App::open(app_settings(settings), parts).await.map_err(|p| of_problem(&p))?;
     let token_file = keep_first_token(&app, &settings.data_dir).await?;
     app.record_start(serde_json::json!({
@@ -91,7 +95,8 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     .await
     .map_err(|p| of_problem(&p))?;
     let (stop, stopping) = watch::channel(false);
-    let workers = tokio::spawn(worker::Pool::run(Arc::clone(&app), pool_config(settings, sandbox)?, stopping.clone()));
+    let workers =
+        tokio::spawn(worker::Pool::run(Arc::clone(&app), pool_config(settings, sandbox)?, stopping.clone()));
     let time = tokio::spawn(Arc::clone(&app).run());
     let state = gateway::State::new(Arc::clone(&app), gateway_settings(settings), metrics);
     let (address, admin_address) = (local(&http)?, local(&admin)?);
@@ -100,7 +105,12 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
         let _ = stopping.wait_for(|stop| *stop).await;
     };
     let doors = vec![
-        tokio::spawn(gateway::serve(http, gateway::router(state.clone()), state.clone(), until(stopping.clone()))),
+        tokio::spawn(gateway::serve(
+            http,
+            gateway::router(state.clone()),
+            state.clone(),
+            until(stopping.clone()),
+        )),
         tokio::spawn(gateway::serve(admin, gateway::admin_router(state.clone()), state, until(stopping))),
     ];
     Ok(Running { address, admin: admin_address, token_file, stop, doors, time, workers, store })
@@ -146,12 +156,23 @@ fn gateway_settings(settings: &Settings) -> gateway::Settings {
     }
 }
 
-fn pool_config(settings: &Settings, sandbox: Result<Arc<sandbox::Sandbox>, String>) -> Result<worker::PoolConfig, Failure> {
-    let wrong = |key: &str, text: &str, e: &dyn std::fmt::Display| Failure::usage(format!("`{key}`: `{text}`: {e}")).code("OH-5020");
-    let hosts: Result<Vec<HostRule>, _> =
-        settings.egress.allow.iter().map(|host| host.parse().map_err(|e| wrong("egress.allow", host, &e))).collect();
+fn pool_config(
+    settings: &Settings,
+    sandbox: Result<Arc<sandbox::Sandbox>, String>,
+) -> Result<worker::PoolConfig, Failure> {
+    let wrong = |key: &str, text: &str, e: &dyn std::fmt::Display| {
+        Failure::usage(format!("`{key}`: `{text}`: {e}")).code("OH-5020")
+    };
+    let hosts: Result<Vec<HostRule>, _> = settings
+        .egress
+        .allow
+        .iter()
+        .map(|host| host.parse().map_err(|e| wrong("egress.allow", host, &e)))
+        .collect();
     let roots = match &settings.egress.extra_ca {
-        Some(path) => vec![std::fs::read(path).map_err(|e| wrong("egress.extra_ca", &path.display().to_string(), &e))?],
+        Some(path) => {
+            vec![std::fs::read(path).map_err(|e| wrong("egress.extra_ca", &path.display().to_string(), &e))?]
+        }
         None => Vec::new(),
     };
     let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
@@ -185,10 +206,14 @@ fn build_sandbox(settings: &Settings) -> Result<Result<Arc<sandbox::Sandbox>, St
     match sandbox::Sandbox::new(config) {
         Ok(sandbox) => Ok(Ok(Arc::new(sandbox))),
         Err(error) if settings.sandbox.required => {
-            Err(Failure::internal(format!("the sandbox is required and cannot be built: {}", chain(&error))).code("OH-5011"))
+            Err(Failure::internal(format!("the sandbox is required and cannot be built: {}", chain(&error)))
+                .code("OH-5011"))
         }
         Err(error) => {
-            tracing::warn!(error = chain(&error), "programs cannot be run safely on this machine, so they are refused");
+            tracing::warn!(
+                error = chain(&error),
+                "programs cannot be run safely on this machine, so they are refused"
+            );
             Ok(Err(chain(&error)))
         }
     }
@@ -205,7 +230,9 @@ async fn keep_first_token(app: &App, data_dir: &Path) -> Result<PathBuf, Failure
             .mode(0o600)
             .open(&path)
             .and_then(|mut file| file.write_all(token.as_bytes()).and_then(|()| file.sync_all()));
-        written.map_err(|e| Failure::internal(format!("cannot write the administrator's token to {}: {e}", path.display())))?;
+        written.map_err(|e| {
+            Failure::internal(format!("cannot write the administrator's token to {}: {e}", path.display()))
+        })?;
     }
     Ok(path)
 }
@@ -232,7 +259,8 @@ fn local(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
-    Failure::internal(format!("cannot listen on {address}: {error}")).hint("is another server running? choose another address in the configuration")
+    Failure::internal(format!("cannot listen on {address}: {error}"))
+        .hint("is another server running? choose another address in the configuration")
 }
 
 fn of_problem(problem: &model::Problem) -> Failure {

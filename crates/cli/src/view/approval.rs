@@ -26,7 +26,11 @@ pub(crate) fn draw(screen: Screen, approval: &Json) -> String {
     ));
     for factor in list(approval, "/risk/factors") {
         let points = text(factor, "/points");
-        lines.push(format!("  {points:>4}  {}  {}", text(factor, "/name"), screen.paint(Tone::Faint, &text(factor, "/reason"))));
+        lines.push(format!(
+            "  {points:>4}  {}  {}",
+            text(factor, "/name"),
+            screen.paint(Tone::Faint, &text(factor, "/reason"))
+        ));
     }
     lines.push(field("why", joined(approval, "/reasons")));
     lines.push(field("asked by", text(approval, "/requester")));
@@ -34,12 +38,16 @@ pub(crate) fn draw(screen: Screen, approval: &Json) -> String {
     if !intent.is_empty() {
         lines.push(field("goal", intent));
     }
-    let needed = format!("{} of {}", number(approval, "/quorum/approvers"), joined(approval, "/quorum/roles"));
+    let needed =
+        format!("{} of {}", number(approval, "/quorum/approvers"), joined(approval, "/quorum/roles"));
     lines.push(field("needs", format!("{needed}, {} missing", number(approval, "/missing"))));
     lines.push(field("expires", when(approval, "/expires_at")));
     for vote in list(approval, "/votes") {
         let word = if crate::json::truth(vote, "/approve") { "approved" } else { "rejected" };
-        lines.push(field("vote", format!("{} by {}: {}", screen.word(word), text(vote, "/by"), text(vote, "/reason"))));
+        lines.push(field(
+            "vote",
+            format!("{} by {}: {}", screen.word(word), text(vote, "/by"), text(vote, "/reason")),
+        ));
     }
     lines.push(field("digest", screen.paint(Tone::Faint, &text(approval, "/digest"))));
     lines.join("\n")

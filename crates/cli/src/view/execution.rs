@@ -17,7 +17,10 @@ pub(crate) fn draw(screen: Screen, view: &Json) -> String {
     if !list(view, "/effects").is_empty() {
         lines.push(String::new());
         let rows = list(view, "/effects").iter().map(|effect| effect_row(screen, effect)).collect();
-        lines.push(screen.table(&["#", "operation", "effect", "verdict", "state", "outcome", "attempts", "evidence"], rows));
+        lines.push(screen.table(
+            &["#", "operation", "effect", "verdict", "state", "outcome", "attempts", "evidence"],
+            rows,
+        ));
     }
     let bars = timeline(screen, view);
     if !bars.is_empty() {
@@ -37,9 +40,13 @@ pub(crate) fn draw(screen: Screen, view: &Json) -> String {
 fn header(screen: Screen, view: &Json) -> Vec<String> {
     let id = crate::commands::executions::id_of(view);
     let outcome = text(view, "/outcome");
-    let outcome_shown = if outcome.is_empty() { String::new() } else { format!("  outcome: {}", screen.word(&outcome)) };
-    let mut lines =
-        vec![format!("{}  {}{outcome_shown}", screen.paint(Tone::Strong, &id), screen.word(&text(view, "/status")))];
+    let outcome_shown =
+        if outcome.is_empty() { String::new() } else { format!("  outcome: {}", screen.word(&outcome)) };
+    let mut lines = vec![format!(
+        "{}  {}{outcome_shown}",
+        screen.paint(Tone::Strong, &id),
+        screen.word(&text(view, "/status"))
+    )];
     lines.push(format!("{}  {}", workflow(view, "/workflow"), text(view, "/title")));
     let intent = text(view, "/intent");
     if !intent.is_empty() {
@@ -65,7 +72,8 @@ fn effect_row(screen: Screen, effect: &Json) -> Vec<String> {
         text(effect, "/number"),
         operation,
         format!("{} {}", text(effect, "/effect"), text(effect, "/class")),
-        screen.word(&text(effect, "/verdict/decision")) + &screen.word(&text(effect, "/verdict/decision/decision")),
+        screen.word(&text(effect, "/verdict/decision"))
+            + &screen.word(&text(effect, "/verdict/decision/decision")),
         screen.word(&text(effect, "/state")),
         screen.word(&text(effect, "/outcome")),
         list(effect, "/attempts").len().to_string(),
@@ -79,7 +87,12 @@ pub(crate) fn timeline(screen: Screen, view: &Json) -> Vec<String> {
     for task in list(view, "/tasks") {
         if let Some(from) = moment(task, "/started_at") {
             let indent = "  ".repeat(number(task, "/depth").min(8) as usize);
-            spans.push((format!("{indent}{}", text(task, "/name")), from, moment(task, "/ended_at"), text(task, "/status")));
+            spans.push((
+                format!("{indent}{}", text(task, "/name")),
+                from,
+                moment(task, "/ended_at"),
+                text(task, "/status"),
+            ));
         }
     }
     for effect in list(view, "/effects") {
@@ -90,10 +103,9 @@ pub(crate) fn timeline(screen: Screen, view: &Json) -> Vec<String> {
             }
         }
     }
-    let (Some(first), Some(last)) = (
-        spans.iter().map(|span| span.1).min(),
-        spans.iter().map(|span| span.2.unwrap_or(span.1)).max(),
-    ) else {
+    let (Some(first), Some(last)) =
+        (spans.iter().map(|span| span.1).min(), spans.iter().map(|span| span.2.unwrap_or(span.1)).max())
+    else {
         return Vec::new();
     };
     let whole = (last - first).max(1);
@@ -101,7 +113,8 @@ pub(crate) fn timeline(screen: Screen, view: &Json) -> Vec<String> {
     let mut lines = vec![screen.paint(Tone::Strong, &format!("timeline, {}", json::span(whole)))];
     for (name, from, to, word) in spans.iter().take(ROWS_MAX) {
         let start = (from - first) * BAR_WIDTH / whole;
-        let end = ((to.unwrap_or(last) - first) * BAR_WIDTH / whole).max(start + 1).min(BAR_WIDTH.max(start + 1));
+        let end =
+            ((to.unwrap_or(last) - first) * BAR_WIDTH / whole).max(start + 1).min(BAR_WIDTH.max(start + 1));
         let bar = format!("{}{}", " ".repeat(start as usize), "━".repeat((end - start) as usize));
         let took = to.map_or_else(|| "…".to_owned(), |to| json::span(to - from));
         lines.push(format!("{:<width$}  {bar:<48}  {took:>10}  {}", short(name, width), screen.word(word)));
@@ -133,7 +146,11 @@ pub(crate) fn in_short(screen: Screen, view: &Json) -> String {
         .map(|effect| text(effect, "/evidence"))
         .filter(|text| !text.is_empty())
         .collect();
-    format!("outcome: {}  {}", screen.word(&outcome), screen.paint(Tone::Faint, &short(&evidence.join("; "), 120)))
+    format!(
+        "outcome: {}  {}",
+        screen.word(&outcome),
+        screen.paint(Tone::Faint, &short(&evidence.join("; "), 120))
+    )
 }
 
 #[cfg(test)]
@@ -158,7 +175,10 @@ mod tests {
 
     #[test]
     fn an_execution_that_has_done_nothing_is_drawn() {
-        let text = draw(Screen::new(Output::Table, false), &serde_json::json!({"execution_id": "e1", "status": "pending"}));
+        let text = draw(
+            Screen::new(Output::Table, false),
+            &serde_json::json!({"execution_id": "e1", "status": "pending"}),
+        );
         assert!(text.starts_with("e1  pending"), "{text}");
     }
 }

@@ -15,8 +15,11 @@ pub(crate) fn arguments(document: &Json, indent: &str) -> Vec<String> {
     flatten(document, String::new(), &mut flat);
     let width = flat.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(32);
     let more = flat.len().saturating_sub(40);
-    let mut lines: Vec<String> =
-        flat.into_iter().take(40).map(|(name, value)| format!("{indent}{name:width$}  {}", clean(&value))).collect();
+    let mut lines: Vec<String> = flat
+        .into_iter()
+        .take(40)
+        .map(|(name, value)| format!("{indent}{name:width$}  {}", clean(&value)))
+        .collect();
     if more > 0 {
         lines.push(format!("{indent}and {more} more"));
     }

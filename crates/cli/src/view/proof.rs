@@ -16,10 +16,12 @@ pub(crate) fn check(proof: &Json) -> Result<(), String> {
         Some((sequence, _)) => return Err(format!("the leaf's bytes are those of leaf {sequence}")),
         None => return Err("the leaf's bytes are no record".to_owned()),
     }
-    let path = list(proof, "/path").iter().map(|hash| hash_of(&text(hash, ""))).collect::<Result<Vec<_>, _>>()?;
+    let path =
+        list(proof, "/path").iter().map(|hash| hash_of(&text(hash, ""))).collect::<Result<Vec<_>, _>>()?;
     let root = hash_of(&text(proof, "/head/root"))?;
     let leaf = audit::leaf_hash(&bytes);
-    audit::verify_inclusion(&leaf, index, number(proof, "/head/size"), &path, &root).map_err(|error| error.to_string())
+    audit::verify_inclusion(&leaf, index, number(proof, "/head/size"), &path, &root)
+        .map_err(|error| error.to_string())
 }
 
 fn hash_of(text: &str) -> Result<[u8; 32], String> {

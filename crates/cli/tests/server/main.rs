@@ -9,4 +9,3 @@ mod goals;
 mod outside;
 mod policies;
 mod shop;
-

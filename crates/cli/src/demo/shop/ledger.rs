@@ -49,23 +49,31 @@ impl Ledger {
                  cents INTEGER NOT NULL CHECK (cents > 0), currency TEXT NOT NULL, reason TEXT NOT NULL) STRICT;",
         )?;
         for (id, cents, currency, customer) in ORDERS {
-            db.execute("INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?)", params![id, cents, currency, customer])?;
+            db.execute(
+                "INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?)",
+                params![id, cents, currency, customer],
+            )?;
         }
         Ok(Self(db))
     }
 
     /// An order with what is left to refund.
     pub(super) fn order(&self, id: &str) -> rusqlite::Result<Option<Json>> {
-        let row = self.0.query_row("SELECT cents, currency, customer FROM orders WHERE id = ?", [id], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-        });
+        let row =
+            self.0.query_row("SELECT cents, currency, customer FROM orders WHERE id = ?", [id], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+            });
         let Some((cents, currency, customer)) = row.optional()? else { return Ok(None) };
         let left = cents - self.refunded(id)?;
-        Ok(Some(json!({"orderId": id, "total": money(cents), "refundable": money(left), "currency": currency, "customer": customer})))
+        Ok(Some(
+            json!({"orderId": id, "total": money(cents), "refundable": money(left), "currency": currency, "customer": customer}),
+        ))
     }
 
     fn refunded(&self, order: &str) -> rusqlite::Result<i64> {
-        self.0.query_row("SELECT COALESCE(SUM(cents), 0) FROM refunds WHERE order_id = ?", [order], |row| row.get(0))
+        self.0.query_row("SELECT COALESCE(SUM(cents), 0) FROM refunds WHERE order_id = ?", [order], |row| {
+            row.get(0)
+        })
     }
 
     /// Makes a refund once: the same key with the same content answers the first one again.
@@ -74,9 +82,10 @@ impl Ledger {
             let same = known == *refund;
             return Ok(if same { Ok(self.document(&refund.key)?) } else { Err(Refusal::KeyUsed) });
         }
-        let order = self.0.query_row("SELECT cents, currency FROM orders WHERE id = ?", [&refund.order], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
-        });
+        let order =
+            self.0.query_row("SELECT cents, currency FROM orders WHERE id = ?", [&refund.order], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+            });
         let Some((cents, currency)) = order.optional()? else { return Ok(Err(Refusal::NoOrder)) };
         if currency != refund.currency {
             return Ok(Err(Refusal::WrongCurrency(currency)));
@@ -116,7 +125,9 @@ impl Ledger {
 
     /// Every refund, oldest first; at most 1,000.
     pub(super) fn all(&self) -> rusqlite::Result<Json> {
-        let mut query = self.0.prepare("SELECT number, order_id, cents, currency, reason, key FROM refunds ORDER BY number LIMIT 1000")?;
+        let mut query = self.0.prepare(
+            "SELECT number, order_id, cents, currency, reason, key FROM refunds ORDER BY number LIMIT 1000",
+        )?;
         let rows = query.query_map([], |row| refund_json(&row.get::<_, String>(5)?, row))?;
         Ok(json!({ "refunds": rows.collect::<rusqlite::Result<Vec<Json>>>()? }))
     }
@@ -154,7 +165,13 @@ mod tests {
     use super::*;
 
     fn refund(key: &str, cents: i64) -> Refund {
-        Refund { key: key.into(), order: "1042".into(), cents, currency: "EUR".into(), reason: "broken".into() }
+        Refund {
+            key: key.into(),
+            order: "1042".into(),
+            cents,
+            currency: "EUR".into(),
+            reason: "broken".into(),
+        }
     }
 
     #[test]
@@ -175,7 +192,9 @@ mod tests {
 
     #[test]
     fn amounts_have_two_places() {
-        for (amount, expected) in [(json!(25.0), Some(2_500)), (json!(25), Some(2_500)), (json!(0.29), Some(29))] {
+        for (amount, expected) in
+            [(json!(25.0), Some(2_500)), (json!(25), Some(2_500)), (json!(0.29), Some(29))]
+        {
             assert_eq!(cents(&amount), expected, "{amount}");
         }
         for amount in [json!(0), json!(-1), json!(1.001), json!("25"), json!(1e300)] {

@@ -81,17 +81,25 @@ pub(crate) async fn run(args: ShopArgs) -> Result<(), Failure> {
     if args.until_stdin_ends {
         let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     }
-    let failed = |what: &str, error: &dyn std::fmt::Display| Failure::internal(format!("the shop cannot {what}: {error}"));
+    let failed = |what: &str, error: &dyn std::fmt::Display| {
+        Failure::internal(format!("the shop cannot {what}: {error}"))
+    };
     std::fs::create_dir_all(&args.data).map_err(|error| failed("make its directory", &error))?;
-    let ledger = Ledger::open(&args.data.join("shop.db")).map_err(|error| failed("open its database", &error))?;
+    let ledger =
+        Ledger::open(&args.data.join("shop.db")).map_err(|error| failed("open its database", &error))?;
     let listener = TcpListener::bind(args.listen).await.map_err(|error| failed("listen", &error))?;
     let control = TcpListener::bind(args.control).await.map_err(|error| failed("listen", &error))?;
     let address = listener.local_addr().map_err(|error| failed("listen", &error))?;
     let control_address = control.local_addr().map_err(|error| failed("listen", &error))?;
     let (fault, faults) = watch::channel(args.fault);
-    let shop =
-        Arc::new(Shop { ledger: Mutex::new(ledger), fault, lost_one: std::sync::atomic::AtomicBool::new(false) });
-    screen::line(&json!({"address": address.to_string(), "control": control_address.to_string()}).to_string())?;
+    let shop = Arc::new(Shop {
+        ledger: Mutex::new(ledger),
+        fault,
+        lost_one: std::sync::atomic::AtomicBool::new(false),
+    });
+    screen::line(
+        &json!({"address": address.to_string(), "control": control_address.to_string()}).to_string(),
+    )?;
     let serving = server::sell(Arc::clone(&shop), listener, address, faults);
     let switching = server::control(shop, control);
     tokio::select! {

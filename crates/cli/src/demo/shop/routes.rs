@@ -74,20 +74,31 @@ fn refund(shop: &Shop, asked: &Asked) -> rusqlite::Result<Reply> {
     };
     if *shop.fault.borrow() == Fault::Lies {
         let amount = body.get("amount").cloned().unwrap_or_default();
-        return Ok(Reply::Json(201, json!({"found": true, "status": "settled", "key": key, "refundId": "R00000",
-            "orderId": refund.order, "amount": amount, "currency": refund.currency, "reason": refund.reason})));
+        return Ok(Reply::Json(
+            201,
+            json!({"found": true, "status": "settled", "key": key, "refundId": "R00000",
+            "orderId": refund.order, "amount": amount, "currency": refund.currency, "reason": refund.reason}),
+        ));
     }
     let made = shop.ledger.lock().refund(&refund)?;
-    if made.is_ok() && *shop.fault.borrow() == Fault::LostAnswer && !shop.lost_one.swap(true, Ordering::SeqCst) {
+    if made.is_ok()
+        && *shop.fault.borrow() == Fault::LostAnswer
+        && !shop.lost_one.swap(true, Ordering::SeqCst)
+    {
         return Ok(Reply::Silence);
     }
     Ok(match made {
         Ok(refund) => Reply::Json(201, refund),
-        Err(Refusal::NoOrder) => Reply::Json(404, json!({"error": format!("there is no order `{}`", refund.order)})),
-        Err(Refusal::WrongCurrency(own)) => Reply::Json(422, json!({"error": format!("the order is in {own}")})),
-        Err(Refusal::TooMuch { left }) => {
-            Reply::Json(422, json!({"error": format!("only {}.{:02} can be refunded", left / 100, left % 100)}))
+        Err(Refusal::NoOrder) => {
+            Reply::Json(404, json!({"error": format!("there is no order `{}`", refund.order)}))
         }
+        Err(Refusal::WrongCurrency(own)) => {
+            Reply::Json(422, json!({"error": format!("the order is in {own}")}))
+        }
+        Err(Refusal::TooMuch { left }) => Reply::Json(
+            422,
+            json!({"error": format!("only {}.{:02} can be refunded", left / 100, left % 100)}),
+        ),
         Err(Refusal::KeyUsed) => Reply::Json(409, json!({"error": "this key was used for another refund"})),
     })
 }

@@ -114,7 +114,12 @@ async fn switch(shop: &Shop, request: Request<Incoming>) -> Response<Full<Bytes>
             Some(fault) => {
                 shop.fault.send_replace(fault);
             }
-            None => return respond(400, &json!({"error": "write {\"fault\": \"none\" or \"lost-answer\" or \"down\" or \"lies\"}"})),
+            None => {
+                return respond(
+                    400,
+                    &json!({"error": "write {\"fault\": \"none\" or \"lost-answer\" or \"down\" or \"lies\"}"}),
+                );
+            }
         }
     }
     let fault = *shop.fault.borrow();
@@ -123,7 +128,8 @@ async fn switch(shop: &Shop, request: Request<Incoming>) -> Response<Full<Bytes>
 
 async fn read(request: Request<Incoming>) -> Result<Asked, String> {
     let (head, body) = request.into_parts();
-    let query = url::form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let query =
+        url::form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
     let key = head.headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let limited = Limited::new(body, BODY_BYTES_MAX).collect();
     let collected = tokio::time::timeout(REQUEST_WITHIN, limited).await.map_err(|error| error.to_string())?;
@@ -133,7 +139,10 @@ async fn read(request: Request<Incoming>) -> Result<Asked, String> {
 
 fn respond(status: u16, document: &serde_json::Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(document.to_string())));
-    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
+    *response.status_mut() =
+        hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    response
+        .headers_mut()
+        .insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
     response
 }
