@@ -15,6 +15,7 @@ use crate::app::{App, store_problem};
 use crate::caller::Caller;
 use crate::executions::checked_reason;
 use crate::record;
+use crate::runner::{Change, Held};
 use crate::view::{ApprovalView, ApprovalWord, PageOf};
 
 impl App {
@@ -52,29 +53,28 @@ impl App {
         caller.demand(Permission::DecideApproval)?;
         let found = self.found(caller, id).await?;
         let reason = checked_reason(&word.reason)?;
-        let (tenant, execution) = (found.tenant.clone(), found.execution.clone());
-        // Read again inside, while nobody else can change the execution: two decisions never both count.
-        let fresh = self.store.approval(&tenant, &found.id).await.map_err(|e| store_problem(&e))?;
-        let approval = fresh.ok_or_else(|| Problem::not_found("approval", id))?;
-        let approval_id = approval.id.clone();
-        let caller_for_make = caller.clone();
-        let now = self.clock.now();
-        let made_now = now;
-        let advanced = self
-            .advance_with(&tenant, &execution, Some(caller), move |state, now| {
-                let decision = Decision { caller: &caller_for_make, approval, word: &word, reason, yes, now: now.max(made_now) };
-                decision.make(state)
-            })
-            .await;
-        if let Err(problem) = &advanced
-            && problem.code.0 == 3012
-        {
-            // It may be over only because its time is: let the clock have its say at once.
-            let _ = self.advance(&tenant, &execution, Input::Wake, None).await;
-        }
-        advanced?;
-        self.notify(&tenant, "approval", approval_id.as_str(), 0);
-        self.approval(caller, approval_id.as_str()).await
+        let (tenant, execution) = (&found.tenant, &found.execution);
+        let held = self.hold(tenant, execution).await?;
+        match self.change_of(caller, id, &held, &word, reason, yes).await {
+            Ok(change) => self.go_on(held, change, Some(caller)).await?,
+            Err(problem) => {
+                self.let_go(held);
+                if problem.code.0 == 3012 {
+                    // It may be over only because its time is: let the clock have its say at once.
+                    let _ = self.advance(tenant, execution, Input::Wake, None).await;
+                }
+                return Err(problem);
+            }
+        };
+        self.notify(tenant, "approval", found.id.as_str(), 0);
+        self.approval(caller, found.id.as_str()).await
+    }
+
+    /// The approval is read while its execution is held, so that two decisions at once both see each other.
+    async fn change_of(&self, caller: &Caller, id: &str, held: &Held, word: &ApprovalWord, reason: String, yes: bool) -> Result<Change, Problem> {
+        let approval = self.found(caller, id).await?;
+        let state = held.state().ok_or_else(|| Problem::not_found("execution", approval.execution.as_str()))?;
+        Decision { caller, approval, word, reason, yes, now: self.clock.now() }.make(state)
     }
 
     async fn found(&self, caller: &Caller, id: &str) -> Result<Approval, Problem> {
@@ -106,10 +106,8 @@ struct Decision<'a> {
     now: Timestamp,
 }
 
-type Made = (Option<Input>, Vec<Put>, Vec<audit::Record>);
-
 impl Decision<'_> {
-    fn make(mut self, state: &Execution) -> Result<Made, Problem> {
+    fn make(mut self, state: &Execution) -> Result<Change, Problem> {
         self.check(state)?;
         if self.yes && let Some(arguments) = self.word.arguments.clone() {
             return Ok(self.edit(&arguments));
@@ -129,7 +127,7 @@ impl Decision<'_> {
         };
         let Some((decision, status)) = decision else {
             let record = self.record("approval.voted", json!({ "given": given, "needed": self.approval.quorum.approvers }));
-            return Ok((None, vec![Put::Approval(Box::new(self.approval))], vec![record]));
+            return Ok(Change { input: None, puts: vec![Put::Approval(Box::new(self.approval))], records: vec![record] });
         };
         self.approval.status = status;
         self.approval.decided_at = Some(self.now);
@@ -140,10 +138,10 @@ impl Decision<'_> {
             by: self.caller.principal.id.clone(),
             reason: self.reason,
         };
-        Ok((Some(input), vec![Put::Approval(Box::new(self.approval))], Vec::new()))
+        Ok(Change { input: Some(input), puts: vec![Put::Approval(Box::new(self.approval))], records: Vec::new() })
     }
 
-    fn edit(mut self, arguments: &serde_json::Value) -> Made {
+    fn edit(mut self, arguments: &serde_json::Value) -> Change {
         self.approval.status = ApprovalStatus::Withdrawn;
         self.approval.decided_at = Some(self.now);
         let record = self.record("approval.edited", json!({ "reason": guard::pii::redact(&self.reason) }));
@@ -153,7 +151,7 @@ impl Decision<'_> {
             arguments: Value::from_json(arguments, Label::CALLER),
             by: self.caller.principal.id.clone(),
         };
-        (Some(input), vec![Put::Approval(Box::new(self.approval))], vec![record])
+        Change { input: Some(input), puts: vec![Put::Approval(Box::new(self.approval))], records: vec![record] }
     }
 
     fn record(&self, action: &str, mut details: serde_json::Value) -> audit::Record {

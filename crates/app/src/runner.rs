@@ -60,6 +60,28 @@ pub(crate) struct Advanced {
     pub(crate) row: ExecutionRow,
 }
 
+/// An execution that its holder alone may change.
+pub(crate) struct Held {
+    key: Key,
+    slot: Slot,
+    cell: OwnedMutexGuard<Cell>,
+}
+
+impl Held {
+    /// Its state.
+    pub(crate) fn state(&self) -> Option<&Execution> {
+        self.cell.state.as_ref()
+    }
+}
+
+/// What is to be changed, in one batch. Without an input, only puts and records are committed.
+#[derive(Default)]
+pub(crate) struct Change {
+    pub(crate) input: Option<Input>,
+    pub(crate) puts: Vec<Put>,
+    pub(crate) records: Vec<audit::Record>,
+}
+
 /// Things that a step changes besides events.
 #[derive(Default)]
 struct Outcome {
@@ -67,6 +89,8 @@ struct Outcome {
     puts: Vec<Put>,
     approvals: Vec<Approval>,
     held: Option<&'static str>,
+    /// Effects are left to judge: the next step follows at once.
+    more: bool,
 }
 
 impl App {
@@ -105,7 +129,7 @@ impl App {
             return Err(commit_problem(&error));
         }
         self.after_commit(&row, &state, &approvals);
-        self.keep(&key, &slot, &mut cell, state, &row);
+        self.keep(&key, &slot, &mut cell, state, row.due_at);
         drop(cell);
         self.dispatch(works).await;
         Ok(Advanced { row })
@@ -119,39 +143,45 @@ impl App {
         input: Input,
         caller: Option<&Caller>,
     ) -> Result<Advanced, Problem> {
-        self.advance_with(tenant, id, caller, |_, _| Ok((Some(input), Vec::new(), Vec::new()))).await
+        let held = self.hold(tenant, id).await?;
+        self.go_on(held, Change { input: Some(input), ..Change::default() }, caller).await
     }
 
-    /// As [`App::advance`], with the input made from the present state while nobody else can change it. Puts and
-    /// records of the maker are committed in the same batch; without an input, only they are.
-    pub(crate) async fn advance_with(
-        self: &Arc<Self>,
-        tenant: &TenantId,
-        id: &ExecutionId,
-        caller: Option<&Caller>,
-        make: impl FnOnce(&Execution, Timestamp) -> Result<(Option<Input>, Vec<Put>, Vec<audit::Record>), Problem> + Send,
-    ) -> Result<Advanced, Problem> {
+    /// The execution, loaded, while nobody else can change it.
+    pub(crate) async fn hold(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Held, Problem> {
         let key = (tenant.clone(), id.clone());
-        let (slot, mut cell) = self.locked(&key).await?;
-        let policies = self.policies_of(tenant).await?;
-        let Some(mut state) = cell.state.take() else { return Err(Problem::not_found("execution", id.as_str())) };
-        let now = self.clock.now();
-        let before = state.version;
-        let made = make(&state, now);
-        let (input, puts, records) = match made {
-            Ok(made) => made,
+        let (slot, cell) = self.locked(&key).await?;
+        Ok(Held { key, slot, cell })
+    }
+
+    /// Lets go of an execution that is not to be changed after all.
+    pub(crate) fn let_go(&self, mut held: Held) {
+        if let Some(state) = held.cell.state.take() {
+            let due_at = held.cell.due_at;
+            self.keep(&held.key, &held.slot, &mut held.cell, state, due_at);
+        }
+    }
+
+    /// Changes an execution that is held: decide, judge, commit, then let the outside know.
+    pub(crate) async fn go_on(self: &Arc<Self>, held: Held, change: Change, caller: Option<&Caller>) -> Result<Advanced, Problem> {
+        let policies = match self.policies_of(&held.key.0).await {
+            Ok(policies) => policies,
             Err(problem) => {
-                let row = row_of(&state, None, state.now);
-                self.keep(&key, &slot, &mut cell, state, &row);
+                self.let_go(held);
                 return Err(problem);
             }
         };
+        let Held { key, slot, mut cell } = held;
+        let Some(mut state) = cell.state.take() else { return Err(Problem::not_found("execution", key.1.as_str())) };
+        let Change { input, puts, records } = change;
+        let now = self.clock.now();
+        let before = state.version;
         let mut events = match input.map(|input| engine::step(&mut state, input, now)) {
             None => Vec::new(),
             Some(Ok(step)) => step.events,
             Some(Err(rejected)) => {
-                let row = row_of(&state, None, state.now);
-                self.keep(&key, &slot, &mut cell, state, &row);
+                let due_at = cell.due_at;
+                self.keep(&key, &slot, &mut cell, state, due_at);
                 return Err(rejected_problem(&rejected));
             }
         };
@@ -173,7 +203,7 @@ impl App {
             return Err(commit_problem(&error));
         }
         self.after_commit(&row, &state, &approvals);
-        self.keep(&key, &slot, &mut cell, state, &row);
+        self.keep(&key, &slot, &mut cell, state, row.due_at);
         drop(cell);
         self.dispatch(works).await;
         Ok(Advanced { row })
@@ -234,8 +264,12 @@ impl App {
     /// Judges what the state requests, until nothing is requested or a control holds it.
     fn pass_gate(&self, state: &mut Execution, policies: &crate::policies::TenantPolicies, events: &mut Vec<Event>, now: Timestamp) -> Outcome {
         let mut outcome = Outcome::default();
-        for _ in 0..JUDGEMENTS_MAX {
+        for judgements in 0.. {
             let Some(number) = state.requested().first().copied() else { break };
+            if judgements == JUDGEMENTS_MAX {
+                outcome.more = true;
+                break;
+            }
             let Some(effect) = state.effect(number) else { break };
             let judgement = match self.judge(state, effect, policies, now) {
                 Gate::Judged(judgement) => judgement,
@@ -279,7 +313,10 @@ impl App {
         batch: &mut Batch,
     ) -> Result<(ExecutionRow, Vec<Work>, Vec<Approval>), Problem> {
         let tenant = &state.started.tenant;
-        let row = row_of(state, outcome.held, now);
+        let mut row = row_of(state, outcome.held, now);
+        if outcome.more {
+            row.due_at = Some(now);
+        }
         batch.records.extend(record::of_events(state, &events, caller));
         for effect in state.effects.iter().filter(|e| e.settled_at == Some(state.now) && !events.is_empty()) {
             if !events.iter().any(|event| answers(event, effect.number)) && effect.outcome.is_some() {
@@ -321,7 +358,7 @@ impl App {
         // A task that timed out or an execution that ended leaves approvals behind that nobody may decide any more.
         let ended = events.iter().any(|e| matches!(e.body, EventBody::Woke | EventBody::Cancelled { .. } | EventBody::Ended { .. }));
         if ended {
-            for effect in state.effects.iter().filter(|e| e.outcome.is_some() && e.attempts.is_empty()) {
+            for effect in state.effects.iter().filter(|e| e.outcome.is_some() && e.settled_at == Some(state.now)) {
                 if let Some(id) = &effect.approval {
                     let decided = events.iter().any(|e| matches!(&e.body, EventBody::ApprovalDecided { approval, .. } if approval == id));
                     if !decided {
@@ -373,9 +410,9 @@ impl App {
     }
 
     /// Keeps what is under way in memory, and drops what waits.
-    fn keep(&self, key: &Key, slot: &Slot, cell: &mut Cell, state: Execution, row: &ExecutionRow) {
+    fn keep(&self, key: &Key, slot: &Slot, cell: &mut Cell, state: Execution, due_at: Option<Timestamp>) {
         if state.open_effects().any(|effect| effect.phase == Phase::Started) {
-            cell.due_at = row.due_at;
+            cell.due_at = due_at;
             cell.state = Some(state);
         } else {
             self.hot.forget(key, slot, cell);
