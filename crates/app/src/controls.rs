@@ -1,8 +1,10 @@
 //! The four controls: kill switch, safe mode, takeover, allow-list.
 //!
-//! The snapshot in memory is what every effect is checked against. Turning something *on* takes effect in memory
-//! before it is written, turning it *off* after; so a crash or a failing store errs to the safe side.
+//! The snapshot in memory is what every effect is checked against: what people set, and over it what the
+//! environment holds. Turning a switch *on* takes effect in memory before it is written, turning it *off* or
+//! changing the allow-list after; so a crash or a failing store errs to the safe side.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::control::{Control, ControlName, Controls};
@@ -27,8 +29,10 @@ const OPERATIONS_MAX: usize = 1000;
 #[derive(Debug)]
 pub(crate) struct Switches {
     snapshot: RwLock<Arc<Controls>>,
-    /// One change at a time: each reads, changes and writes the whole document.
-    changing: tokio::sync::Mutex<()>,
+    /// What people set, as it is stored. One change at a time: each reads, changes and writes the whole document.
+    stored: tokio::sync::Mutex<Controls>,
+    /// What the environment holds, over what people set.
+    environment: BTreeMap<ControlName, Control>,
 }
 
 impl Switches {
@@ -40,15 +44,12 @@ impl Switches {
                 .map_err(|e| Problem::machine(format!("the stored controls cannot be read, so nothing may start: {e}")))?,
             None => Controls::default(),
         };
-        // The environment holds a control on; when it no longer does, what it held is off.
-        controls.global.retain(|_, control| !control.from_environment);
-        for (name, control) in &settings.environment {
-            if *name == ControlName::KillSwitch && control.on {
-                controls.epoch += 1;
-            }
-            controls.global.insert(*name, control.clone());
+        if !settings.environment.is_empty() {
+            controls.epoch += 1;
         }
-        Ok(Self { snapshot: RwLock::new(Arc::new(controls)), changing: tokio::sync::Mutex::new(()) })
+        let environment = settings.environment.clone();
+        let snapshot = RwLock::new(Arc::new(with_environment(&controls, &environment)));
+        Ok(Self { snapshot, stored: tokio::sync::Mutex::new(controls), environment })
     }
 
     /// The controls as they are at this moment.
@@ -62,8 +63,15 @@ impl Switches {
         start(&snapshot)
     }
 
-    fn replace(&self, controls: Controls) {
-        *self.snapshot.write() = Arc::new(controls);
+    /// Puts what people set in force, under what the environment holds.
+    fn put_in_force(&self, stored: &Controls) {
+        *self.snapshot.write() = Arc::new(with_environment(stored, &self.environment));
+    }
+
+    /// True when the environment holds the control, and the change would loosen that.
+    fn held_by_environment(&self, name: ControlName, control: &Control) -> bool {
+        let loosens = !control.on || name == ControlName::AllowList;
+        loosens && self.environment.get(&name).is_some_and(|held| held.on)
     }
 }
 
@@ -83,32 +91,33 @@ impl App {
             Problem::not_found("control", name).with("known", json!(ControlName::ALL.map(ControlName::name)))
         })?;
         let control = self.checked(caller, name, &set)?;
-        let _one_at_a_time = self.switches.changing.lock().await;
-        let before = self.switches.now();
-        if before.global.get(&name).is_some_and(|c| c.from_environment && c.on) && !control.on {
-            let detail = format!("`{}` is set in the environment ({}); unset it there and restart", name.name(), name.variable());
+        let mut stored = self.switches.stored.lock().await;
+        if !set.tenant_only && self.switches.held_by_environment(name, &control) {
+            let detail = format!("`{}` is set in the environment ({}); change it there and restart", name.name(), name.variable());
             return Err(Problem::new(409, 3002, "control held by the environment", detail));
         }
-        let mut after = (*before).clone();
+        let mut after = stored.clone();
         let tenant = caller.principal.tenant.clone();
         if set.tenant_only {
             after.tenants.insert(tenant.clone(), control.clone());
         } else {
             after.global.insert(name, control.clone());
         }
-        if name == ControlName::KillSwitch && before.on(name) != control.on {
-            after.epoch += 1;
-        }
-        let tightens = control.on;
-        if tightens {
-            self.switches.replace(after.clone());
+        // Permits that were given before are void: what has not started yet is judged again.
+        after.epoch += 1;
+        if control.on && name != ControlName::AllowList {
+            *stored = after.clone();
+            self.switches.put_in_force(&after);
         }
         self.write_controls(caller, name, &control, &after, set.tenant_only).await?;
-        self.switches.replace(after.clone());
-        self.notify(&tenant, "control", name.name(), after.epoch);
+        self.switches.put_in_force(&after);
+        *stored = after;
+        drop(stored);
+        let now = self.switches.now();
+        self.notify(&tenant, "control", name.name(), now.epoch);
         tracing::info!(control.name = name.name(), control.on = control.on, principal = %caller.principal.id, "control set");
         self.release_held().await;
-        Ok(view(&after, name, &tenant))
+        Ok(view(&now, name, &tenant))
     }
 
     fn checked(&self, caller: &Caller, name: ControlName, set: &SetControl) -> Result<Control, Problem> {
@@ -161,7 +170,7 @@ impl App {
 
     /// Controls that the environment sets at the start are recorded like any other change.
     pub(crate) async fn record_environment_controls(&self) -> Result<(), Problem> {
-        let controls = self.switches.now();
+        let controls = self.switches.stored.lock().await.clone();
         let now = self.clock.now();
         let records = self.settings.environment.iter().map(|(name, control)| {
             let details = json!({ "on": control.on, "operations": control.operations, "source": name.variable(), "epoch": controls.epoch });
@@ -199,6 +208,12 @@ pub fn from_environment(name: ControlName, text: &str, now: model::Timestamp) ->
         "false" | "0" | "off" | "no" | "" => Ok(None),
         other => Err(format!("{} is `{other}`: write true or false", name.variable())),
     }
+}
+
+fn with_environment(stored: &Controls, environment: &BTreeMap<ControlName, Control>) -> Controls {
+    let mut controls = stored.clone();
+    controls.global.extend(environment.clone());
+    controls
 }
 
 fn put(controls: &Controls) -> Result<Put, Problem> {

@@ -300,7 +300,7 @@ pub struct ControlView {
 /// All controls.
 #[derive(Debug, Clone, Serialize)]
 pub struct ControlsView {
-    /// Rises with every change of the kill switch.
+    /// Rises with every change of a control.
     pub epoch: u64,
     /// The four.
     pub controls: Vec<ControlView>,

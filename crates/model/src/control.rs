@@ -73,7 +73,7 @@ pub struct Control {
 /// All controls as one snapshot: what every effect is checked against.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Controls {
-    /// Rises with every change of the kill switch; permits carry it.
+    /// Rises with every change of a control; permits carry it, and those of an older epoch are void.
     pub epoch: u64,
     /// The platform's controls.
     pub global: BTreeMap<ControlName, Control>,

@@ -9,7 +9,7 @@ use crate::http::wire::moment;
 /// All controls.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Controls {
-    /// Rises with every change of the kill switch; every permit carries it.
+    /// Rises with every change of a control; permits of an older epoch are void.
     epoch: u64,
     /// The four.
     controls: Vec<Control>,
