@@ -127,8 +127,9 @@ impl App {
         let mut stored = self.stored_policies(tenant).await?;
         let before = stored.get(name).cloned();
         if let Some(expected) = if_match {
-            let digest = match &before {
-                Some(before) => compiled(name, &before.modules).map_err(|e| refused(&e))?.digest().to_string(),
+            // What `GET` shows is what `If-Match` names: the product's own `default` too.
+            let digest = match with_default(&stored).get(name) {
+                Some(shown) => compiled(name, &shown.modules).map_err(|e| refused(&e))?.digest().to_string(),
                 None => String::new(),
             };
             if expected.trim_matches('"') != digest {
