@@ -59,7 +59,7 @@ pub(crate) fn of_events(state: &engine::Execution, events: &[Event], caller: Opt
     let mut judged: Option<(model::effect::EffectNumber, serde_json::Value)> = None;
     for event in events {
         if let Some((number, details)) = judged.take() {
-            if let EventBody::EffectStarted { effect, attempt, permit, epoch, digest, .. } = &event.body
+            if let EventBody::EffectStarted { effect, attempt, permit, epoch, digest, approval } = &event.body
                 && *effect == number
             {
                 let mut details = details;
@@ -67,6 +67,7 @@ pub(crate) fn of_events(state: &engine::Execution, events: &[Event], caller: Opt
                 details["epoch"] = json!(epoch);
                 details["attempt"] = json!(attempt);
                 details["digest"] = json!(digest);
+                details["approval"] = json!(approval);
                 records.push(record(tenant, execution, event.at, "effect.permitted", Some(number), details, None));
                 continue;
             }
@@ -108,7 +109,8 @@ fn described(state: &engine::Execution, body: &EventBody) -> Option<Described> {
                 "intent": started.intent.as_deref().map(guard::pii::redact),
             }),
         ),
-        EventBody::Judged { .. } => return None,
+        // An edit is recorded with its reason and digest by whoever takes it.
+        EventBody::Judged { .. } | EventBody::Edited { .. } => return None,
         EventBody::Barred { effect, reason } => ("effect.barred", Some(*effect), json!({ "reason": reason })),
         EventBody::ApprovalDecided { effect, approval, decision, by, reason } => (
             match decision {
@@ -119,15 +121,12 @@ fn described(state: &engine::Execution, body: &EventBody) -> Option<Described> {
             Some(*effect),
             json!({ "approval": approval, "by": by, "reason": guard::pii::redact(reason) }),
         ),
-        EventBody::Edited { effect, approval, by, .. } => {
-            ("approval.edited", Some(*effect), json!({ "approval": approval, "by": by }))
-        }
-        EventBody::EffectStarted { effect, attempt, permit, epoch, digest, .. } => (
+        EventBody::EffectStarted { effect, attempt, permit, epoch, digest, approval } => (
             "effect.permitted",
             Some(*effect),
             json!({
                 "operation": state.effect(*effect).map(|e| &e.operation), "permit": permit, "epoch": epoch,
-                "attempt": attempt, "digest": digest,
+                "attempt": attempt, "digest": digest, "approval": approval,
             }),
         ),
         EventBody::EffectPredicted { effect, .. } => ("effect.predicted", Some(*effect), json!({})),
