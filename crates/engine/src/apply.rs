@@ -106,9 +106,11 @@ impl Execution {
                 self.denied(*effect, WorkflowError::governed("not-allowed", 403, "Operation Not Allowed", reason.clone()))
             }
             EventBody::ApprovalDecided { effect, approval: _, decision, by, reason } => {
-                let who = by.as_ref().map_or("nobody", |by| by.as_str());
-                let denied = |status, what: &str| {
-                    let detail = format!("{what} by {who}{}{reason}", if reason.is_empty() { "" } else { ": " });
+                let denied = |status| {
+                    let detail = match by {
+                        Some(by) => format!("rejected by {by}: {reason}"),
+                        None => reason.clone(),
+                    };
                     WorkflowError::governed("approval-denied", status, "Approval Denied", detail)
                 };
                 let Phase::AwaitingApproval { expires_at } = self.effect_ref(*effect).phase else { return Signal::Blocked };
@@ -120,8 +122,8 @@ impl Execution {
                         effect.phase = Phase::Requested;
                         Signal::Blocked
                     }
-                    ApprovalDecision::Rejected => self.denied(*effect, denied(403, "rejected")),
-                    ApprovalDecision::Expired => self.denied(*effect, denied(408, "decided in time")),
+                    ApprovalDecision::Rejected => self.denied(*effect, denied(403)),
+                    ApprovalDecision::Expired => self.denied(*effect, denied(408)),
                 }
             }
             EventBody::Edited { effect, arguments, by, .. } => match self.edit(*effect, arguments, by) {
