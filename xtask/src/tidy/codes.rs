@@ -47,7 +47,7 @@ fn written(source: &str) -> Vec<u16> {
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .flat_map(|line| line.split("OH-").skip(1))
-        .filter_map(|rest| four_digits(rest))
+        .filter_map(four_digits)
         .collect()
 }
 

@@ -30,11 +30,11 @@ pub(super) struct Refund {
 
 /// Some orders to begin with: id, cents, currency, customer.
 const ORDERS: &[(&str, i64, &str, &str)] = &[
-    ("1041", 12_50, "EUR", "ada@example.com"),
-    ("1042", 89_00, "EUR", "grace@example.com"),
-    ("1043", 240_00, "EUR", "linus@example.com"),
-    ("1044", 19_90, "USD", "barbara@example.com"),
-    ("1045", 1_499_00, "EUR", "edsger@example.com"),
+    ("1041", 1_250, "EUR", "ada@example.com"),
+    ("1042", 8_900, "EUR", "grace@example.com"),
+    ("1043", 24_000, "EUR", "linus@example.com"),
+    ("1044", 1_990, "USD", "barbara@example.com"),
+    ("1045", 149_900, "EUR", "edsger@example.com"),
 ];
 
 impl Ledger {
