@@ -2,10 +2,14 @@
 //!
 //! Everything listens on loopback, on ports that the machine picks, in directories that go away.
 
+pub mod browser;
 pub mod client;
 pub mod outside;
+pub mod recorder;
 pub mod server;
 
+pub use browser::Driver;
 pub use client::{Answer, Client};
 pub use outside::{Fault, Outside};
+pub use recorder::{Recorder, Reply, Seen};
 pub use server::Server;

@@ -27,6 +27,8 @@ pub enum Fault {
     Down,
     /// Refunds, and answers only when [`Outside::let_go`] says so.
     Hold,
+    /// Refunds, and says `pending` to whoever reads it.
+    Pending,
 }
 
 /// A running outside.
@@ -48,6 +50,7 @@ struct Ledger {
     refunds: BTreeMap<String, Json>,
     posts: u32,
     reads: u32,
+    orders: BTreeMap<String, u32>,
     lost: bool,
 }
 
@@ -89,6 +92,11 @@ impl Outside {
     /// Requests to read that arrived.
     pub fn reads(&self) -> u32 {
         self.inner.state.lock().reads
+    }
+
+    /// How often each order was read.
+    pub fn orders(&self) -> BTreeMap<String, u32> {
+        self.inner.state.lock().orders.clone()
     }
 
     /// The actions and the workflow that use it, ready to be published, in this order.
@@ -144,7 +152,7 @@ async fn refund(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: axum:
             inner.go.notified().await;
             (StatusCode::CREATED, axum::Json(answer)).into_response()
         }
-        Fault::None | Fault::Lie | Fault::Down => (StatusCode::CREATED, axum::Json(answer)).into_response(),
+        Fault::None | Fault::Lie | Fault::Down | Fault::Pending => (StatusCode::CREATED, axum::Json(answer)).into_response(),
     }
 }
 
@@ -166,12 +174,17 @@ async fn read(State(inner): State<Arc<Inner>>, Path(key): Path<String>) -> Respo
     let mut ledger = inner.state.lock();
     ledger.reads += 1;
     match ledger.refunds.get(&key) {
+        Some(_) if ledger.fault == Some(Fault::Pending) => axum::Json(json!({"status": "pending"})).into_response(),
         Some(refund) => axum::Json(refund.clone()).into_response(),
         None => axum::Json(json!({"status": "none"})).into_response(),
     }
 }
 
 async fn order(State(inner): State<Arc<Inner>>, Path(id): Path<String>) -> Response {
-    inner.state.lock().reads += 1;
+    {
+        let mut ledger = inner.state.lock();
+        ledger.reads += 1;
+        *ledger.orders.entry(id.clone()).or_default() += 1;
+    }
     axum::Json(json!({"id": id, "total": 89.0, "currency": "EUR"})).into_response()
 }

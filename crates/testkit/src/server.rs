@@ -12,6 +12,8 @@ use crate::client::Client;
 
 /// A start that takes longer than this has failed.
 const START_MAX: Duration = Duration::from_secs(60);
+/// A stop that takes longer than this has failed.
+const STOP_MAX: Duration = Duration::from_secs(30);
 /// Pause between two looks at a server that starts.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -95,6 +97,24 @@ impl Server {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
+        }
+    }
+
+    /// Asks the process to stop (SIGTERM) and answers the code it ended with.
+    pub async fn terminate(&mut self) -> Option<i32> {
+        let mut child = self.child.take()?;
+        let id = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw)?;
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("the process is ours");
+        let began = Instant::now();
+        loop {
+            if let Some(ended) = child.try_wait().expect("the process is ours") {
+                return ended.code();
+            }
+            if began.elapsed() > STOP_MAX {
+                let _ = child.kill();
+                panic!("the server did not stop:\n{}", self.log());
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 

@@ -1,0 +1,95 @@
+//! Debian's Chromium behind chromedriver: started on a free port, gone with its profiles when dropped.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Map, Value as Json, json};
+use tempfile::TempDir;
+
+/// Lines that a driver says at the most before the one that names its port.
+const LINES_MAX: usize = 50;
+/// What stands before the port in the line that names it.
+const STARTED: &str = "was started successfully on port ";
+/// Nothing on a screen, nothing towards the network but what a test opens.
+const ARGUMENTS: [&str; 10] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,1000",
+];
+
+/// A driver process; every browser it started ends with it.
+pub struct Driver {
+    child: Child,
+    port: u16,
+    profiles: TempDir,
+}
+
+impl Driver {
+    /// Starts `chromedriver` on a port that it picks. Panics with what to install when there is none.
+    pub fn start() -> Self {
+        let program = find("chromedriver");
+        find("chromium");
+        let mut child = Command::new(program)
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
+        let said = lines.by_ref().take(LINES_MAX).map_while(Result::ok).find_map(|line| port_in(&line));
+        // A driver whose output nobody reads would stop at a full pipe.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        let Some(port) = said else {
+            let _ = child.kill();
+            panic!("chromedriver did not say which port it listens on; was it stopped?");
+        };
+        Self { child, port, profiles: TempDir::new().expect("a scratch directory") }
+    }
+
+    /// Where it listens, as a URL.
+    pub fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Capabilities of a new browser with a profile of its own that keeps what its console says.
+    pub fn capabilities(&self) -> Map<String, Json> {
+        let profile = TempDir::new_in(self.profiles.path()).expect("a scratch directory").keep();
+        let mut arguments: Vec<String> = ARGUMENTS.iter().map(|argument| (*argument).to_owned()).collect();
+        arguments.push(format!("--user-data-dir={}", profile.display()));
+        let wanted = json!({
+            "goog:loggingPrefs": {"browser": "ALL"},
+            "goog:chromeOptions": {"args": arguments, "binary": find("chromium")},
+        });
+        wanted.as_object().cloned().unwrap_or_default()
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // Chromedriver asks the kernel to end its browsers when it ends.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn port_in(line: &str) -> Option<u16> {
+    let (_, rest) = line.split_once(STARTED)?;
+    rest.trim_end_matches('.').parse().ok()
+}
+
+fn find(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file());
+    found.unwrap_or_else(|| {
+        panic!("`{program}` is not on PATH: this test needs Debian's Chromium and its driver; `cargo xtask test` installs them")
+    })
+}
