@@ -86,7 +86,7 @@ impl Problem {
 
     /// The machine failed, not the caller.
     pub fn machine(internal: impl fmt::Display) -> Self {
-        Self::new(500, 5000, "internal error", "the server could not do this; the operator's log has the reason")
+        Problem::new(500, 5000, "internal error", "the server could not do this; the operator's log has the reason")
             .internal(internal)
     }
 }

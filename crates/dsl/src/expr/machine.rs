@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use model::{Data, Label, Value};
 
-use super::ast::{Fold, Function, Kind, Node, Op, Part, Pattern, Program};
+use super::ast::{Function, Kind, Node, Op, Part, Program};
 use super::budget::Budget;
 use super::error::Stop;
 use super::functions::{self, build_object};
@@ -43,7 +43,7 @@ pub(super) struct Env<'e> {
 }
 
 #[derive(Clone, Copy)]
-enum Binding<'e> {
+pub(super) enum Binding<'e> {
     Root,
     Value(&'e Value),
     Closure(&'e Node, &'e Env<'e>),
@@ -63,7 +63,7 @@ impl Item {
 impl<'e> Env<'e> {
     pub(super) const ROOT: Env<'static> = Env { parent: None, binding: Binding::Root };
 
-    fn with(&'e self, binding: Binding<'e>) -> Env<'e> {
+    pub(super) fn with(&'e self, binding: Binding<'e>) -> Env<'e> {
         Env { parent: Some(self), binding }
     }
 
@@ -76,7 +76,7 @@ impl<'e> Env<'e> {
     }
 }
 
-fn bug() -> Stop {
+pub(super) fn bug() -> Stop {
     Stop::raise("the expression refers to something that is not in scope", Label::DEFINITION)
 }
 
@@ -570,138 +570,6 @@ impl<'a> Machine<'a> {
         self.labels
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the generator's state travels as arguments, so that nothing is allocated")]
-    fn run_bind(
-        &mut self,
-        source: &Node,
-        patterns: &[Pattern],
-        slots: usize,
-        body: &Node,
-        env: &Env<'_>,
-        item: Item,
-        out: Out<'_, 'a>,
-    ) -> Done {
-        self.run(source, env, Item::plain(item.value.clone()), &mut |m, found| {
-            let Some((last, before)) = patterns.split_last() else { return Err(bug()) };
-            for pattern in before {
-                let mut later = false;
-                let done = m.with_pattern(pattern, slots, &found.value, env, &mut |m, env| {
-                    m.run(body, env, item.clone(), &mut |m, result| {
-                        let done = out(m, result);
-                        later = done.is_err();
-                        done
-                    })
-                });
-                match done {
-                    Err(Stop::Raised(_)) if !later => {}
-                    done => return done,
-                }
-            }
-            m.with_pattern(last, slots, &found.value, env, &mut |m, env| m.run(body, env, item.clone(), out))
-        })
-    }
-
-    /// Destructures a value and goes on in an environment that has the pattern's variables.
-    fn with_pattern(
-        &mut self,
-        pattern: &Pattern,
-        slots: usize,
-        value: &Value,
-        env: &Env<'_>,
-        go: &mut dyn FnMut(&mut Machine<'a>, &Env<'_>) -> Done,
-    ) -> Done {
-        if let (Pattern::Variable(0), 1) = (pattern, slots) {
-            return go(self, &env.with(Binding::Value(value)));
-        }
-        let mut values = vec![Value::NULL; slots];
-        self.destructure(pattern, value, env, &mut values)?;
-        self.with_values(&values, env, go)
-    }
-
-    fn with_values(&mut self, values: &[Value], env: &Env<'_>, go: &mut dyn FnMut(&mut Machine<'a>, &Env<'_>) -> Done) -> Done {
-        self.budget.enter()?;
-        let done = match values.split_first() {
-            None => go(self, env),
-            Some((first, rest)) => self.with_values(rest, &env.with(Binding::Value(first)), go),
-        };
-        self.budget.leave();
-        done
-    }
-
-    fn destructure(&mut self, pattern: &Pattern, value: &Value, env: &Env<'_>, values: &mut [Value]) -> Done {
-        match pattern {
-            Pattern::Variable(slot) => {
-                if let Some(place) = values.get_mut(*slot) {
-                    *place = value.clone();
-                }
-                Ok(())
-            }
-            Pattern::Array(items) => {
-                if !matches!(value.data, Data::Array(_) | Data::Null) {
-                    return Err(Stop::raise(format!("cannot index {} with number", value.kind()), value.label));
-                }
-                for (i, inner) in items.iter().enumerate() {
-                    let key = Value::new(Data::Int(i64::try_from(i).unwrap_or(i64::MAX)));
-                    let part = paths::index(value, &key, self.budget)?;
-                    self.destructure(inner, &part, env, values)?;
-                }
-                Ok(())
-            }
-            Pattern::Object(members) => {
-                for (key, slot, inner) in members {
-                    let key = self.one(key, env, value.clone())?;
-                    let part = paths::index(value, &key, self.budget)?;
-                    if let Some(place) = slot.and_then(|slot| values.get_mut(slot)) {
-                        *place = part.clone();
-                    }
-                    if let Some(inner) = inner {
-                        self.destructure(inner, &part, env, values)?;
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn run_reduce(&mut self, fold: &Fold, env: &Env<'_>, item: Item, out: Out<'_, 'a>) -> Done {
-        let source = Item::plain(item.value.clone());
-        self.run(&fold.init, env, item, &mut |m, state| {
-            let tracked = state.path.is_some();
-            let mut state = Some(state);
-            m.run(&fold.source, env, source.clone(), &mut |m, found| {
-                let mut before = state.take();
-                m.with_pattern(&fold.pattern, fold.slots, &found.value, env, &mut |m, env| {
-                    let item = before.take().unwrap_or_else(|| nothing(tracked));
-                    m.run(&fold.update, env, item, &mut |_, after| {
-                        state = Some(after);
-                        Ok(())
-                    })
-                })
-            })?;
-            let end = state.take().unwrap_or_else(|| nothing(tracked));
-            out(m, end)
-        })
-    }
-
-    fn run_foreach(&mut self, fold: &Fold, env: &Env<'_>, item: Item, out: Out<'_, 'a>) -> Done {
-        let source = Item::plain(item.value.clone());
-        self.run(&fold.init, env, item, &mut |m, state| {
-            let mut state = state;
-            m.run(&fold.source, env, source.clone(), &mut |m, found| {
-                m.with_pattern(&fold.pattern, fold.slots, &found.value, env, &mut |m, env| {
-                    let before = state.clone();
-                    m.run(&fold.update, env, before, &mut |m, after| {
-                        state = after.clone();
-                        match &fold.extract {
-                            Some(extract) => m.run(extract, env, after, out),
-                            None => out(m, after),
-                        }
-                    })
-                })
-            })
-        })
-    }
-
     /// Binds the arguments one after the other, then the `$name` parameters, then runs the body.
     #[expect(clippy::too_many_arguments, reason = "the generator's state travels as arguments, so that nothing is allocated")]
     fn call(
@@ -813,6 +681,6 @@ fn variable(env: &Env<'_>, index: usize) -> Result<Value, Stop> {
     }
 }
 
-fn nothing(tracked: bool) -> Item {
+pub(super) fn nothing(tracked: bool) -> Item {
     Item { value: Value::NULL, path: tracked.then(Rc::default) }
 }

@@ -19,6 +19,7 @@
 //! ours as well: it counts its own nesting, and tells where and what to write instead.
 
 mod ast;
+mod bindings;
 mod budget;
 mod error;
 mod functions;
