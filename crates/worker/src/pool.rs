@@ -123,7 +123,7 @@ impl Pool {
                 metrics::counter!("omnihub_effects_total", "answer" => word).increment(1);
                 self.app.report(work, answer).await;
             }
-            None => self.app.give_back(work, "a control changed before the effect started").await,
+            None => self.app.give_back(work, "a control or a policy changed before the effect started").await,
         }
     }
 

@@ -115,3 +115,22 @@ fn json_may_have_tabs_long_names_and_line_ends_of_any_kind() {
     let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     assert_eq!(definition.document.to_json(), json);
 }
+
+/// What the repository shows must be publishable.
+#[test]
+fn the_shipped_examples_compile_without_a_word() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let folders = std::fs::read_dir(&root).unwrap_or_else(|e| panic!("{}: {e}", root.display()));
+    for folder in folders.filter_map(|f| f.ok().map(|f| f.path())).filter(|f| f.join("workflow.yaml").exists()) {
+        let mut shop = crate::support::Shop(std::collections::BTreeMap::new());
+        for file in std::fs::read_dir(folder.join("actions")).into_iter().flatten().filter_map(Result::ok) {
+            let compiled = dsl::action::compile(&std::fs::read_to_string(file.path()).unwrap_or_default());
+            assert!(compiled.problems.is_empty(), "{}\n{}", file.path().display(), render(&compiled.problems));
+            shop.0.extend(compiled.action.map(|a| (a.reference.clone(), a)));
+        }
+        let text = std::fs::read_to_string(folder.join("workflow.yaml")).unwrap_or_default();
+        let compiled = dsl::compile(&text, &shop);
+        assert!(compiled.problems.is_empty(), "{}\n{}", folder.display(), render(&compiled.problems));
+        assert!(compiled.definition.is_some(), "{}", folder.display());
+    }
+}
