@@ -1,6 +1,7 @@
 //! Debian's Chromium behind chromedriver: started on a free port, gone with its profiles when dropped.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -39,6 +40,7 @@ impl Driver {
         find("chromium");
         let mut child = Command::new(program)
             .arg("--port=0")
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -49,7 +51,7 @@ impl Driver {
         // A driver whose output nobody reads would stop at a full pipe.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         let Some(port) = said else {
-            let _ = child.kill();
+            end(&mut child);
             panic!("chromedriver did not say which port it listens on; was it stopped?");
         };
         Self { child, port, profiles: TempDir::new().expect("a scratch directory") }
@@ -75,10 +77,16 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // Chromedriver asks the kernel to end its browsers when it ends.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end(&mut self.child);
     }
+}
+
+/// Ends the driver with its group: a driver that is killed alone leaves its browsers running.
+fn end(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.wait();
 }
 
 fn port_in(line: &str) -> Option<u16> {

@@ -115,7 +115,7 @@ pub fn page(
                     dl.facts {
                         dt { "Plan" } dd { (format::id(&view.plan_digest.to_string())) }
                         dt { "Events" } dd { (format::count(view.version)) }
-                        dt { "Audit" } dd { a href={ "/console/audit?correlation=" (format::segment(summary.id.as_str())) } { "records of this execution" } }
+                        @if shell.may(Permission::ReadAudit) { dt { "Audit" } dd { a href={ "/console/audit?correlation=" (format::segment(summary.id.as_str())) } { "records of this execution" } } }
                     }
                 }
             }

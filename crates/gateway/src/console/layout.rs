@@ -48,6 +48,11 @@ impl Section {
         Self::Policies,
     ];
 
+    /// True when the reader may see what is there.
+    fn is_for(self, shell: &Shell) -> bool {
+        self != Self::Audit || shell.may(Permission::ReadAudit)
+    }
+
     /// Address, word, icon and the second key after `g`.
     fn parts(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
@@ -291,7 +296,7 @@ fn navigation(shell: &Shell) -> Markup {
         input.sr #menu type="checkbox" tabindex="-1" aria-hidden="true";
         nav.side aria-label="Console" {
             ul {
-                @for section in Section::ALL {
+                @for section in Section::ALL.into_iter().filter(|section| section.is_for(shell)) {
                     @let (href, word, mark, key) = section.parts();
                     @let waiting = match section {
                         Section::Approvals => shell.approvals_pending,

@@ -80,7 +80,9 @@ pub fn page(shell: &Shell, facts: &Facts) -> Markup {
                 h2 { "Outcomes of effects" }
                 @if overview.outcomes.iter().all(|(_, n)| *n == 0) { p.faint { "no effect was settled since the start" } }
                 @else { (picture::shares(&overview.outcomes)) }
-                p.muted { "The audit log holds " a href="/console/audit" { (format::count(overview.audit_size)) " records" } "." }
+                @if shell.may(Permission::ReadAudit) {
+                    p.muted { "The audit log holds " a href="/console/audit" { (format::count(overview.audit_size)) " records" } "." }
+                }
             }
         }
         section {

@@ -1,0 +1,100 @@
+//! Every page on wide and narrow, dark and light screens: whole, inside the page, without a complaint; pictures are kept.
+
+use serde_json::json;
+use testkit::{Client, Driver, Fault};
+
+use crate::shop::{Shop, eventually};
+use crate::window::{Screen, Window};
+
+const SCREENS: [Screen; 4] = [
+    Screen { width: 1280, height: 900, theme: "light" },
+    Screen { width: 1280, height: 900, theme: "dark" },
+    Screen { width: 390, height: 844, theme: "light" },
+    Screen { width: 390, height: 844, theme: "dark" },
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_of_a_busy_console_fits_and_is_whole() {
+    let (shop, driver) = (Shop::open().await, Driver::start());
+    let pages = busy(&shop).await;
+    let dana = shop.server.principal("user:dana", &["operator", "compliance"]).await;
+    let window = Window::signed_in(&driver, &dana, "/console").await;
+    for screen in SCREENS {
+        window.show_on(screen).await;
+        for (name, path) in &pages {
+            check(&window, screen, name, path).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_of_an_empty_console_says_what_will_stand_there() {
+    let (shop, driver) = (Shop::open().await, Driver::start());
+    let nobody = shop.server.principal_in("acme", "user:zoe", "user", &["admin"]).await;
+    let window = Window::open(&driver, &nobody).await;
+    for screen in [SCREENS[0], SCREENS[3]] {
+        window.show_on(screen).await;
+        check(&window, screen, "sign-in", "/console/sign-in").await;
+    }
+    window.go("/console").await;
+    window.sign_in(&nobody).await;
+    window.live().await;
+    for screen in [SCREENS[0], SCREENS[3]] {
+        window.show_on(screen).await;
+        for name in ["", "executions", "approvals", "dead-letters", "workflows", "actions", "policies", "audit"] {
+            let path = if name.is_empty() { "/console".to_owned() } else { format!("/console/{name}") };
+            check(&window, screen, &format!("empty-{}", if name.is_empty() { "overview" } else { name }), &path).await;
+        }
+    }
+}
+
+/// One of everything: completed, waiting, parked; with a control in force.
+async fn busy(shop: &Shop) -> Vec<(&'static str, String)> {
+    let done = shop.ask().await;
+    shop.approve(&done).await.expect(200);
+    shop.status(&done, "completed").await;
+    shop.outside.fault(Fault::Down);
+    let parked = shop.ask().await;
+    shop.approve(&parked).await.expect(200);
+    eventually(&shop.bob, "/dead-letters?open=true", |a| a.json["items"][0]["id"].is_string()).await;
+    let waiting = shop.ask().await;
+    let approval = shop.approval_of(&waiting).await;
+    let admin: &Client = &shop.server.admin;
+    let list = json!({"on": true, "operations": ["refund-*", "http"], "reason": "only refunds while we look"});
+    admin.put("/controls/allow-list", list).await;
+    let at = |name: &str| format!("/console/{name}");
+    vec![
+        ("overview", "/console".to_owned()),
+        ("executions", at("executions")),
+        ("execution-completed", at(&format!("executions/{done}"))),
+        ("execution-parked", at(&format!("executions/{parked}"))),
+        ("execution-waiting", at(&format!("executions/{waiting}"))),
+        ("approvals", at("approvals")),
+        ("approval", at(&format!("approvals/{}", approval["id"].as_str().unwrap_or_default()))),
+        ("approvals-approved", at("approvals?status=approved")),
+        ("controls", at("controls")),
+        ("dead-letters", at("dead-letters")),
+        ("audit", at("audit")),
+        ("audit-proof", at("audit/proof/3")),
+        ("workflows", at("workflows")),
+        ("workflow", at("workflows/shop/refund/latest")),
+        ("actions", at("actions")),
+        ("action", at("actions/refund-create:1.0.0")),
+        ("policies", at("policies")),
+    ]
+}
+
+async fn check(window: &Window, screen: Screen, name: &str, path: &str) {
+    let told = format!("{name} at {} px, {}", screen.width, screen.theme);
+    window.go(path).await;
+    window.until("document.readyState == 'complete'").await;
+    assert_eq!(window.run("document.querySelectorAll('h1').length").await, json!(1), "headings of {told}");
+    let wide = window.run("[document.documentElement.scrollWidth, innerWidth]").await;
+    assert!(wide[0].as_u64() <= wide[1].as_u64(), "{told} is {wide} wide");
+    let unnamed = "[...document.querySelectorAll('button, a, input:not([type=hidden]), select, textarea')].filter(e => \
+        !(e.innerText || '').trim() && !(e.textContent || '').trim() && !e.getAttribute('aria-label') && !e.title && \
+        !(e.labels && e.labels.length) && e.getAttribute('aria-hidden') != 'true').map(e => e.outerHTML.slice(0, 120))";
+    assert_eq!(window.run(unnamed).await, json!([]), "things without a name on {told}");
+    window.picture(&format!("{name}-{}-{}", screen.width, screen.theme)).await;
+    assert_eq!(window.complaints().await, [""; 0], "{told}");
+}
