@@ -317,12 +317,19 @@ impl App {
         if outcome.more {
             row.due_at = Some(now);
         }
-        batch.records.extend(record::of_events(state, &events, caller));
+        let mut records = record::of_events(state, &events, caller);
+        // The log reads as a story: outcomes come before the end that they led to.
+        let end = match events.last() {
+            Some(Event { body: EventBody::Ended { .. }, .. }) => records.pop(),
+            _ => None,
+        };
+        batch.records.append(&mut records);
         for effect in state.effects.iter().filter(|e| e.settled_at == Some(state.now) && !events.is_empty()) {
             if !events.iter().any(|event| answers(event, effect.number)) && effect.outcome.is_some() {
                 batch.records.push(record::of_outcome(state, effect));
             }
         }
+        batch.records.extend(end);
         for approval in &outcome.approvals {
             let details = serde_json::json!({
                 "approval": approval.id, "operation": approval.operation, "digest": approval.digest,
@@ -601,6 +608,7 @@ fn work_of(state: &Execution, number: EffectNumber, epoch: u64) -> Option<Work> 
         request: effect.request.clone(),
         contract: Arc::clone(&effect.contract),
         epoch,
+        policy: effect.verdict.as_ref()?.policy,
         mode: state.started.mode,
         timeout,
     })
