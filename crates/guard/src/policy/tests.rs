@@ -200,7 +200,7 @@ fn a_hostile_policy_is_stopped() {
         "n := numbers.range(1, 9000)\nallow if { some a in n; some b in n; some c in n; a + b + c == 0 }";
     match rule(loops, &json!({})) {
         Ok(ruling) => panic!("{ruling:?}"),
-        Err(e) => assert!(e.to_string().contains("limit"), "{e}"),
+        Err(e) => assert!(e.to_string().contains("took longer than 2 s"), "{e}"),
     }
     let cyclic = "a if b\nb if a\nallow if a";
     assert!(rule(cyclic, &json!({})).is_err());
