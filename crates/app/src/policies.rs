@@ -1,7 +1,7 @@
 //! Policy bundles: the product's default and what a tenant adds. A good bundle is in force at once; a bad one is
 //! refused with its position, and the old one stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use guard::policy::{Bundle, PolicyError, PolicySet, Ruling, SetEvaluator};
@@ -23,6 +23,8 @@ const KIND: &str = "policy";
 const DEFAULT: &str = "default";
 /// Evaluators that are kept for reuse; more threads at once make their own.
 const EVALUATORS_MAX: usize = 64;
+/// Rulings that are remembered; beyond that, the memory starts anew.
+const KNOWN_MAX: usize = 4096;
 
 /// The policies of every tenant that has been asked for.
 #[derive(Default)]
@@ -31,21 +33,44 @@ pub(crate) struct Policies {
     changing: tokio::sync::Mutex<()>,
 }
 
+impl Policies {
+    /// True when `digest` is that of the tenant's policies at this moment.
+    pub(crate) fn in_force(&self, tenant: &TenantId, digest: Digest) -> bool {
+        self.tenants.read().get(tenant).is_some_and(|policies| policies.digest == digest)
+    }
+}
+
 /// The bundles in force for one tenant.
 pub(crate) struct TenantPolicies {
     set: PolicySet,
     digest: Digest,
     idle: Mutex<Vec<SetEvaluator>>,
+    /// Rulings by digest of the input. A policy reads nothing but its input, so the same input has the same ruling.
+    known: Mutex<HashMap<Digest, Ruling>>,
 }
 
 impl TenantPolicies {
     fn new(bundles: Vec<Arc<Bundle>>) -> Result<Self, PolicyError> {
         let set = PolicySet::new(bundles)?;
-        Ok(Self { digest: set.digest(), set, idle: Mutex::new(Vec::new()) })
+        Ok(Self { digest: set.digest(), set, idle: Mutex::default(), known: Mutex::default() })
     }
 
     /// What the policies decide; an error means no.
     pub(crate) fn decide(&self, input: &serde_json::Value) -> Result<Ruling, PolicyError> {
+        let key = Digest::of(input.to_string().as_bytes());
+        if let Some(ruling) = self.known.lock().get(&key) {
+            return Ok(ruling.clone());
+        }
+        let ruling = self.evaluate(input)?;
+        let mut known = self.known.lock();
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(key, ruling.clone());
+        Ok(ruling)
+    }
+
+    fn evaluate(&self, input: &serde_json::Value) -> Result<Ruling, PolicyError> {
         let idle = self.idle.lock().pop();
         let mut evaluator = idle.unwrap_or_else(|| self.set.evaluator());
         let ruling = evaluator.decide(input)?;

@@ -7,7 +7,7 @@ use model::action::Contract;
 use model::control::ControlName;
 use model::effect::{Answer, EffectNumber};
 use model::event::Mode;
-use model::{ExecutionId, Request, TenantId};
+use model::{Digest, ExecutionId, Request, TenantId};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -32,6 +32,8 @@ pub struct Work {
     pub contract: Arc<Contract>,
     /// The epoch of the permit.
     pub epoch: u64,
+    /// The policies that the permit was given under.
+    pub policy: Digest,
     /// Live, or reads only.
     pub mode: Mode,
     /// How long the attempt may take.
@@ -58,10 +60,9 @@ impl App {
         self.work.receiver.lock().take()
     }
 
-    /// The last look before the outside: false when a control changed since the permit was given. Nothing that
-    /// this lets through starts after a later change is acknowledged.
+    /// The last look before the outside: false when a control or a policy changed since the permit was given.
     pub fn may_start(&self, work: &Work) -> bool {
-        self.switches.holding(|controls| {
+        self.policies.in_force(&work.tenant, work.policy) && self.switches.holding(|controls| {
             !controls.on(ControlName::KillSwitch) && controls.epoch == work.epoch && controls.allows(&work.tenant, &work.operation)
         })
     }
