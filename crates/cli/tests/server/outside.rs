@@ -206,9 +206,15 @@ async fn secrets_are_put_in_at_the_last_moment_and_stay_nowhere() {
 
     admin.put("/secrets/shop-key", json!({"token": CANARY})).await.expect(204);
     admin.put("/secrets/shop-login", json!({"username": "ann", "password": CANARY})).await.expect(204);
+    // An outside that tells the secret back must not bring it into the history either.
+    let echo = json!({"you": {"sent": format!("Bearer {CANARY}")}}).to_string();
+    house.recorder.reply("/bearer", [Reply::new(200, &echo).with("x-echo", CANARY)]);
+    house.recorder.reply("/basic", [Reply::new(403, &format!("{CANARY} or {} is wrong", base64_of(&format!("ann:{CANARY}"))))]);
     let ended = house.run("bearer", json!({"a": 1})).await;
     assert_eq!(text(&ended["status"]), "completed", "{ended:#}");
-    house.run("basic", json!({})).await;
+    assert_eq!(ended["output"]["content"], json!({"you": {"sent": "Bearer [secret]"}}), "{ended:#}");
+    let wrong = house.run("basic", json!({})).await;
+    assert!(text(&wrong["error"]["detail"]).contains("[secret] or [secret] is wrong"), "{wrong:#}");
     assert_eq!(house.recorder.seen_at("/bearer")[0].header("authorization"), format!("Bearer {CANARY}"));
     let sent = house.recorder.seen_at("/basic")[0].header("authorization").to_owned();
     assert_eq!(sent, format!("Basic {}", base64_of(&format!("ann:{CANARY}"))));

@@ -10,6 +10,10 @@ use super::extract;
 
 /// Longest time that an outside may ask us to wait, in milliseconds (a day).
 const RETRY_AFTER_MS_MAX: u64 = 24 * 3600 * 1000;
+/// What stands where an answer held a secret.
+const MASK: &str = "[secret]";
+/// Secrets shorter than this are not looked for in answers: they would be found everywhere.
+const SECRET_BYTES_MIN: usize = 6;
 
 /// Performs one HTTP request. `idempotency` is a header and the effect's key to put into it.
 ///
@@ -29,10 +33,63 @@ pub async fn perform(
         sent.headers.push((header, key));
     }
     let read = is_read(&request.method);
+    let secrets = credentials.as_ref().map(secret_texts).unwrap_or_default();
     match door.send(&sent, grant, credentials, limits).await {
-        Ok(answer) => judge(request, &answer, read),
+        Ok(mut answer) => {
+            mask(&mut answer, &secrets);
+            judge(request, &answer, read)
+        }
         Err(error) => failed(&error, read),
     }
+}
+
+/// The texts by which an answer could tell a secret back.
+fn secret_texts(credentials: &Credentials) -> Vec<String> {
+    let texts = match credentials {
+        Credentials::Bearer { token } => vec![token.clone()],
+        Credentials::Basic { username, password } => {
+            let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
+            vec![encoded, password.clone()]
+        }
+    };
+    texts.into_iter().filter(|text| text.len() >= SECRET_BYTES_MIN).collect()
+}
+
+/// Takes secrets out of an answer: values never enter the history, not even when the outside sends them back.
+fn mask(answer: &mut HttpAnswer, secrets: &[String]) {
+    for secret in secrets {
+        if let Some(masked) = without(&answer.body, secret.as_bytes()) {
+            answer.body = masked.into();
+        }
+        for (_, value) in &mut answer.headers {
+            if value.contains(secret.as_str()) {
+                *value = value.replace(secret.as_str(), MASK);
+            }
+        }
+    }
+}
+
+/// The bytes with every `needle` replaced; none when it is not in them.
+fn without(bytes: &[u8], needle: &[u8]) -> Option<Vec<u8>> {
+    let first = *needle.first()?;
+    let mut out = Vec::new();
+    let (mut kept, mut at) = (0, 0);
+    while let Some(step) = bytes.get(at..)?.iter().position(|byte| *byte == first) {
+        at += step;
+        if bytes[at..].starts_with(needle) {
+            out.extend_from_slice(&bytes[kept..at]);
+            out.extend_from_slice(MASK.as_bytes());
+            at += needle.len();
+            kept = at;
+        } else {
+            at += 1;
+        }
+    }
+    if kept == 0 {
+        return None;
+    }
+    out.extend_from_slice(&bytes[kept..]);
+    Some(out)
 }
 
 /// Methods that change nothing: when their answer is lost, nothing happened.
@@ -214,6 +271,21 @@ mod tests {
             Answer::Lost { error } => format!("lost {}", error.status),
             Answer::Stored { .. } => "stored".to_owned(),
         }
+    }
+
+    #[test]
+    fn secrets_that_come_back_are_taken_out() {
+        let table = [
+            ("a hush-hush b", "a [secret] b"),
+            ("hush-hushhush-hush", "[secret][secret]"),
+            ("hush-hus hush-hush", "hush-hus [secret]"),
+            ("hush-hhush-hush", "hush-h[secret]"),
+        ];
+        for (body, expected) in table {
+            assert_eq!(without(body.as_bytes(), b"hush-hush").as_deref(), Some(expected.as_bytes()), "{body}");
+        }
+        assert_eq!((without(b"hush", b"hush-hush"), without(b"", b"hush-hush")), (None, None));
+        assert!(secret_texts(&Credentials::Bearer { token: "short".to_owned() }).is_empty());
     }
 
     #[test]
