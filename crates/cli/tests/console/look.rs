@@ -89,7 +89,7 @@ async fn check(window: &Window, screen: Screen, name: &str, path: &str) {
     window.go(path).await;
     window.until("document.readyState == 'complete'").await;
     assert_eq!(window.run("document.querySelectorAll('h1').length").await, json!(1), "headings of {told}");
-    let wide = window.run("[document.documentElement.scrollWidth, innerWidth]").await;
+    let wide = window.run("[document.documentElement.scrollWidth, document.documentElement.clientWidth]").await;
     assert!(wide[0].as_u64() <= wide[1].as_u64(), "{told} is {wide} wide");
     let unnamed = "[...document.querySelectorAll('button, a, input:not([type=hidden]), select, textarea')].filter(e => \
         !(e.innerText || '').trim() && !(e.textContent || '').trim() && !e.getAttribute('aria-label') && !e.title && \

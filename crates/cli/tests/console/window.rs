@@ -166,6 +166,8 @@ impl Window {
     pub async fn show_on(&self, screen: Screen) {
         let metrics = json!({"width": screen.width, "height": screen.height, "deviceScaleFactor": 1, "mobile": false});
         self.protocol("Emulation.setDeviceMetricsOverride", metrics).await;
+        // A scroll bar would hide what overflows by less than its width.
+        self.protocol("Emulation.setScrollbarsHidden", json!({"hidden": true})).await;
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": screen.theme}]});
         self.protocol("Emulation.setEmulatedMedia", media).await;
     }

@@ -77,7 +77,9 @@ fn card(action: &ActionView, shell: &Shell) -> Markup {
                 @if !c.blast_radius.scope.is_empty() { dt { "Can touch" } dd { "up to " (c.blast_radius.max) " " (c.blast_radius.unit) " of one " (c.blast_radius.scope) } }
                 @if !c.data.is_empty() { dt { "Data" } dd { (c.data.join(", ")) } }
                 dt { "Outcome" } dd {
-                    @if c.verified { (format::chip("good", icon::SEAL, "is checked")) } @else { (format::chip("warn", icon::QUESTION, "is not checked")) }
+                    @if c.verified { (format::chip("good", icon::SEAL, "is checked")) }
+                    @else if matches!(c.class.name(), "pure" | "read") { span.muted { "nothing is changed, so nothing needs checking" } }
+                    @else { (format::chip("warn", icon::QUESTION, "is not checked")) }
                 }
                 @if let Some(undo) = &c.compensate { dt { "Undone by" } dd { a href={ "/console/actions/" (format::segment(&undo.to_string())) } { (undo) } } }
                 @if !c.hosts.is_empty() { dt { "Connects to" } dd { @for host in c.hosts.iter().take(20) { code.line { (host) } } } }

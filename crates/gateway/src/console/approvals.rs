@@ -189,7 +189,7 @@ pub fn card(shell: &Shell, view: &ApprovalView) -> Markup {
                 }
             }
             div.approval-body {
-                section { h3 { "Exactly this will be sent" } (data::arguments(&a.arguments.to_json(), &provenance)) }
+                section { h3 { @if pending { "Exactly this will be sent" } @else { "Exactly this was to be sent" } } (data::arguments(&a.arguments.to_json(), &provenance)) }
                 section { h3 { "Risk" } (format::risk(&a.risk)) (circumstances(shell, view)) }
             }
             (votes(shell, view))
@@ -203,7 +203,7 @@ fn circumstances(shell: &Shell, view: &ApprovalView) -> Markup {
     let radius = &a.blast_radius;
     html! {
         dl.facts {
-            dt { "Why" } dd { @for (i, reason) in a.reasons.iter().take(20).enumerate() { @if i > 0 { br; } (reason) } }
+            dt { "Why" } dd { @for (i, reason) in a.reasons.iter().take(20).enumerate() { @if i > 0 { br; } (format::prose(reason)) } }
             @if !radius.scope.is_empty() { dt { "Can touch" } dd { "up to " (radius.max) " " (radius.unit) " of one " (radius.scope) } }
             dt { "Asked by" } dd { (a.requester) ", " (format::moment(a.requested_at, shell.now)) }
             @if let Some(editor) = &a.edited_by { dt { "Edited by" } dd { (editor) } }

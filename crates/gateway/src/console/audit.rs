@@ -128,7 +128,7 @@ pub fn page(
         div.audit-head {
             section.card {
                 h2 { "Signed tree head" }
-                dl.facts.row {
+                dl.facts {
                     dt { "Records" } dd { (format::count(head.size)) }
                     dt { "Root" } dd { (format::id(&head.root)) }
                     dt { "Key" } dd { (format::id(&head.key_id)) }
@@ -148,8 +148,8 @@ pub fn page(
         }
         form.filters role="search" method="get" action="/console/audit" {
             label.search { (icon::draw(icon::SEARCH)) span.sr { "Correlation" } input type="search" name="correlation" value=(filter.correlation) maxlength=(SEARCH_MAX) placeholder="execution or request id" data-search; }
-            label.field-inline { span.sr { "Action" } input type="text" name="action" value=(filter.action) maxlength=(SEARCH_MAX) placeholder="action, e.g. approval."; }
-            label.field-inline { span.sr { "Actor" } input type="text" name="actor" value=(filter.actor) maxlength=(SEARCH_MAX) placeholder="actor, e.g. user:ann"; }
+            label.field-inline { span.sr { "Action" } input type="text" name="action" value=(filter.action) maxlength=(SEARCH_MAX) placeholder="action"; }
+            label.field-inline { span.sr { "Actor" } input type="text" name="actor" value=(filter.actor) maxlength=(SEARCH_MAX) placeholder="actor"; }
             button.button type="submit" { "Find" }
         }
         @if found.items.is_empty() { (empty("No records", "Nothing matches.")) } @else { (table(shell, &found.items)) }
@@ -180,13 +180,27 @@ fn table(shell: &Shell, entries: &[AuditEntry]) -> Markup {
                         td data-label="When" { (format::moment(r.at, shell.now)) }
                         td data-label="Who" { (r.actor) }
                         td data-label="Did" { b { (r.action) } }
-                        td.wrap data-label="On" { code { (r.resource) } }
+                        td.wrap data-label="On" { (resource(&r.resource)) }
                         td.wrap data-label="Details" {
                             @if let Json::Null = r.details { span.faint { "none" } } @else { details { summary { "show" } (data::document(&r.details)) } }
                         }
                     }
                 }
             }
+        }
+    }
+}
+
+/// A resource with its long identifiers shortened; executions lead to their pages.
+fn resource(text: &str) -> Markup {
+    let mut parts = text.split('/');
+    let execution = (parts.next() == Some("executions")).then(|| parts.next()).flatten();
+    let shown: Vec<String> = text.split('/').map(format::short).collect();
+    let shown = shown.join("/");
+    html! {
+        @match execution {
+            Some(id) => a href={ "/console/executions/" (format::segment(id)) } title=(text) { code.id { (shown) } },
+            None => code title=(text) { (shown) },
         }
     }
 }

@@ -116,7 +116,7 @@ fn form(shell: &Shell, view: &ControlView, stop: bool) -> Markup {
         form.stacked method="post" action={ "/console/controls/" (view.name) } data-act {
             (shell.token())
             @if list {
-                label.field { span { "Operations, one a line; `*` at the end matches any rest" } textarea name="operations" rows="4" spellcheck="false" { (listed) } }
+                label.field { span { "Operations, one a line; " code { "*" } " at the end matches any rest" } textarea name="operations" rows="4" spellcheck="false" { (listed) } }
                 label.field { span { "For" } select name="scope" { option value="" { "every tenant" } option value="tenant" { "this tenant" } } }
             }
             label.field { span { "Reason" } input type="text" name="reason" required maxlength=(REASON_MAX) autocomplete="off"; }

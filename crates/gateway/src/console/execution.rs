@@ -158,9 +158,8 @@ fn head(shell: &Shell, view: &ExecutionView) -> Markup {
                 span.muted { "asked by " (s.requester) ", " (format::moment(s.started_at, shell.now)) }
                 span.muted.number { (format::span(s.ended_at.unwrap_or(shell.now).0 - s.started_at.0)) }
             }
-            p.explanation { (view.explanation) }
-            @if let Some(on) = s.blocked_on.as_deref().filter(|_| !ended) { p.wait-text { (icon::draw(icon::HOURGLASS)) "It " (format::blocked(on)) "." } }
-            @if let Some(error) = &s.error { p.bad-text { (error) } }
+            p.explanation { (format::explained(&view.explanation, s.blocked_on.as_deref().filter(|_| !ended))) }
+            @if let Some(error) = s.error.as_deref().filter(|error| !view.explanation.contains(error)) { p.bad-text { (format::prose(error)) } }
             @if shell.may(Permission::OperateExecution) { (acts(shell, view)) }
         }
     }
@@ -168,22 +167,24 @@ fn head(shell: &Shell, view: &ExecutionView) -> Markup {
 
 fn acts(shell: &Shell, view: &ExecutionView) -> Markup {
     let s = &view.summary;
-    let possible: &[(&str, &str, &str)] = match s.status.as_str() {
-        "suspended" => &[("resume", "Resume", "primary"), ("cancel", "Cancel", "danger")],
-        "faulted" => &[("retry", "Retry", "primary")],
-        "completed" | "cancelled" => &[],
-        _ => &[("pause", "Pause", ""), ("retry", "Retry parked work", ""), ("cancel", "Cancel", "danger")],
+    let blocked = s.blocked_on.as_deref().map_or("", |on| on.split(':').next().unwrap_or_default());
+    let possible: &[(&str, &str, &str)] = match (s.status.as_str(), blocked) {
+        ("faulted", _) => &[("retry", "Retry", "primary")],
+        ("completed" | "cancelled", _) => &[],
+        (_, "operator") => &[("resume", "Resume", "primary"), ("cancel", "Cancel", "danger")],
+        (_, "dead-letter") => &[("retry", "Retry parked work", "primary"), ("cancel", "Cancel", "danger")],
+        // Behind a control an execution may be paused or not; the server knows which of the two it can do.
+        ("suspended", _) => &[("pause", "Pause", ""), ("resume", "Resume", ""), ("cancel", "Cancel", "danger")],
+        _ => &[("pause", "Pause", ""), ("cancel", "Cancel", "danger")],
     };
-    let parked = view.effects.iter().any(|effect| effect.state == "parked");
+    let words: Vec<String> = possible.iter().map(|(_, word, _)| word.to_lowercase()).collect();
     html! {
         @if !possible.is_empty() {
             form.acts method="post" data-act {
                 (shell.token())
-                label { span.sr { "Reason" } input type="text" name="reason" required maxlength=(REASON_MAX) placeholder="reason for pausing, cancelling or retrying" autocomplete="off"; }
+                label { span.sr { "Reason" } input type="text" name="reason" required maxlength=(REASON_MAX) placeholder={ "why: " (words.join(" or ")) } autocomplete="off"; }
                 @for (act, word, tone) in possible {
-                    @if *act != "retry" || s.status == "faulted" || parked {
-                        button class={ "button " (tone) } type="submit" formaction={ "/console/executions/" (format::segment(s.id.as_str())) "/" (act) } { (word) }
-                    }
+                    button class={ "button " (tone) } type="submit" formaction={ "/console/executions/" (format::segment(s.id.as_str())) "/" (act) } { (word) }
                 }
             }
         }
@@ -202,7 +203,7 @@ pub fn card(shell: &Shell, effect: &EffectView) -> Markup {
                 span.push { @if effect.state == "settled" { (format::outcome(effect.outcome.as_deref())) } @else { (format::effect_state(&effect.state)) } }
             }
             p.predicted { (effect.predicted) " " span.muted { "on " (effect.target) } }
-            @if let Some(evidence) = &effect.evidence { p.evidence { (icon::draw(icon::SEAL)) (evidence) } }
+            @if let Some(evidence) = &effect.evidence { (proven(evidence, effect.outcome.as_deref())) }
             @if let Some(approval) = &effect.approval {
                 p { (icon::draw(icon::PERSON)) a href={ "/console/approvals/" (approval) } {
                     @if effect.state == "awaiting-approval" { "Decide this effect" } @else { "The approval" }
@@ -214,7 +215,7 @@ pub fn card(shell: &Shell, effect: &EffectView) -> Markup {
                 details {
                     summary { "Verdict " (decided(&verdict.decision)) " " span.muted { "risk " (verdict.risk.score) } }
                     (format::risk(&verdict.risk))
-                    ul.reasons { @for reason in verdict.reasons.iter().take(50) { li { (reason) } } }
+                    ul.reasons { @for reason in verdict.reasons.iter().take(50) { li { (format::prose(reason)) } } }
                     p.faint { "policy " (format::id(&verdict.policy.to_string())) }
                 }
             }
@@ -230,6 +231,17 @@ pub fn card(shell: &Shell, effect: &EffectView) -> Markup {
             }
         }
     }
+}
+
+/// What is known about the outcome, in the colour of the outcome.
+fn proven(evidence: &str, outcome: Option<&str>) -> Markup {
+    let (tone, mark) = match outcome {
+        Some("verified") => ("good-text", icon::SEAL),
+        Some("failed") => ("bad-text", icon::CROSS),
+        Some(_) => ("muted", icon::QUESTION),
+        None => ("bad-text", icon::WARNING),
+    };
+    html! { p class={ "evidence " (tone) } { (icon::draw(mark)) span { (format::prose(evidence)) } } }
 }
 
 fn attempts(shell: &Shell, effect: &EffectView) -> Markup {

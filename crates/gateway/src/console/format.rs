@@ -151,7 +151,7 @@ pub fn risk(risk: &Risk) -> Markup {
                     @for factor in risk.factors.iter().take(20) {
                         li {
                             span.points { @if factor.points > 0 { "+" } (factor.points) }
-                            span { b { (factor.name) } " " span.muted { (factor.reason) } }
+                            span { b { (factor.name) } " " span.muted { (prose(&factor.reason)) } }
                         }
                     }
                 }
@@ -197,9 +197,39 @@ pub fn blocked(on: &str) -> Markup {
             html! { "parked as " a href={ "/console/dead-letters#" (rest) } { "a dead letter" } }
         }
         "control" => html! { "held by " a href="/console/controls" { (rest) } },
+        "operator" => html! { "paused by an operator" },
+        "effect" => html! { "effect " (rest) " is under way" },
+        "retry" => html! { "effect " (rest) " is tried again later" },
+        "verification" => html! { "effect " (rest) " is being checked" },
         "timer" => html! { "waits for a timer" },
         _ => html! { "waits for " (on) },
     }
+}
+
+/// A sentence of the server; what stands in backticks is drawn as code.
+pub fn prose(text: &str) -> Markup {
+    let parts: Vec<&str> = text.split('`').collect();
+    // An odd number of backticks quotes nothing.
+    if parts.len().is_multiple_of(2) {
+        return html! { (text) };
+    }
+    html! { @for (i, part) in parts.iter().enumerate() { @if i % 2 == 1 { code { (part) } } @else { (part) } } }
+}
+
+/// What an execution waits for as the server explains it, with a link where it names the thing that blocks it.
+pub fn explained(text: &str, blocked_on: Option<&str>) -> Markup {
+    let (kind, name) = blocked_on.and_then(|on| on.split_once(':')).unwrap_or_default();
+    let href = match kind {
+        "approval" => format!("/console/approvals/{}", segment(name)),
+        "dead-letter" => format!("/console/dead-letters#{name}"),
+        "control" => "/console/controls".to_owned(),
+        _ => return prose(text),
+    };
+    let Some((before, after)) = text.split_once(name).filter(|_| !name.is_empty()) else {
+        return html! { (prose(text)) " " a href=(href) { "Open" } };
+    };
+    let (before, after) = (before.strip_suffix('`').unwrap_or(before), after.strip_prefix('`').unwrap_or(after));
+    html! { (prose(before)) a href=(href) title=(name) { (short(name)) } (prose(after)) }
 }
 
 fn two(a: i64, unit_a: &str, b: i64, unit_b: &str) -> String {
@@ -219,6 +249,20 @@ fn coarse(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sentences_show_code_and_lead_to_what_blocks() {
+        for (text, on, shown) in [
+            ("`a` held on `b`", None, "<code>a</code> held on <code>b</code>"),
+            ("one ` alone <b>", None, "one ` alone &lt;b&gt;"),
+            ("the control `x` holds it", Some("control:x"), "the control <a href=\"/console/controls\" title=\"x\">x</a> holds it"),
+            ("decide approval a1; or", Some("approval:a1"), "decide approval <a href=\"/console/approvals/a1\" title=\"a1\">a1</a>; or"),
+            ("an operator paused it", Some("operator:paused"), "an operator paused it"),
+            ("parked", Some("dead-letter:d1"), "parked <a href=\"/console/dead-letters#d1\">Open</a>"),
+        ] {
+            assert_eq!(explained(text, on).into_string(), shown);
+        }
+    }
 
     #[test]
     fn durations_and_moments_read_well() {

@@ -133,7 +133,7 @@ pub fn ask(shell: &Shell, intent: &str, problem: Option<&Problem>) -> Markup {
                         placeholder="for example: refund order 1042, 25.00 EUR, the cup arrived broken" data-search;
                     button.button.primary type="submit" { "Show the plan" }
                 }
-                @if let Some(problem) = problem { p.bad-text role="alert" { (icon::draw(icon::QUESTION)) (problem.detail) } }
+                @if let Some(problem) = problem { p.bad-text role="alert" { (icon::draw(icon::QUESTION)) (format::prose(&problem.detail)) } }
                 p.hint { "Nothing runs before you have seen the plan." }
             }
         }
@@ -152,7 +152,7 @@ pub fn asked_back(
     let content = html! {
         (heading("Not quite clear yet", "A goal only becomes a plan when it says one thing."))
         @if let Some(intent) = &goal.intent { (ask(shell, intent, Some(problem))) } @else {
-            p.bad-text { (problem.detail) }
+            p.bad-text { (format::prose(&problem.detail)) }
             @for field in problem.fields.iter().take(20) { p { code { (field.field) } " " (field.message) } }
         }
         @if let Some(workflow) = meant {
@@ -199,7 +199,7 @@ pub fn planned(shell: &Shell, plan: &PlanView, goal: &GoalRequest, once: &str) -
                 h2 { "Effects, in order" }
                 @if plan.effects.is_empty() { p.faint { "nothing outside is touched" } }
                 ol.plan { @for (i, effect) in plan.effects.iter().enumerate() { li { (foreseen(i + 1, effect)) } } }
-                @if let Some(note) = &plan.note { p.muted { (icon::draw(icon::QUESTION)) (note) } }
+                @if let Some(note) = &plan.note { p.muted { (icon::draw(icon::QUESTION)) (format::prose(note)) } }
             }
             aside {
                 section.card { h2 { "Input" } (data::document(&plan.input)) }
@@ -253,7 +253,7 @@ fn foreseen(number: usize, effect: &PlannedEffect) -> Markup {
             p.predicted { (effect.predicted) " " span.muted { "on " (effect.target) } }
             @if effect.approvals > 0 { p.wait-text { (icon::draw(icon::PERSON)) (effect.approvals) @if effect.approvals == 1 { " person" } @else { " people" } " must agree" } }
             (format::risk(&effect.risk))
-            @if !effect.reasons.is_empty() { ul.reasons { @for reason in effect.reasons.iter().take(20) { li { (reason) } } } }
+            @if !effect.reasons.is_empty() { ul.reasons { @for reason in effect.reasons.iter().take(20) { li { (format::prose(reason)) } } } }
             details { summary { "Arguments" } (data::document(&effect.arguments)) }
         }
     }

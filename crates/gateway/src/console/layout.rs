@@ -193,7 +193,7 @@ pub fn heading(title: &str, about: &str) -> Markup {
 
 /// What stands where a list is empty.
 pub fn empty(title: &str, about: &str) -> Markup {
-    html! { div.empty { (icon::draw(icon::CHECK)) div { strong { (title) } p.muted { (about) } } } }
+    html! { div.empty { (icon::draw(icon::CHECK)) div { strong { (title) } p.muted { (format::prose(about)) } } } }
 }
 
 /// A link to the next page of a list.
@@ -236,7 +236,7 @@ pub fn failure(problem: &Problem) -> Markup {
     html! {
         section.card.failure {
             h1 { (icon::draw(icon::WARNING)) (problem.title) }
-            p { (problem.detail) }
+            p { (format::prose(&problem.detail)) }
             @if !problem.fields.is_empty() {
                 ul { @for field in problem.fields.iter().take(20) { li { code { (field.field) } " " (field.message) } } }
             }

@@ -46,7 +46,10 @@ pub fn page(shell: &Shell, found: &[PolicyView], tested: Option<(&str, &[PolicyT
             article.card.policy {
                 header {
                     h2 { (policy.name) }
-                    span.muted { "version " (policy.version) ", " (format::moment(policy.at, shell.now)) " by " (policy.by) }
+                    span.muted {
+                        // The policies that come with the server have no moment of their own.
+                        @if policy.at.0 == 0 { "built in" } @else { "version " (policy.version) ", " (format::moment(policy.at, shell.now)) " by " (policy.by) }
+                    }
                     form.push method="post" action={ "/console/policies/" (format::segment(&policy.name)) "/test" } {
                         (shell.token())
                         button.button type="submit" { (icon::draw(icon::PLAY)) "Run its tests" }
