@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use engine::{Execution, Input, Judgement, Phase, Rejected, Status};
 use model::approval::{Approval, ApprovalStatus};
+use model::control::ControlName;
 use model::effect::{Answer, EffectNumber};
 use model::event::{ApprovalDecision, Awaited, Event, EventBody, Started};
 use model::id::DeadLetterId;
@@ -410,6 +411,11 @@ impl App {
         }
         if row.due_at.is_some() {
             self.timers_changed.notify_one();
+        }
+        // Judged while the switch was on and written after what it held was listed: it would wait for ever.
+        let held = row.blocked_on.as_deref().is_some_and(|b| b.starts_with("control:"));
+        if held && !self.switches.now().on(ControlName::KillSwitch) {
+            self.release_held();
         }
         if state.end.is_some() {
             self.figures.ended(state, row.updated_at);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::Input;
+use model::control::ControlName;
 use model::{ExecutionId, Problem, TenantId};
 use tokio::task::JoinSet;
 
@@ -13,6 +14,8 @@ use crate::app::{App, store_problem};
 const AT_ONCE: usize = 64;
 /// Due executions fetched at once.
 const DUE_MAX: u32 = 256;
+/// Held executions let go at once; the next ones follow.
+const HELD_MAX: u32 = 1000;
 /// Unfinished executions listed at once.
 const UNFINISHED_PAGE: u32 = 1000;
 /// Longest sleep: a clock that is set forward is noticed within this time.
@@ -40,11 +43,11 @@ impl App {
         }
         let fresh: Vec<_> = unfinished.into_iter().filter(|key| !self.is_hot(key)).collect();
         self.all_at_once(fresh, || Input::Recover).await;
-        self.release_held().await;
+        self.release_held();
     }
 
     /// Judges again whatever a control held.
-    pub(crate) async fn release_held(&self) {
+    pub(crate) fn release_held(&self) {
         self.timers_changed.notify_one();
         self.held_changed.notify_one();
     }
@@ -87,9 +90,18 @@ impl App {
         if self.held_changed.notified().now_or_never().is_none() {
             return;
         }
-        match self.store.blocked("control:", u32::MAX).await {
+        if self.switches.now().on(ControlName::KillSwitch) {
+            return;
+        }
+        match self.store.blocked("control:", HELD_MAX).await {
             Ok(held) => {
-                self.all_at_once(held, || Input::Wake).await;
+                let full = held.len() >= HELD_MAX as usize;
+                if self.all_at_once(held, || Input::Wake).await > 0 {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                if full {
+                    self.release_held();
+                }
             }
             Err(error) => {
                 tracing::error!(error = %error, "executions that a control holds cannot be read");
