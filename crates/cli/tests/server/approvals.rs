@@ -272,6 +272,9 @@ async fn one_approval_serves_one_effect() {
     let audited = shop.audited(&execution).await;
     let times = |wanted: &str| audited.iter().filter(|(action, _)| action == wanted).count();
     assert_eq!((times("approval.approved"), times("approval.requested")), (1, 1), "{audited:?}");
+    let permits = shop.server.admin.get(&format!("/audit?correlation={execution}&action=effect.permitted")).await.expect(200);
+    let used: Vec<&Json> = permits.json["items"].as_array().expect("a list").iter().map(|i| &i["record"]["details"]["approval"]).collect();
+    assert_eq!(used.iter().filter(|id| ***id == approval["id"]).count(), 1, "one permit was given for it: {}", permits.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -317,4 +320,59 @@ async fn another_policy_means_another_decision() {
     shop.decide(&shop.server.admin, "approve", &second).await.expect(200);
     shop.status(&execution, "completed").await;
     assert_eq!(shop.outside.refunds().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_try_is_judged_by_the_policy_of_its_time() {
+    let shop = Shop::open().await;
+    shop.outside.fault(Fault::Down);
+    let execution = shop.ask().await;
+    shop.approve(&execution).await.expect(200);
+    eventually(&shop.bob, &format!("/executions/{execution}"), |a| a.str("/blocked_on").starts_with("retry:")).await;
+    shop.server.admin.put("/policies/four-eyes", json!({"modules": {"four-eyes.rego": FOUR_EYES}})).await.expect(200);
+    let second = shop.approval_of(&execution).await;
+    assert_eq!(second["quorum"]["approvers"], json!(2), "the old yes does not count for the next try: {second:#}");
+    let sent = shop.outside.posts();
+    shop.bob.post(&format!("/executions/{execution}/cancel"), json!({"reason": "enough"})).await.expect(202);
+    assert_eq!(shop.look(&second).await["status"], "withdrawn");
+    assert_eq!(shop.outside.posts(), sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_execution_starts_nothing_when_it_is_approved() {
+    let shop = Shop::open().await;
+    let execution = shop.ask().await;
+    let approval = shop.approval_of(&execution).await;
+    shop.bob.post(&format!("/executions/{execution}/pause"), json!({"reason": "wait"})).await.expect(202);
+    shop.decide(&shop.bob, "approve", &approval).await.expect(200);
+    let paused = shop.bob.get(&format!("/executions/{execution}")).await.expect(200);
+    assert_eq!((paused.str("/blocked_on"), shop.outside.posts()), ("operator:paused", 0), "{}", paused.text);
+    shop.bob.post(&format!("/executions/{execution}/resume"), json!({"reason": "go on"})).await.expect(202);
+    shop.status(&execution, "completed").await;
+    assert_eq!(shop.outside.refunds().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_in_the_workflow_itself_can_be_edited_within_bounds() {
+    let shop = Shop::open().await;
+    let workflow = "
+document: { dsl: '1.0.3', namespace: test, name: echo, version: '1.0.0' }
+do:
+  - echo: { run: { shell: { command: 'printf %s \"$1\"', arguments: ['before'] } } }
+";
+    shop.server.admin.post_yaml("/workflows", workflow).await.expect(201);
+    shop.bob.put("/controls/takeover", json!({"on": true, "reason": "a drill"})).await.expect(200);
+    let goal = json!({"workflow": {"namespace": "test", "name": "echo"}, "input": {}});
+    let execution = shop.alice.post("/goals", goal).await.expect(202).str("/execution_id").to_owned();
+    let first = shop.approval_of(&execution).await;
+    let mut arguments = first["arguments"].clone();
+    arguments["program"]["command"] = json!("cat /etc/passwd");
+    let program = shop.edit(&shop.bob, &first, arguments).await.expect(422);
+    assert_eq!(program.str("/code"), "OH-3013", "the program is not the approver's to choose: {}", program.text);
+    let mut arguments = first["arguments"].clone();
+    arguments["arguments"] = json!(["after"]);
+    shop.edit(&shop.bob, &first, arguments).await.expect(200);
+    let second = shop.approval_of(&execution).await;
+    shop.decide(&shop.server.admin, "approve", &second).await.expect(200);
+    assert_eq!(shop.status(&execution, "completed").await["output"], "after");
 }
