@@ -96,7 +96,8 @@ fn port_in(line: &str) -> Option<u16> {
 
 fn find(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file());
+    let found =
+        std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file());
     found.unwrap_or_else(|| {
         panic!("`{program}` is not on PATH: this test needs Debian's Chromium and its driver; `cargo xtask test` installs them")
     })

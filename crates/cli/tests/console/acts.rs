@@ -120,7 +120,10 @@ async fn after_a_restart_the_page_asks_to_sign_in_and_comes_back() {
     let (mut shop, driver) = (Shop::open().await, Driver::start());
     let bob = Window::signed_in(&driver, &shop.bob, "/console/executions?status=waiting").await;
     let cookie = bob.run("document.cookie").await;
-    assert!(!cookie.as_str().unwrap_or_default().contains("session"), "scripts cannot read the session: {cookie}");
+    assert!(
+        !cookie.as_str().unwrap_or_default().contains("session"),
+        "scripts cannot read the session: {cookie}"
+    );
     shop.server.kill();
     bob.see("#live-mark span", "reconnecting").await;
     shop.server.start_again().await;

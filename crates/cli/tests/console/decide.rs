@@ -6,6 +6,10 @@ use testkit::Driver;
 use crate::shop::Shop;
 use crate::window::{ENTER, Window};
 
+/// Two people have to agree on money.
+const TWO: &str = "package omnihub\nimport rego.v1\n\
+    approve contains {\"message\": \"money needs two people\", \"approvers\": 2} if input.action.effect == \"money\"\n";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_is_approved_by_mouse_and_completes_before_the_eyes() {
     let (shop, driver) = (Shop::open().await, Driver::start());
@@ -50,7 +54,8 @@ async fn a_refund_is_approved_by_keyboard_alone() {
     bob.see("#notices", "approved").await;
     bob.until("document.querySelectorAll('article.approval').length == 1").await;
     assert!(bob.is_marked().await, "the page was loaded again");
-    let approval = shop.bob.get(&format!("/approvals/{}", chosen.as_str().unwrap_or_default())).await.expect(200);
+    let approval =
+        shop.bob.get(&format!("/approvals/{}", chosen.as_str().unwrap_or_default())).await.expect(200);
     let approved = approval.str("/execution_id").to_owned();
     assert_eq!(approval.str("/status"), "approved");
     shop.status(&approved, "completed").await;
@@ -121,4 +126,37 @@ async fn one_edits_and_another_approves_the_edited_effect() {
     let refunds = shop.outside.refunds();
     assert_eq!((refunds.len(), &refunds[0]["refund"]["amount"]), (1, &json!(12.5)));
     assert_eq!(bob.complaints().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_of_two_see_each_other_decide() {
+    let (shop, driver) = (Shop::open().await, Driver::start());
+    let carol = shop.server.principal("user:carol", &["operator"]).await;
+    let policy = json!({"modules": {"two.rego": TWO}});
+    shop.server.admin.put("/policies/two", policy).await.expect(200);
+    let execution = shop.ask().await;
+    shop.approval_of(&execution).await;
+    let bob = Window::signed_in(&driver, &shop.bob, "/console/approvals").await;
+    let carol = Window::signed_in(&driver, &carol, "/console/approvals").await;
+    carol.mark().await;
+    carol.see(".quorum", "0 of 2 approved").await;
+    // What somebody is writing stays when the page changes under it.
+    carol.write("form[data-decide] input[name=reason]", "both photos").await;
+    bob.write("form[data-decide] input[name=reason]", "the first photo").await;
+    bob.click("form[data-decide] button[value=approve]").await;
+    bob.see("#notices", "1 more needed").await;
+    bob.see("article.approval .refusal", "you have decided this approval already").await;
+    carol.see(".quorum", "1 of 2 approved").await;
+    carol.see(".votes", "user:bob").await;
+    carol.until("document.querySelectorAll('.dots i').length == 2 && document.querySelectorAll('.dots .given').length == 1").await;
+    assert_eq!(shop.outside.posts(), 0, "one of two is not enough");
+    let kept = carol.run("document.querySelector('form[data-decide] input[name=reason]').value").await;
+    assert_eq!(kept, json!("both photos"));
+    carol.click("form[data-decide] button[value=approve]").await;
+    carol.see("#notices", "approved").await;
+    carol.see(".empty", "nothing to decide").await;
+    bob.see(".empty", "nothing to decide").await;
+    assert!(carol.is_marked().await, "the page was loaded again");
+    shop.status(&execution, "completed").await;
+    assert_eq!(carol.complaints().await, [""; 0]);
 }

@@ -41,12 +41,39 @@ async fn every_page_of_an_empty_console_says_what_will_stand_there() {
     window.live().await;
     for screen in [SCREENS[0], SCREENS[3]] {
         window.show_on(screen).await;
-        for name in ["", "executions", "approvals", "dead-letters", "workflows", "actions", "policies", "audit"] {
+        for name in
+            ["", "executions", "approvals", "dead-letters", "workflows", "actions", "policies", "audit"]
+        {
             let path = if name.is_empty() { "/console".to_owned() } else { format!("/console/{name}") };
-            check(&window, screen, &format!("empty-{}", if name.is_empty() { "overview" } else { name }), &path).await;
+            check(
+                &window,
+                screen,
+                &format!("empty-{}", if name.is_empty() { "overview" } else { name }),
+                &path,
+            )
+            .await;
         }
     }
 }
+
+/// Texts whose colour is too close to what is behind them: 4.5 to 1, or 3 to 1 where letters are large.
+const FAINT: &str = r"(() => {
+    const brush = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+    const rgba = (colour) => { brush.clearRect(0, 0, 1, 1); brush.fillStyle = colour; brush.fillRect(0, 0, 1, 1); return brush.getImageData(0, 0, 1, 1).data; };
+    const behind = (e) => { for (; e; e = e.parentElement) { const c = rgba(getComputedStyle(e).backgroundColor); if (c[3] > 250) return c; } return [255, 255, 255]; };
+    const light = (c) => [0.2126, 0.7152, 0.0722].reduce((sum, share, i) => { const v = c[i] / 255; return sum + share * (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); }, 0);
+    const found = [];
+    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) {
+        const text = walk.currentNode.data.trim(), e = walk.currentNode.parentElement;
+        if (!text || !e.checkVisibility({ visibilityProperty: true, opacityProperty: true }) || e.closest('svg, .sr, .skip, [aria-hidden=true]')) continue;
+        const style = getComputedStyle(e), size = parseFloat(style.fontSize);
+        const [a, b] = [light(rgba(style.color)), light(behind(e))];
+        const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (ratio < (size >= 24 || (size >= 18.6 && style.fontWeight >= 700) ? 3 : 4.5)) found.push(`${text.slice(0, 40)}: ${ratio.toFixed(2)} (${e.className})`);
+    }
+    return [...new Set(found)];
+})()";
 
 /// One of everything: completed, waiting, parked; with a control in force.
 async fn busy(shop: &Shop) -> Vec<(&'static str, String)> {
@@ -60,7 +87,8 @@ async fn busy(shop: &Shop) -> Vec<(&'static str, String)> {
     let waiting = shop.ask().await;
     let approval = shop.approval_of(&waiting).await;
     let admin: &Client = &shop.server.admin;
-    let list = json!({"on": true, "operations": ["refund-*", "http"], "reason": "only refunds while we look"});
+    let list =
+        json!({"on": true, "operations": ["refund-*", "http"], "reason": "only refunds while we look"});
     admin.put("/controls/allow-list", list).await;
     let at = |name: &str| format!("/console/{name}");
     vec![
@@ -89,12 +117,14 @@ async fn check(window: &Window, screen: Screen, name: &str, path: &str) {
     window.go(path).await;
     window.until("document.readyState == 'complete'").await;
     assert_eq!(window.run("document.querySelectorAll('h1').length").await, json!(1), "headings of {told}");
-    let wide = window.run("[document.documentElement.scrollWidth, document.documentElement.clientWidth]").await;
+    let wide =
+        window.run("[document.documentElement.scrollWidth, document.documentElement.clientWidth]").await;
     assert!(wide[0].as_u64() <= wide[1].as_u64(), "{told} is {wide} wide");
     let unnamed = "[...document.querySelectorAll('button, a, input:not([type=hidden]), select, textarea')].filter(e => \
         !(e.innerText || '').trim() && !(e.textContent || '').trim() && !e.getAttribute('aria-label') && !e.title && \
         !(e.labels && e.labels.length) && e.getAttribute('aria-hidden') != 'true').map(e => e.outerHTML.slice(0, 120))";
     assert_eq!(window.run(unnamed).await, json!([]), "things without a name on {told}");
+    assert_eq!(window.run(FAINT).await, json!([]), "what is hard to read on {told}");
     window.picture(&format!("{name}-{}-{}", screen.width, screen.theme)).await;
     assert_eq!(window.complaints().await, [""; 0], "{told}");
 }

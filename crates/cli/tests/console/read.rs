@@ -44,10 +44,18 @@ async fn hostile_and_long_text_stays_text_and_inside_the_page() {
     let who = shop.server.principal("user:dana", &["operator", "compliance"]).await;
     let dana = Window::signed_in(&driver, &who, &format!("/console/executions/{execution}")).await;
     dana.see("article.approval .kv", "<b>bold</b>").await;
-    for path in [format!("/console/executions/{execution}"), "/console/approvals".to_owned(), "/console/audit".to_owned()] {
+    for path in [
+        format!("/console/executions/{execution}"),
+        "/console/approvals".to_owned(),
+        "/console/audit".to_owned(),
+    ] {
         dana.go(&path).await;
         assert_eq!(dana.run("window.broken ?? 0").await, json!(0), "{path} ran what it should show");
-        assert_eq!(dana.run("document.querySelectorAll('main b b, main img').length").await, json!(0), "{path}");
+        assert_eq!(
+            dana.run("document.querySelectorAll('main b b, main img').length").await,
+            json!(0),
+            "{path}"
+        );
         dana.until("document.documentElement.scrollWidth <= document.documentElement.clientWidth").await;
     }
     assert_eq!(dana.complaints().await, [""; 0]);

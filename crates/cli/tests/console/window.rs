@@ -76,13 +76,17 @@ impl Window {
 
     /// Opens a page of the console.
     pub async fn go(&self, path: &str) {
-        self.browser.goto(&format!("{}{path}", self.base)).await.unwrap_or_else(|error| panic!("{path}: {error}"));
+        self.browser
+            .goto(&format!("{}{path}", self.base))
+            .await
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
     }
 
     /// Clicks the one element; panics when it cannot be clicked.
     pub async fn click(&self, css: &str) {
         self.until(&format!("document.querySelector({})", json!(css))).await;
-        let element = self.browser.find(Locator::Css(css)).await.unwrap_or_else(|error| panic!("`{css}`: {error}"));
+        let element =
+            self.browser.find(Locator::Css(css)).await.unwrap_or_else(|error| panic!("`{css}`: {error}"));
         element.click().await.unwrap_or_else(|error| panic!("`{css}`: {error}"));
     }
 
@@ -164,7 +168,8 @@ impl Window {
 
     /// Shows everything from here on at this size and in this theme.
     pub async fn show_on(&self, screen: Screen) {
-        let metrics = json!({"width": screen.width, "height": screen.height, "deviceScaleFactor": 1, "mobile": false});
+        let metrics =
+            json!({"width": screen.width, "height": screen.height, "deviceScaleFactor": 1, "mobile": false});
         self.protocol("Emulation.setDeviceMetricsOverride", metrics).await;
         // A scroll bar would hide what overflows by less than its width.
         self.protocol("Emulation.setScrollbarsHidden", json!({"hidden": true})).await;

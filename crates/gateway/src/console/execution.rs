@@ -174,7 +174,9 @@ fn acts(shell: &Shell, view: &ExecutionView) -> Markup {
         (_, "operator") => &[("resume", "Resume", "primary"), ("cancel", "Cancel", "danger")],
         (_, "dead-letter") => &[("retry", "Retry parked work", "primary"), ("cancel", "Cancel", "danger")],
         // Behind a control an execution may be paused or not; the server knows which of the two it can do.
-        ("suspended", _) => &[("pause", "Pause", ""), ("resume", "Resume", ""), ("cancel", "Cancel", "danger")],
+        ("suspended", _) => {
+            &[("pause", "Pause", ""), ("resume", "Resume", ""), ("cancel", "Cancel", "danger")]
+        }
         _ => &[("pause", "Pause", ""), ("cancel", "Cancel", "danger")],
     };
     let words: Vec<String> = possible.iter().map(|(_, word, _)| word.to_lowercase()).collect();

@@ -228,7 +228,8 @@ pub fn explained(text: &str, blocked_on: Option<&str>) -> Markup {
     let Some((before, after)) = text.split_once(name).filter(|_| !name.is_empty()) else {
         return html! { (prose(text)) " " a href=(href) { "Open" } };
     };
-    let (before, after) = (before.strip_suffix('`').unwrap_or(before), after.strip_prefix('`').unwrap_or(after));
+    let (before, after) =
+        (before.strip_suffix('`').unwrap_or(before), after.strip_prefix('`').unwrap_or(after));
     html! { (prose(before)) a href=(href) title=(name) { (short(name)) } (prose(after)) }
 }
 
@@ -255,8 +256,16 @@ mod tests {
         for (text, on, shown) in [
             ("`a` held on `b`", None, "<code>a</code> held on <code>b</code>"),
             ("one ` alone <b>", None, "one ` alone &lt;b&gt;"),
-            ("the control `x` holds it", Some("control:x"), "the control <a href=\"/console/controls\" title=\"x\">x</a> holds it"),
-            ("decide approval a1; or", Some("approval:a1"), "decide approval <a href=\"/console/approvals/a1\" title=\"a1\">a1</a>; or"),
+            (
+                "the control `x` holds it",
+                Some("control:x"),
+                "the control <a href=\"/console/controls\" title=\"x\">x</a> holds it",
+            ),
+            (
+                "decide approval a1; or",
+                Some("approval:a1"),
+                "decide approval <a href=\"/console/approvals/a1\" title=\"a1\">a1</a>; or",
+            ),
             ("an operator paused it", Some("operator:paused"), "an operator paused it"),
             ("parked", Some("dead-letter:d1"), "parked <a href=\"/console/dead-letters#d1\">Open</a>"),
         ] {
