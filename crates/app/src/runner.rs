@@ -53,6 +53,8 @@ struct Cell {
     due_at: Option<Timestamp>,
     /// Taken out of the map: whoever waited for it looks again.
     gone: bool,
+    /// Just read from the store: nothing of it is under way in this process.
+    fresh: bool,
 }
 
 /// What a step did, for those who asked for it.
@@ -97,6 +99,17 @@ struct Outcome {
 impl App {
     /// Begins an execution. Answers the row; a conflict when the id is taken.
     pub(crate) async fn start_execution(
+        self: &Arc<Self>,
+        caller: &Caller,
+        definition: Arc<dsl::Definition>,
+        started: Started,
+        extra: Vec<Put>,
+    ) -> Result<Advanced, Problem> {
+        let (app, caller) = (Arc::clone(self), caller.clone());
+        to_the_end(async move { app.start_whole(&caller, definition, started, extra).await }).await
+    }
+
+    async fn start_whole(
         self: &Arc<Self>,
         caller: &Caller,
         definition: Arc<dsl::Definition>,
@@ -165,6 +178,12 @@ impl App {
 
     /// Changes an execution that is held: decide, judge, commit, then let the outside know.
     pub(crate) async fn go_on(self: &Arc<Self>, held: Held, change: Change, caller: Option<&Caller>) -> Result<Advanced, Problem> {
+        let Some(caller) = caller.cloned() else { return self.go_on_whole(held, change, None).await };
+        let app = Arc::clone(self);
+        to_the_end(async move { app.go_on_whole(held, change, Some(&caller)).await }).await
+    }
+
+    async fn go_on_whole(self: &Arc<Self>, held: Held, change: Change, caller: Option<&Caller>) -> Result<Advanced, Problem> {
         let policies = match self.policies_of(&held.key.0).await {
             Ok(policies) => policies,
             Err(problem) => {
@@ -175,6 +194,8 @@ impl App {
         let Held { key, slot, mut cell } = held;
         let Some(mut state) = cell.state.take() else { return Err(Problem::not_found("execution", key.1.as_str())) };
         let Change { input, puts, records } = change;
+        // What this process performs has not lost its answer.
+        let input = input.filter(|input| cell.fresh || !matches!(input, Input::Recover));
         let now = self.clock.now();
         let before = state.version;
         let mut events = match input.map(|input| engine::step(&mut state, input, now)) {
@@ -240,6 +261,7 @@ impl App {
                 Ok((state, due_at)) => {
                     cell.state = Some(state);
                     cell.due_at = due_at;
+                    cell.fresh = true;
                 }
                 Err(problem) => {
                     self.hot.forget(key, &slot, &mut cell);
@@ -426,6 +448,7 @@ impl App {
     fn keep(&self, key: &Key, slot: &Slot, cell: &mut Cell, state: Execution, due_at: Option<Timestamp>) {
         if state.open_effects().any(|effect| effect.phase == Phase::Started) {
             cell.due_at = due_at;
+            cell.fresh = false;
             cell.state = Some(state);
         } else {
             self.hot.forget(key, slot, cell);
@@ -478,6 +501,15 @@ impl App {
         let bytes = self.store.blob(tenant, digest).await.map_err(|e| store_problem(&e))?;
         let bytes = bytes.ok_or_else(|| Problem::machine(format!("the blob {digest} is gone")))?;
         serde_json::from_slice(&bytes).map_err(Problem::machine)
+    }
+}
+
+/// Runs a change that a caller asked for in a task of its own. A caller who hangs up drops the request's future; a
+/// permit that was committed and never handed to a worker would then wait for the next restart.
+async fn to_the_end<T: Send + 'static>(change: impl Future<Output = Result<T, Problem>> + Send + 'static) -> Result<T, Problem> {
+    match tokio::spawn(change).await {
+        Ok(done) => done,
+        Err(error) => Err(Problem::machine(format!("a change broke off: {error}"))),
     }
 }
 
