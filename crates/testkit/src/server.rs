@@ -32,27 +32,58 @@ impl Server {
     /// Starts `program serve` on an empty data directory. `configuration` is TOML besides addresses and directory;
     /// `environment` is added to the process.
     pub async fn start(program: &str, configuration: &str, environment: &[(&str, &str)]) -> Self {
+        let mut server = Self::prepared(program, configuration, environment);
+        server.start_again().await;
+        server
+    }
+
+    /// As [`Server::start`], without starting anything yet.
+    pub fn prepared(program: &str, configuration: &str, environment: &[(&str, &str)]) -> Self {
         let directory = TempDir::new().expect("a scratch directory");
         let text = format!(
             "data_dir = {:?}\nhttp.address = \"127.0.0.1:0\"\nadmin.address = \"127.0.0.1:0\"\n{configuration}",
             directory.path().join("data")
         );
         std::fs::write(directory.path().join("omnihub.toml"), text).expect("the configuration is written");
-        let mut server = Self {
+        Self {
             program: PathBuf::from(program),
             directory,
             child: None,
             environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             admin: Client { address: SocketAddr::from(([127, 0, 0, 1], 0)), token: None },
-        };
-        server.start_again().await;
-        server
+        }
+    }
+
+    /// Starts the process and kills it `after` that time, wherever it is by then.
+    pub async fn start_and_kill(&mut self, after: Duration) {
+        self.spawn();
+        tokio::time::sleep(after).await;
+        self.kill();
     }
 
     /// Starts the process on the same data directory.
     pub async fn start_again(&mut self) {
         let addresses = self.directory.path().join("data").join("addresses.json");
         let _ = std::fs::remove_file(&addresses);
+        self.spawn();
+        let began = Instant::now();
+        loop {
+            if let Some(address) = read_address(&addresses) {
+                self.admin.address = address;
+                let token = std::fs::read_to_string(self.data().join("admin.token")).expect("the first start keeps a token");
+                self.admin.token = Some(token.trim().to_owned());
+                let ready = self.admin.try_send("GET", "/ready", &[], bytes::Bytes::new()).await;
+                if ready.is_ok_and(|answer| answer.status == 200) {
+                    return;
+                }
+            }
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            assert!(ended.is_none() && began.elapsed() < START_MAX, "the server did not start ({ended:?}):\n{}", self.log());
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn spawn(&mut self) {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -70,21 +101,6 @@ impl Server {
             .spawn()
             .expect("the server starts");
         self.child = Some(child);
-        let began = Instant::now();
-        loop {
-            if let Some(address) = read_address(&addresses) {
-                self.admin.address = address;
-                let token = std::fs::read_to_string(self.data().join("admin.token")).expect("the first start keeps a token");
-                self.admin.token = Some(token.trim().to_owned());
-                let ready = self.admin.try_send("GET", "/ready", &[], bytes::Bytes::new()).await;
-                if ready.is_ok_and(|answer| answer.status == 200) {
-                    return;
-                }
-            }
-            let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
-            assert!(ended.is_none() && began.elapsed() < START_MAX, "the server did not start ({ended:?}):\n{}", self.log());
-            tokio::time::sleep(LOOK).await;
-        }
     }
 
     /// Changes what the process gets at its next start.
