@@ -170,7 +170,9 @@ fn view(row: ExecutionSummary, state: &Execution) -> ExecutionView {
 
 fn effect_view(effect: &engine::Effect, row: &ExecutionSummary) -> EffectView {
     let held = row.blocked_on.as_deref().is_some_and(|b| b.starts_with("control:"));
-    let predicted = effect.outcome.is_some() && effect.attempts.is_empty() && effect.output.is_some();
+    // An output that no attempt brought is a prediction; permits that were given back are attempts too.
+    let answered = effect.attempts.last().is_some_and(|attempt| attempt.answer == Some("done"));
+    let predicted = effect.outcome == Some(model::Outcome::Unknown) && effect.output.is_some() && !answered;
     let state = match &effect.phase {
         Phase::Requested if held => "held",
         Phase::Requested => "requested",
