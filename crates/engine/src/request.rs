@@ -60,6 +60,8 @@ fn build_uri(template: &UriTemplate, input: &Value, scope: &Scope<'_>) -> Result
         }
         UriTemplate::Pieces(pieces) => {
             let mut text = String::new();
+            // Where each value ends, to look at the path segment that it became a part of.
+            let mut named: Vec<(usize, &str)> = Vec::new();
             for piece in pieces {
                 match piece {
                     UriPiece::Text(literal) => text.push_str(literal),
@@ -68,9 +70,16 @@ fn build_uri(template: &UriTemplate, input: &Value, scope: &Scope<'_>) -> Result
                             .get(name)
                             .ok_or_else(|| invalid(format!("the endpoint needs `{name}`, and the task's data has no such member")))?;
                         let value = word(value).ok_or_else(|| invalid(format!("`{name}` is a {} and cannot stand in a URI", value.kind())))?;
+                        if value.is_empty() && !text.contains('?') {
+                            return Err(invalid(format!("`{name}` is empty, and the endpoint without it is another one")));
+                        }
                         text.push_str(&percent_encoded(&value));
+                        named.push((text.len(), name));
                     }
                 }
+            }
+            if let Some((_, name)) = named.iter().find(|(end, _)| is_dots(segment_at(&text, *end))) {
+                return Err(invalid(format!("`{name}` makes a dot segment, which would lead out of its place in the endpoint")));
             }
             text
         }
@@ -80,6 +89,20 @@ fn build_uri(template: &UriTemplate, input: &Value, scope: &Scope<'_>) -> Result
         "http" | "https" => Ok(uri),
         other => Err(invalid(format!("`{other}` is not a scheme that can be called: use http or https"))),
     }
+}
+
+/// The path segment that ends at or after `end`; nothing beyond the path.
+fn segment_at(text: &str, end: usize) -> &str {
+    let path = text.split(['?', '#']).next().unwrap_or_default();
+    let (Some(before), Some(after)) = (path.get(..end), path.get(end..)) else { return "" };
+    let start = before.rfind('/').map_or(0, |slash| slash + 1);
+    let stop = after.find('/').map_or(path.len(), |slash| end + slash);
+    path.get(start..stop).unwrap_or_default()
+}
+
+/// `.` and `..` also as URI parsers read them, with the dots encoded.
+fn is_dots(segment: &str) -> bool {
+    matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
 }
 
 /// Everything but unreserved characters (RFC 3986) is encoded, so that a value cannot leave its place.
@@ -175,4 +198,24 @@ fn word(value: &Value) -> Option<String> {
 
 fn invalid(detail: String) -> WorkflowError {
     WorkflowError::standard("validation", 400, "Validation Error", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dot_segments_are_seen_where_a_value_made_them() {
+        let table = [
+            ("http://h/a/..", 13, "..", true),
+            ("http://h/a/../b", 13, "..", true),
+            ("http://h/a/.", 12, ".", true),
+            ("http://h/a/%2e.", 14, "%2e.", true),
+            ("http://h/a/..x/b", 13, "..x", false),
+            ("http://h/a?q=..", 15, "", false),
+        ];
+        for (text, end, segment, dots) in table {
+            assert_eq!((segment_at(text, end), is_dots(segment_at(text, end))), (segment, dots), "{text}");
+        }
+    }
 }
