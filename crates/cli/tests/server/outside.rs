@@ -256,6 +256,50 @@ fn no_file_holds_it(directory: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_does_not_follow_a_redirect_to_another_host() {
+    let house = House::near().await;
+    let (at, other) = (house.recorder.address, Recorder::start().await);
+    let with = json!({"method": "get", "redirect": true, "endpoint": {"uri": format!("http://{at}/away"), "authentication": {"bearer": {"use": "shop-key"}}}});
+    house.action("both", &read_of(&[at.to_string(), other.address.to_string()]), with, json!({})).await;
+    house.server.admin.put("/secrets/shop-key", json!({"token": CANARY})).await.expect(204);
+    house.recorder.reply("/away", [Reply::new(302, "").with("location", &format!("http://{}/there", other.address))]);
+    house.run("both", json!({})).await;
+    assert_eq!(house.recorder.seen_at("/away")[0].header("authorization"), format!("Bearer {CANARY}"));
+    assert!(other.seen().iter().all(|seen| seen.header("authorization").is_empty()), "{:?}", other.seen());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_do_not_leave_their_place() {
+    let house = House::near().await;
+    let at = house.recorder.address;
+    let with = json!({"method": "get", "endpoint": format!("http://{at}/orders/{{id}}/lines"), "headers": {"x-order": "${ .id }"}, "query": {"q": "${ .id }"}});
+    house.action("order", &read_of(&[at.to_string()]), with, json!({"id": "${ .id }"})).await;
+    for (id, path, query) in [
+        ("a/../b", "a%2F..%2Fb", "a%2F..%2Fb"),
+        ("a?b=c&d", "a%3Fb%3Dc%26d", "a%3Fb%3Dc%26d"),
+        ("a#b", "a%23b", "a%23b"),
+        ("%2e%2e", "%252e%252e", "%252e%252e"),
+        ("@evil.example", "%40evil.example", "%40evil.example"),
+    ] {
+        let ended = house.run("order", json!({"id": id})).await;
+        assert_eq!(text(&ended["status"]), "completed", "{id}: {ended:#}");
+        let seen = house.recorder.seen().pop().expect("a request");
+        assert_eq!(seen.path, format!("/orders/{path}/lines?q={query}"), "{id}");
+        assert_eq!(seen.header("x-order"), id);
+    }
+    let so_far = house.recorder.seen().len();
+    for id in ["..", ".", "", "a\r\nx-forged: 1", "a\nb"] {
+        let ended = house.run("order", json!({"id": id})).await;
+        assert_eq!((text(&ended["status"]), &ended["error"]["status"]), ("faulted", &json!(400)), "{id:?}: {ended:#}");
+        assert!(!text(&ended["error"]["detail"]).is_empty(), "{id:?}: {ended:#}");
+    }
+    let goal = json!({"workflow": {"namespace": "test", "name": "order"}, "input": {"id": "a\u{7f}b"}});
+    let filtered = house.server.admin.post("/goals", goal).await.expect(422);
+    assert_eq!((filtered.str("/code"), filtered.str("/fields/0/field")), ("OH-3020", "/input/id"), "{}", filtered.text);
+    assert_eq!(house.recorder.seen().len(), so_far, "{:?}", house.recorder.seen().last());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_mean_what_http_says() {
     let house = House::near().await;
     let at = house.recorder.address;
@@ -278,6 +322,8 @@ async fn answers_mean_what_http_says() {
     assert_eq!((text(&ended["status"]), &ended["output"]), ("completed", &Json::Null), "{ended:#}");
     let ended = once("/broken", Reply::new(200, "{\"a\":")).await;
     assert_eq!(text(&ended["status"]), "faulted", "{ended:#}");
+    let ended = once("/large", Reply::new(200, &"x".repeat(9 << 20)).with("content-type", "text/plain")).await;
+    assert_eq!(text(&ended["status"]), "faulted", "an answer beyond the limit is not taken");
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let ended = once("/deep", Reply::new(200, &deep)).await;
     assert_eq!(text(&ended["status"]), "faulted", "an answer nested too deep is refused");
