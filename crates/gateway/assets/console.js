@@ -75,6 +75,9 @@
         !(name === "data-word" && node.tagName === "FORM"),
     },
   };
+  function signInAgain() {
+    location.assign("/console/sign-in?ended=1&next=" + encodeURIComponent(live()?.dataset.path || "/console"));
+  }
   let busy = false;
   let again = false;
   async function refresh() {
@@ -84,7 +87,7 @@
     busy = true;
     try {
       const answer = await fetch(root.dataset.path, { headers: { "x-console": "1" }, credentials: "same-origin" });
-      if (answer.status === 401) { location.assign("/console/sign-in?next=" + encodeURIComponent(root.dataset.path)); return; }
+      if (answer.status === 401) { signInAgain(); return; }
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById("live");
       if (answer.ok && fresh) {
@@ -140,6 +143,7 @@
     try {
       const to = button?.getAttribute("formaction") || form.getAttribute("action");
       const answer = await fetch(to, { method: "POST", body, headers: { "x-console": "1" }, credentials: "same-origin" });
+      if (answer.status === 401) { signInAgain(); return; }
       const told = await answer.json().catch(() => ({ tone: "bad", text: `The server answered ${answer.status}.` }));
       if (told.go) { location.assign(told.go); return; }
       notice(told.tone, told.text);

@@ -131,7 +131,7 @@ async fn after_a_restart_the_page_asks_to_sign_in_and_comes_back() {
     // The machine picked another port, so this is another address; cookies do not tell ports apart.
     let again = Window::at(bob, &shop.server.admin);
     again.go("/console/executions?status=waiting").await;
-    again.see("main", "sign in").await;
+    again.see("[role=alert]", "your session has ended").await;
     again.sign_in(&shop.bob).await;
     again.until("location.pathname + location.search == '/console/executions?status=waiting'").await;
     again.see(".principal", "user:bob").await;

@@ -124,6 +124,9 @@ async fn check(window: &Window, screen: Screen, name: &str, path: &str) {
         !(e.innerText || '').trim() && !(e.textContent || '').trim() && !e.getAttribute('aria-label') && !e.title && \
         !(e.labels && e.labels.length) && e.getAttribute('aria-hidden') != 'true').map(e => e.outerHTML.slice(0, 120))";
     assert_eq!(window.run(unnamed).await, json!([]), "things without a name on {told}");
+    let over = "[...document.querySelectorAll('td, th, dd, .card, header, nav')].filter(e => e.scrollWidth > e.clientWidth + 1 && \
+        e.clientWidth && getComputedStyle(e).overflowX == 'visible').map(e => e.outerHTML.slice(0, 120))";
+    assert_eq!(window.run(over).await, json!([]), "what does not fit into its box on {told}");
     assert_eq!(window.run(FAINT).await, json!([]), "what is hard to read on {told}");
     window.picture(&format!("{name}-{}-{}", screen.width, screen.theme)).await;
     assert_eq!(window.complaints().await, [""; 0], "{told}");

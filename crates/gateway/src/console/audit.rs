@@ -195,7 +195,8 @@ fn table(shell: &Shell, entries: &[AuditEntry]) -> Markup {
 fn resource(text: &str) -> Markup {
     let mut parts = text.split('/');
     let execution = (parts.next() == Some("executions")).then(|| parts.next()).flatten();
-    let shown: Vec<String> = text.split('/').map(format::short).collect();
+    let told = if execution.is_some() { text.strip_prefix("executions/").unwrap_or(text) } else { text };
+    let shown: Vec<String> = told.split('/').map(format::short).collect();
     let shown = shown.join("/");
     html! {
         @match execution {

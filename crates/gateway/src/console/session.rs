@@ -333,7 +333,8 @@ fn sign_in_first(parts: &Parts, path: &str) -> Response {
     }
     // Only a page that was asked for is worth coming back to.
     let next = if parts.method == axum::http::Method::GET { path } else { "/console" };
-    Redirect::to(&format!("/console/sign-in?next={}", super::format::segment(next))).into_response()
+    let ended = if cookie(&parts.headers, COOKIE).is_some() { "&ended=1" } else { "" };
+    Redirect::to(&format!("/console/sign-in?next={}{ended}", super::format::segment(next))).into_response()
 }
 
 fn scripted(headers: &HeaderMap) -> bool {

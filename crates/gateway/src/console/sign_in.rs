@@ -21,11 +21,16 @@ const COOKIE_SECONDS: u64 = 24 * 3600;
 #[derive(Deserialize)]
 pub(crate) struct Next {
     next: Option<String>,
+    /// There when a session came to its end.
+    ended: Option<String>,
 }
 
+/// Why somebody who was signed in stands before this page.
+const ENDED: &str = "Your session has ended: they last a day, or until the server is started again.";
+
 /// `GET /console/sign-in`
-pub(crate) async fn get(headers: axum::http::HeaderMap, Query(Next { next }): Query<Next>) -> Markup {
-    page(next.as_deref().unwrap_or(""), None, theme(&headers))
+pub(crate) async fn get(headers: axum::http::HeaderMap, Query(Next { next, ended }): Query<Next>) -> Markup {
+    page(next.as_deref().unwrap_or(""), ended.map(|_| ENDED), theme(&headers))
 }
 
 /// `POST /console/sign-in`
