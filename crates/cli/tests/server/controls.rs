@@ -55,7 +55,7 @@ impl Shop {
         self.alice.post("/goals", goal).await.expect(202).str("/execution_id").to_owned()
     }
 
-    async fn set(&self, control: &str, body: Json) -> Answer {
+    pub async fn set(&self, control: &str, body: Json) -> Answer {
         self.bob.put(&format!("/controls/{control}"), body).await
     }
 

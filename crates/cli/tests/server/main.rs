@@ -7,5 +7,6 @@ mod controls;
 mod crashes;
 mod goals;
 mod outside;
+mod permits;
 mod policies;
 mod shop;
