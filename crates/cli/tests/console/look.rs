@@ -4,7 +4,7 @@ use serde_json::json;
 use testkit::{Client, Driver, Fault};
 
 use crate::shop::{Shop, eventually};
-use crate::window::{Screen, Window};
+use crate::window::{ENTER, Screen, Window};
 
 const SCREENS: [Screen; 4] = [
     Screen { width: 1280, height: 900, theme: "light" },
@@ -24,6 +24,22 @@ async fn every_page_of_a_busy_console_fits_and_is_whole() {
         for (name, path) in &pages {
             check(&window, screen, name, path).await;
         }
+        for (name, goal, heading) in [
+            ("plan", "refund order 7, 3.00 EUR, the cup arrived broken", "refund an order"),
+            ("asked-back", "refund order", "not quite clear"),
+        ] {
+            window.go("/console").await;
+            window.write("#intent", goal).await;
+            window.keys(&ENTER.to_string()).await;
+            window.see("h1", heading).await;
+            whole(&window, screen, name).await;
+            assert_eq!(window.complaints().await, [""; 0], "{name}");
+        }
+        window.go("/console/executions/01900000-0000-7000-8000-000000000000").await;
+        window.see("h1", "not found").await;
+        whole(&window, screen, "not-found").await;
+        let told = window.complaints().await;
+        assert!(told.len() == 1 && told[0].contains("404"), "{told:?}");
     }
 }
 
@@ -113,8 +129,14 @@ async fn busy(shop: &Shop) -> Vec<(&'static str, String)> {
 }
 
 async fn check(window: &Window, screen: Screen, name: &str, path: &str) {
-    let told = format!("{name} at {} px, {}", screen.width, screen.theme);
     window.go(path).await;
+    whole(window, screen, name).await;
+    assert_eq!(window.complaints().await, [""; 0], "{name} at {} px, {}", screen.width, screen.theme);
+}
+
+/// The page that is shown: one heading, inside its boxes, readable, everything with a name; its picture is kept.
+async fn whole(window: &Window, screen: Screen, name: &str) {
+    let told = format!("{name} at {} px, {}", screen.width, screen.theme);
     window.until("document.readyState == 'complete'").await;
     assert_eq!(window.run("document.querySelectorAll('h1').length").await, json!(1), "headings of {told}");
     let wide =
@@ -129,5 +151,4 @@ async fn check(window: &Window, screen: Screen, name: &str, path: &str) {
     assert_eq!(window.run(over).await, json!([]), "what does not fit into its box on {told}");
     assert_eq!(window.run(FAINT).await, json!([]), "what is hard to read on {told}");
     window.picture(&format!("{name}-{}-{}", screen.width, screen.theme)).await;
-    assert_eq!(window.complaints().await, [""; 0], "{told}");
 }
