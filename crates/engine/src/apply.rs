@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use dsl::Definition;
+use model::effect::EffectNumber;
 use model::event::{ApprovalDecision, Event, EventBody, Started};
 use model::problem::WorkflowError;
 use model::verdict::Decision;
 use model::{Timestamp, Value};
 
 use crate::flow::Signal;
+use crate::kept::Effects;
 use crate::scope::{check_schema, moment};
 use crate::state::{Doing, End, Execution, Frame, ListFrame, Part, Phase, TryPhase};
 
@@ -16,17 +18,7 @@ impl Execution {
     /// The state right after the first event.
     pub(crate) fn begin(definition: Arc<Definition>, started: Arc<Started>, at: Timestamp, tracing: bool) -> Self {
         let input = started.input.with_label_everywhere(started.input_label);
-        let workflow_var = Value::object([
-            ("id", Value::string(started.execution.as_str())),
-            ("definition", definition.document.clone()),
-            ("input", input.clone()),
-            ("startedAt", moment(at)),
-        ]);
-        let runtime_var = Value::object([
-            ("name", Value::string("omnihub")),
-            ("version", Value::string("1")),
-            ("metadata", Value::object::<&str>([])),
-        ]);
+        let workflow_var = workflow_var(&definition, &started, input.clone(), at);
         let mut state = Self {
             definition,
             started,
@@ -34,17 +26,17 @@ impl Execution {
             version: 1,
             now: at,
             context: Value::object::<&str>([]),
-            effects: Vec::new(),
+            effects: Effects::default(),
+            unknown: false,
             end: None,
             end_recorded: false,
             paused: false,
             trace: tracing.then(Vec::new),
             workflow_var,
-            runtime_var,
+            runtime_var: runtime_var(),
             stack: Vec::new(),
             visits: std::collections::BTreeMap::new(),
             open: Vec::new(),
-            settled: Vec::new(),
             transitions: 0,
         };
         let signal = state.enter_workflow(input);
@@ -77,7 +69,16 @@ impl Execution {
         self.version += 1;
         self.now = event.at;
         self.transitions = 0;
-        let signal = self.react(&event.body);
+        if self.trace.is_none() {
+            let used = match self.top_task().map(|frame| &frame.doing) {
+                Some(Doing::Effect(number)) => Some(*number),
+                _ => None,
+            };
+            self.effects.forget(event.at, used);
+        }
+        // What is settled stays settled, whatever a history says of it later; kept or forgotten, it is the same.
+        let over = effect_of(&event.body).is_some_and(|number| self.effect(number).is_none_or(|e| e.outcome.is_some()));
+        let signal = if over { Signal::Blocked } else { self.react(&event.body) };
         self.run(signal);
     }
 
@@ -257,6 +258,46 @@ impl Execution {
             *count = count.saturating_sub(1);
         }
     }
+}
+
+/// The effect that an event is about.
+fn effect_of(body: &EventBody) -> Option<EffectNumber> {
+    match body {
+        EventBody::Judged { effect, .. }
+        | EventBody::Barred { effect, .. }
+        | EventBody::ApprovalDecided { effect, .. }
+        | EventBody::Edited { effect, .. }
+        | EventBody::EffectStarted { effect, .. }
+        | EventBody::EffectPredicted { effect, .. }
+        | EventBody::EffectAnswered { effect, .. }
+        | EventBody::EffectVoided { effect, .. } => Some(*effect),
+        EventBody::Started(_)
+        | EventBody::Woke
+        | EventBody::Cancelled { .. }
+        | EventBody::Paused { .. }
+        | EventBody::Resumed { .. }
+        | EventBody::Retried { .. }
+        | EventBody::Ended { .. } => None,
+    }
+}
+
+/// `$workflow`
+pub(crate) fn workflow_var(definition: &Definition, started: &Started, input: Value, at: Timestamp) -> Value {
+    Value::object([
+        ("id", Value::string(started.execution.as_str())),
+        ("definition", definition.document.clone()),
+        ("input", input),
+        ("startedAt", moment(at)),
+    ])
+}
+
+/// `$runtime`
+pub(crate) fn runtime_var() -> Value {
+    Value::object([
+        ("name", Value::string("omnihub")),
+        ("version", Value::string("1")),
+        ("metadata", Value::object::<&str>([])),
+    ])
 }
 
 fn attempt_over(doing: &Doing, now: Timestamp) -> bool {

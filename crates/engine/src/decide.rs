@@ -227,7 +227,7 @@ fn decide(state: &Execution, input: Input, now: Timestamp) -> Result<Vec<EventBo
 
 fn judged(state: &Execution, effect: EffectNumber, judgement: Judgement) -> Result<Vec<EventBody>, Rejected> {
     running(state)?;
-    let known = state.effect(effect).ok_or(Rejected::NoEffect(effect))?;
+    let known = known(state, effect)?;
     if known.phase != Phase::Requested {
         return Err(Rejected::Elsewhere { effect, expected: "waiting for a verdict" });
     }
@@ -333,15 +333,22 @@ fn retried(state: &Execution, by: PrincipalId, reason: String) -> Result<Vec<Eve
     }
 }
 
+/// An effect that something is wanted of.
+fn known(state: &Execution, effect: EffectNumber) -> Result<&crate::Effect, Rejected> {
+    let was = (1..=state.effects.requested()).contains(&effect.0);
+    let missing = if was { Rejected::Elsewhere { effect, expected: "open any more" } } else { Rejected::NoEffect(effect) };
+    state.effect(effect).ok_or(missing)
+}
+
 fn under_way(state: &Execution, effect: EffectNumber, attempt: u32) -> Result<(), Rejected> {
-    let known = state.effect(effect).ok_or(Rejected::NoEffect(effect))?;
+    let known = known(state, effect)?;
     let fits = known.phase == Phase::Started && known.attempts.last().is_some_and(|a| a.number == attempt);
     if fits { Ok(()) } else { Err(Rejected::Elsewhere { effect, expected: "under way in this attempt" }) }
 }
 
 fn awaiting(state: &Execution, effect: EffectNumber, approval: &ApprovalId) -> Result<(), Rejected> {
     running(state)?;
-    let known = state.effect(effect).ok_or(Rejected::NoEffect(effect))?;
+    let known = known(state, effect)?;
     let waits = matches!(known.phase, Phase::AwaitingApproval { .. }) && known.approval.as_ref() == Some(approval);
     if waits { Ok(()) } else { Err(Rejected::Elsewhere { effect, expected: "waiting for this approval" }) }
 }

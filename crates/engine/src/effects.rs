@@ -81,15 +81,11 @@ impl Execution {
         key: String,
         probe_of: Option<EffectNumber>,
     ) -> Result<Signal, WorkflowError> {
-        if self.effects.len() >= EFFECTS_MAX {
+        let number = EffectNumber(self.effects.requested().saturating_add(1));
+        if number.0 > EFFECTS_MAX {
             return Err(WorkflowError::standard("runtime", 500, "Budget Spent", format!("more than {EFFECTS_MAX} effects")));
         }
-        let number = EffectNumber(u32::try_from(self.effects.len()).unwrap_or(u32::MAX).saturating_add(1));
-        let contract = match (&action, &request) {
-            (Some(action), _) => Arc::new(action.contract.clone()),
-            (None, Request::Process(_)) => Arc::new(Contract::sandboxed()),
-            (None, Request::Http(http)) => Arc::new(Contract::unreviewed(kind_of_method(&http.method))),
-        };
+        let contract = contract_of(action.as_deref(), &request);
         let digest = self.digest_for(&task, &operation, &arguments, &request, &contract);
         self.effects.push(Effect {
             number,
@@ -332,7 +328,7 @@ impl Execution {
         let var = action_var(&action, &effect.key, effect.output.as_ref(), Some(&effect.arguments));
         let arguments = self.outer_scope().with("input", &effect.arguments).with("action", &var).fill(&ensure.with, &effect.arguments);
         let requested = arguments.and_then(|arguments| self.begin_action(&ensure.probe, arguments, Some(number)));
-        let next = EffectNumber(u32::try_from(self.effects.len()).unwrap_or(u32::MAX));
+        let next = EffectNumber(self.effects.requested());
         match requested {
             Ok(_) => {
                 if let Phase::Verifying(v) = &mut self.effect_mut(number).phase {
@@ -500,8 +496,10 @@ impl Execution {
         effect.evidence = Some(evidence);
         effect.settled_at = Some(now);
         effect.phase = Phase::Settled;
+        let probe_of = effect.probe_of;
         self.open.retain(|n| *n != number);
-        self.settled.push(number);
+        self.unknown |= probe_of.is_none() && outcome == Outcome::Unknown;
+        self.effects.over.push(number);
     }
 
     /// The flow no longer waits for the effects of the frames from `position` on.
@@ -561,6 +559,15 @@ impl Execution {
         effect.phase = Phase::Started;
         effect.attempts.push(Attempt { number: attempt, started_at: at, ended_at: None, answer: None, error: None });
     }
+}
+
+/// What is promised about an act: by the catalogue, or by nobody.
+pub(crate) fn contract_of(action: Option<&Action>, request: &Request) -> Arc<Contract> {
+    Arc::new(match (action, request) {
+        (Some(action), _) => action.contract.clone(),
+        (None, Request::Process(_)) => Contract::sandboxed(),
+        (None, Request::Http(http)) => Contract::unreviewed(kind_of_method(&http.method)),
+    })
 }
 
 /// `$action` in the expressions of an action document.

@@ -9,14 +9,18 @@ mod decide;
 mod effects;
 mod errors;
 mod flow;
+mod kept;
 mod request;
 mod scope;
+mod snapshot;
 mod state;
 mod tasks;
 mod trace;
 mod wakeup;
 
 pub use decide::{Input, Judgement, Rejected, Step, step};
+pub use kept::Effects;
+pub use snapshot::{Snapshot, SnapshotError};
 pub use state::{Attempt, Effect, End, Execution, Phase, Status, Verification};
 pub use trace::{TaskStatus, TraceEntry};
 pub use wakeup::WakeReason;
@@ -28,7 +32,7 @@ pub const TRANSITIONS_MAX: u32 = 1_000_000;
 pub const DEPTH_MAX: usize = 256;
 
 /// Effects of one execution at the most.
-pub const EFFECTS_MAX: usize = 1_000_000;
+pub const EFFECTS_MAX: u32 = 1_000_000;
 
 /// Retries of a `try` whose policy names no limit.
 pub const TRY_RETRIES_MAX: u32 = 100;

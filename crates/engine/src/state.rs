@@ -12,7 +12,9 @@ use model::id::{ApprovalId, PermitId};
 use model::problem::WorkflowError;
 use model::verdict::Verdict;
 use model::{Digest, Outcome, Request, Timestamp, Value};
+use serde::{Deserialize, Serialize};
 
+use crate::kept::Effects;
 use crate::trace::TraceEntry;
 
 /// Where an execution stands, in the language's words.
@@ -72,8 +74,10 @@ pub struct Execution {
     pub now: Timestamp,
     /// `$context`
     pub context: Value,
-    /// Every effect, by number from 1.
-    pub effects: Vec<Effect>,
+    /// The effects that are still kept.
+    pub effects: Effects,
+    /// Whether the outcome of some settled effect is unknown.
+    pub(crate) unknown: bool,
     /// How it ended, when it has.
     pub end: Option<End>,
     /// Whether the end is recorded as an event.
@@ -92,8 +96,6 @@ pub struct Execution {
     pub(crate) visits: BTreeMap<Arc<str>, u32>,
     /// Effects that are not settled.
     pub(crate) open: Vec<EffectNumber>,
-    /// Effects whose outcome became known since the shell last asked.
-    pub(crate) settled: Vec<EffectNumber>,
     /// Transitions of the present step.
     pub(crate) transitions: u32,
 }
@@ -121,7 +123,8 @@ pub(crate) struct ListFrame {
 }
 
 /// Which list of a task.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Part {
     /// `do` or `try`
     Body,
@@ -133,6 +136,8 @@ pub(crate) enum Part {
 #[derive(Debug)]
 pub(crate) struct TaskFrame {
     pub(crate) task: Arc<Task>,
+    /// When it began.
+    pub(crate) begun_at: Timestamp,
     /// `input` applied.
     pub(crate) input: Value,
     /// `$task`
@@ -171,7 +176,8 @@ pub(crate) struct Trying {
 }
 
 /// The three phases of a `try`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum TryPhase {
     /// Running the body; the attempt's own time limit.
     Body { deadline: Option<Timestamp> },
@@ -258,7 +264,8 @@ pub struct Attempt {
 }
 
 /// Where an effect stands.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Wants to be judged.
     Requested,
@@ -288,7 +295,7 @@ pub enum Phase {
 }
 
 /// How far the check of an effect is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
     /// The probe under way, if one is.
     pub probe: Option<EffectNumber>,
@@ -335,17 +342,16 @@ impl Execution {
     /// Whether the effects are real; none before the end.
     pub fn outcome(&self) -> Option<Outcome> {
         let end = self.end.as_ref()?;
-        let unknown = self.effects.iter().any(|e| e.probe_of.is_none() && e.outcome == Some(Outcome::Unknown));
         Some(match end {
-            _ if unknown => Outcome::Unknown,
+            _ if self.unknown => Outcome::Unknown,
             End::Completed(_) => Outcome::Verified,
             End::Faulted(_) | End::Cancelled(_) => Outcome::Failed,
         })
     }
 
-    /// An effect by number.
+    /// An effect by number; none when it was never requested, or is settled and forgotten.
     pub fn effect(&self, number: EffectNumber) -> Option<&Effect> {
-        self.effects.get((number.0 as usize).checked_sub(1)?)
+        self.effects.get(number)
     }
 
     /// Effects that want to be judged now.
@@ -361,21 +367,17 @@ impl Execution {
         self.open.iter().map(|n| self.effect_ref(*n))
     }
 
-    /// Effects whose outcome became known since the last call.
-    pub fn take_settled(&mut self) -> Vec<EffectNumber> {
-        std::mem::take(&mut self.settled)
-    }
-
     /// True when the state must never be asked to do more.
     pub fn is_over(&self) -> bool {
         matches!(self.end, Some(End::Completed(_) | End::Cancelled(_)))
     }
 
+    /// An effect that is known to be kept: an open one, or the one the flow stands at.
     pub(crate) fn effect_ref(&self, number: EffectNumber) -> &Effect {
-        &self.effects[number.0 as usize - 1]
+        &self.effects.kept[&number]
     }
 
     pub(crate) fn effect_mut(&mut self, number: EffectNumber) -> &mut Effect {
-        &mut self.effects[number.0 as usize - 1]
+        self.effects.kept.get_mut(&number).expect("an open effect, or the one the flow stands at, is kept")
     }
 }

@@ -37,6 +37,7 @@ impl Execution {
         let var = task_var(&task, &input, self.now);
         self.stack.push(Frame::Task(Box::new(TaskFrame {
             task: Arc::clone(&task),
+            begun_at: self.now,
             input: input.clone(),
             var,
             deadline,
@@ -146,7 +147,7 @@ impl Execution {
         let Doing::For { items, index, item_var, index_var } = &mut frame.doing else { return Signal::Blocked };
         let Some(item) = items.get(*index) else { return Signal::Complete(data) };
         *item_var = item.clone();
-        *index_var = Value::new(Data::Int(i64::try_from(*index).unwrap_or(i64::MAX)));
+        *index_var = index_value(*index);
         match each.condition.as_ref().map(|condition| self.scope(&data).test(condition, &data)).transpose() {
             Ok(Some(false)) => Signal::Complete(data),
             Ok(_) => self.enter_list(Part::Body, data),
@@ -217,13 +218,19 @@ impl Execution {
     }
 }
 
-fn task_var(task: &Task, input: &Value, now: Timestamp) -> Value {
+/// `$task`
+pub(crate) fn task_var(task: &Task, input: &Value, now: Timestamp) -> Value {
     Value::object([
         ("name", Value::string(&task.name)),
         ("reference", Value::string(&task.pointer)),
         ("input", input.clone()),
         ("startedAt", moment(now)),
     ])
+}
+
+/// `$index`
+pub(crate) fn index_value(index: usize) -> Value {
+    Value::new(Data::Int(i64::try_from(index).unwrap_or(i64::MAX)))
 }
 
 /// The keyword of a kind of task.

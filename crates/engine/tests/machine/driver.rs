@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dsl::plan::Action;
-use engine::{End, Execution, Input, Judgement, Step};
+use engine::{End, Execution, Input, Judgement, Snapshot, Step};
 use model::effect::{Answer, EffectNumber};
 use model::event::{Event, Mode, Started};
 use model::id::PermitId;
@@ -39,12 +39,19 @@ impl dsl::Catalogue for Actions {
     }
 }
 
+/// Snapshots of one history that are restored at the most, about.
+const RESTORED_MAX: usize = 100;
+
+fn as_text(snapshot: &Snapshot) -> String {
+    String::from_utf8(snapshot.to_bytes().expect("it is plain data")).expect("it is JSON")
+}
+
 /// One execution under test.
 pub struct Run {
     pub state: Execution,
     pub events: Vec<Event>,
     pub now: Timestamp,
-    definition: Arc<dsl::Definition>,
+    pub definition: Arc<dsl::Definition>,
     permits: u64,
 }
 
@@ -97,7 +104,9 @@ impl Run {
         under_way.map(|e| (e.number, e.attempts.last().expect("it started").number)).collect()
     }
 
+    /// An answer takes a millisecond.
     pub fn answer(&mut self, effect: u32, attempt: u32, answer: Answer) {
+        self.now = self.now.plus(std::time::Duration::from_millis(1));
         self.give(Input::Answered { effect: EffectNumber(effect), attempt, answer }).expect("it is under way");
     }
 
@@ -124,15 +133,54 @@ impl Run {
         self.check_replay();
     }
 
-    /// A replay of the history gives the same state.
+    /// A replay of the history gives the same state: from its beginning, and from a snapshot after any event.
     pub fn check_replay(&self) {
         let stored = serde_json::to_string(&self.events).expect("events serialize");
         let events: Vec<Event> = serde_json::from_str(&stored).expect("events are read back");
-        let replayed = Execution::replay(Arc::clone(&self.definition), &events, false).expect("it begins with `started`");
+        self.check_same(&self.replay(&events, true));
+        let mut replayed = self.replay(&events[..1], false);
+        let mut snapshots = Vec::new();
+        for (position, event) in events.iter().enumerate().skip(1) {
+            // Every place of a short history; of a long one enough of them.
+            if events.len() <= RESTORED_MAX || position % (events.len() / RESTORED_MAX) == 0 {
+                snapshots.push((position, as_text(&replayed.snapshot())));
+            }
+            replayed.apply(event);
+        }
         assert_eq!(format!("{:?}", replayed.effects), format!("{:?}", self.state.effects));
-        assert_eq!(replayed.end, self.state.end);
-        assert_eq!(replayed.next_wakeup(), self.state.next_wakeup());
-        assert_eq!(replayed.status(), self.state.status());
+        self.check_same(&replayed);
+        let end = as_text(&replayed.snapshot());
+        for (position, snapshot) in snapshots {
+            let mut restored = self.restored(&snapshot);
+            assert_eq!(as_text(&restored.snapshot()), snapshot);
+            events[position..].iter().for_each(|event| restored.apply(event));
+            self.check_same(&restored);
+            assert_eq!(format!("{:?}", restored.effects), format!("{:?}", replayed.effects));
+            assert_eq!(as_text(&restored.snapshot()), end);
+        }
+    }
+
+    fn check_same(&self, other: &Execution) {
+        assert_eq!(other.end, self.state.end);
+        assert_eq!(other.outcome(), self.state.outcome());
+        assert_eq!(other.next_wakeup(), self.state.next_wakeup());
+        assert_eq!(other.status(), self.state.status());
+        assert_eq!(other.requested(), self.state.requested());
+        assert_eq!((other.version, other.paused, other.end_recorded), (self.state.version, self.state.paused, self.state.end_recorded));
+    }
+
+    fn replay(&self, events: &[Event], tracing: bool) -> Execution {
+        Execution::replay(Arc::clone(&self.definition), events, tracing).expect("it begins with `started`")
+    }
+
+    fn restored(&self, text: &str) -> Execution {
+        let snapshot = Snapshot::from_bytes(text.as_bytes()).expect("it is a snapshot");
+        Execution::restore(Arc::clone(&self.definition), snapshot).expect("it belongs to the definition")
+    }
+
+    /// Every effect there ever was; the state itself keeps those that still matter.
+    pub fn effects(&self) -> Vec<engine::Effect> {
+        self.replay(&self.events, true).effects.iter().cloned().collect()
     }
 
     pub fn output(&self) -> Json {

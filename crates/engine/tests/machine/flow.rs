@@ -188,5 +188,5 @@ fn a_faulted_execution_is_tried_again_where_it_stopped() {
     });
     assert_eq!(run.output(), json!({"ok": 3}));
     assert_eq!(asked, ["/do/0/first", "/do/1/second", "/do/1/second"]);
-    assert_eq!(run.state.effects[1].key, run.state.effects[2].key, "a retry keeps the idempotency key");
+    assert_eq!(run.effects()[1].key, run.effects()[2].key, "a retry keeps the idempotency key");
 }

@@ -3,3 +3,4 @@
 mod driver;
 mod effects;
 mod flow;
+mod snapshots;
