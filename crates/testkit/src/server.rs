@@ -61,6 +61,30 @@ impl Server {
         self.kill();
     }
 
+    /// Starts another process on the same data directory, which must refuse to; answers what it says. Panics when it
+    /// starts after all.
+    pub async fn refused_start(&mut self) -> String {
+        let before = self.log().len();
+        let running = self.child.take();
+        self.spawn();
+        let refused = std::mem::replace(&mut self.child, running);
+        let began = Instant::now();
+        let mut refused = refused.expect("a process was started");
+        loop {
+            if let Some(ended) = refused.try_wait().expect("the process is ours") {
+                let said = self.log().split_off(before);
+                assert_ne!(ended.code(), Some(0), "{said}");
+                return said;
+            }
+            if began.elapsed() > STOP_MAX || self.log()[before..].contains("\"ready\"") {
+                let _ = refused.kill();
+                let _ = refused.wait();
+                panic!("it started:\n{}", self.log());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Starts the process on the same data directory.
     pub async fn start_again(&mut self) {
         let addresses = self.directory.path().join("data").join("addresses.json");

@@ -55,6 +55,13 @@ impl Shop {
         self.alice.post("/goals", goal).await.expect(202).str("/execution_id").to_owned()
     }
 
+    /// A goal with a key of its own.
+    async fn keyed(&self, key: &str) -> String {
+        let goal = json!({"workflow": {"namespace": "shop", "name": "careful"}, "input": {"orderId": key, "amount": 5}});
+        let headers = [("idempotency-key", key), ("content-type", "application/json")];
+        self.alice.send("POST", "/api/v1/goals", &headers, goal.to_string().into()).await.expect(202).str("/execution_id").to_owned()
+    }
+
     /// `kill -9`, and a start on the same data directory.
     async fn crash(&mut self) {
         self.server.kill();
@@ -113,7 +120,9 @@ async fn killed_while_people_decide() {
     let mut shop = Shop::careful().await;
     let execution = shop.begin("1").await;
     let asked = shop.approval_of(&execution).await;
+    let keyed = shop.keyed("k-1").await;
     shop.crash().await;
+    assert_eq!(shop.keyed("k-1").await, keyed, "a repeated request is the same goal after the crash");
     let still = shop.approval_of(&execution).await;
     assert_eq!((&still["id"], &still["digest"]), (&asked["id"], &asked["digest"]), "the same question after the crash");
     assert_eq!(shop.outside.posts(), 0);
@@ -310,6 +319,49 @@ async fn told_to_stop_it_stops_in_order_and_goes_on_later() {
     shop.approve(&waiting).await.expect(200);
     shop.whole(&waiting, "9").await;
     assert_eq!(shop.outside.posts(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_has_one_server() {
+    let mut shop = Shop::careful().await;
+    let said = shop.server.refused_start().await;
+    assert!(said.contains("in use") || said.contains("another process"), "{said}");
+    let execution = shop.begin("10").await;
+    shop.approve(&execution).await.expect(200);
+    shop.whole(&execution, "10").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_lost_or_cut_stops_the_start() {
+    let mut shop = Shop::careful().await;
+    let execution = shop.begin("11").await;
+    shop.approve(&execution).await.expect(200);
+    shop.whole(&execution, "11").await;
+    assert_eq!(shop.server.terminate().await, Some(0));
+    let data = shop.server.data();
+    for name in ["keys/audit.key", "keys/secrets.key"] {
+        let (at, away) = (data.join(name), data.join("away"));
+        std::fs::rename(&at, &away).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let said = shop.server.refused_start().await;
+        assert!(said.contains(name), "it names `{name}`: {said}");
+        std::fs::rename(&away, &at).expect("it comes back");
+    }
+    let whole = std::fs::read(data.join("omnihub.db")).expect("the database");
+    let db = rusqlite::Connection::open(data.join("omnihub.db")).expect("the database");
+    let size: i64 = db.query_row("SELECT count(*) FROM leaves", [], |row| row.get(0)).expect("SQL");
+    db.execute_batch(&format!(
+        "DROP TRIGGER leaves_remain; DROP TRIGGER heads_remain; DELETE FROM leaves WHERE sequence >= {k}; DELETE FROM heads WHERE size > {k}; DELETE FROM nodes",
+        k = size / 2
+    ))
+    .expect("SQL");
+    drop(db);
+    let said = shop.server.refused_start().await;
+    assert!(said.contains("audit"), "it says that the audit log lost something: {said}");
+    std::fs::write(data.join("omnihub.db"), &whole[..whole.len() / 2]).expect("half of it");
+    shop.server.refused_start().await;
+    std::fs::write(data.join("omnihub.db"), &whole).expect("all of it");
+    shop.rise().await;
+    shop.whole(&execution, "11").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
