@@ -479,6 +479,90 @@ async fn evaluated(server: &Server, expression: &str, must_fail: bool) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn hostile_expressions_are_errors_wherever_they_stand() {
+    let server = plain().await;
+    let bad = "${ [range(1e9)] | length == 0 }";
+    let set = |more: Json| {
+        let mut task = json!({"set": {"x": 1}});
+        task.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        task
+    };
+    let shell = |arguments: Json, more: &str| json!({"run": {"shell": {"command": format!("true{more}"), "arguments": arguments}}});
+    for (name, task) in [
+        ("if", set(json!({"if": bad}))),
+        ("from", set(json!({"input": {"from": bad}}))),
+        ("as", set(json!({"output": {"as": bad}}))),
+        ("export", set(json!({"export": {"as": bad}}))),
+        ("switch", json!({"switch": [{"one": {"when": bad, "then": "end"}}]})),
+        ("in", json!({"for": {"each": "x", "in": "${ [range(1e9)] }"}, "do": [{"y": {"set": {"x": 1}}}]})),
+        ("while", json!({"for": {"each": "x", "in": "${ [1] }"}, "while": bad, "do": [{"y": {"set": {"x": 1}}}]})),
+        ("raise", json!({"raise": {"error": {"type": "https://example.com/e", "status": 500, "detail": bad}}})),
+        ("arguments", shell(json!(["${ \"x\" * 3e9 }"]), "")),
+        ("many", shell(json!("${ [range(90000) | tostring] }"), "")),
+        ("endpoint", json!({"call": "http", "with": {"method": "get", "endpoint": bad}})),
+        ("catch", json!({"try": [{"y": {"raise": {"error": {"type": "https://example.com/e", "status": 500}}}}], "catch": {"when": bad, "do": [{"z": {"set": {"x": 1}}}]}})),
+        ("endless", json!({"for": {"each": "x", "in": "${ [range(90000)] }"}, "do": [{"y": {"for": {"each": "z", "in": "${ [range(90000)] }"}, "do": [{"y": {"set": {"x": 1}}}]}}]})),
+    ] {
+        let workflow = json!({"document": {"dsl": "1.0.3", "namespace": "test", "name": name, "version": "1.0.0"}, "do": [{"t": task}]});
+        let published = server.admin.post("/workflows", workflow).await;
+        if published.status != 201 {
+            problem(&published, name);
+            assert!(published.text.contains("OH-29") || published.text.contains("OH-10"), "{name}: {}", published.text);
+            continue;
+        }
+        let goal = json!({"workflow": {"namespace": "test", "name": name}, "input": {}});
+        let ended = server.admin.post("/goals?wait=PT30S", goal).await;
+        assert_eq!((ended.status, ended.str("/status")), (200, "faulted"), "{name}: {}", ended.text);
+    }
+    healthy(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_schemas_are_refused_or_bounded() {
+    let server = plain().await;
+    let doubling: serde_json::Map<String, Json> = (0..40)
+        .map(|n| {
+            let next = json!({"$ref": format!("#/$defs/d{}", n + 1)});
+            (format!("d{n}"), if n == 39 { json!({"type": "object"}) } else { json!({"allOf": [next, next]}) })
+        })
+        .collect();
+    let tree = (0..50).fold(json!({}), |inner, _| json!({"a": inner}));
+    let below = json!({"properties": {"a": {"$ref": "#"}}});
+    let word = "a".repeat(5_000) + "!";
+    for (name, schema, input) in [
+        ("doubling", json!({"$defs": doubling, "$ref": "#/$defs/d0"}), json!({})),
+        ("recursive", json!({"allOf": [below, below]}), tree.clone()),
+        ("any", json!({"anyOf": [{"properties": {"a": {"$ref": "#"}}, "required": ["z"]}, {"properties": {"a": {"$ref": "#"}}, "required": ["y"]}]}), tree),
+        ("itself", json!({"$ref": "#"}), json!({})),
+        ("pattern", json!({"properties": {"x": {"pattern": "^(a+)+$"}}}), json!({"x": word})),
+        ("lookaround", json!({"properties": {"x": {"pattern": "^(?=(a+)+b)(a+)+$"}}}), json!({"x": word})),
+        ("back reference", json!({"properties": {"x": {"pattern": "^((a+)+)\\1+$"}}}), json!({"x": word})),
+        ("huge count", json!({"properties": {"x": {"pattern": "^(a{1000}){1000}{1000}$"}}}), json!({"x": "a"})),
+        ("remote", json!({"$ref": "http://169.254.169.254/schema"}), json!({})),
+        ("file", json!({"$ref": "file:///etc/passwd"}), json!({})),
+        ("dynamic", json!({"$dynamicAnchor": "x", "allOf": [{"$dynamicRef": "#x"}]}), json!({})),
+        ("unique", json!({"properties": {"x": {"uniqueItems": true}}}), json!({"x": (0..50_000).collect::<Vec<_>>()})),
+    ] {
+        let workflow = json!({
+            "document": {"dsl": "1.0.3", "namespace": "test", "name": name.replace(' ', "-"), "version": "1.0.0"},
+            "input": {"schema": {"format": "json", "document": schema}},
+            "do": [{"t": {"set": {"x": 1}}}],
+        });
+        let published = server.admin.post("/workflows", workflow).await;
+        if published.status != 201 {
+            problem(&published, name);
+            continue;
+        }
+        let goal = json!({"workflow": {"namespace": "test", "name": name.replace(' ', "-")}, "input": input});
+        let began = std::time::Instant::now();
+        let ended = server.admin.post("/goals?wait=PT10S", goal).await;
+        assert!(ended.status < 500 && ended.status != 202, "{name}: {} {}", ended.status, ended.text);
+        assert!(began.elapsed().as_secs() < 20, "{name} took {:?}", began.elapsed());
+    }
+    healthy(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_code_has_its_page() {
     let server = plain().await;
     let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
