@@ -15,6 +15,11 @@ async fn a_goal_is_planned_first_and_runs_when_told_to() {
     alice.see("h1", "refund an order").await;
     alice.see("ol.plan", "refund-create").await;
     alice.see("ol.plan", "approv").await;
+    // A second Enter does not run what nobody has read.
+    alice.keys(&ENTER.to_string()).await;
+    alice
+        .until("document.activeElement == document.body && location.pathname == '/console/goals/plan'")
+        .await;
     let none = shop.alice.get("/executions").await.expect(200);
     assert_eq!(none.json["items"], json!([]), "looking at a plan runs nothing");
     assert_eq!(shop.outside.posts(), 0);

@@ -37,7 +37,6 @@ async fn a_refund_is_approved_by_keyboard_alone() {
     let second = shop.ask().await;
     shop.approval_of(&second).await;
     let bob = Window::signed_in(&driver, &shop.bob, "/console").await;
-    bob.run("document.activeElement.blur()").await;
     bob.keys("ga").await;
     bob.see("h1", "approvals").await;
     bob.live().await;

@@ -241,7 +241,7 @@ fn decision(shell: &Shell, view: &ApprovalView) -> Markup {
     let action = format!("/console/approvals/{}/decide", a.id);
     html! {
         @if let Some(refusal) = &view.refusal {
-            p.refusal { (icon::draw(icon::WARNING)) (refusal) }
+            p.refusal { (icon::draw(icon::WARNING)) span.sentence { (refusal) } }
         } @else if shell.may(Permission::DecideApproval) {
             form.decide method="post" action=(action) data-act data-decide {
                 (shell.token())

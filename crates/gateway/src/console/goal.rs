@@ -133,7 +133,7 @@ pub fn ask(shell: &Shell, intent: &str, problem: Option<&Problem>) -> Markup {
                         placeholder="for example: refund order 1042, 25.00 EUR, the cup arrived broken" data-search;
                     button.button.primary type="submit" { "Show the plan" }
                 }
-                @if let Some(problem) = problem { p.bad-text role="alert" { (icon::draw(icon::QUESTION)) (format::prose(&problem.detail)) } }
+                @if let Some(problem) = problem { p.bad-text role="alert" { (icon::draw(icon::QUESTION)) span.sentence { (format::prose(&problem.detail)) } } }
                 p.hint { "Nothing runs before you have seen the plan." }
             }
         }
@@ -216,8 +216,11 @@ pub fn planned(shell: &Shell, plan: &PlanView, goal: &GoalRequest, once: &str) -
                         input type="hidden" name="once" value=(once);
                         (again(goal, plan))
                         @if denied { p.bad-text { "Policy denies an effect of this plan: the run would fail there." } }
-                        button.button.primary type="submit" autofocus { "Run this plan" }
-                        a.button href="/console" { "Not now" }
+                        // Not focused: a second Enter must not run what nobody has read.
+                        div.buttons {
+                            button.button.primary type="submit" { "Run this plan" }
+                            a.button href="/console" { "Not now" }
+                        }
                     }
                 }
             }

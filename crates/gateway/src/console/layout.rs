@@ -235,8 +235,8 @@ impl IntoResponse for Failure {
 pub fn failure(problem: &Problem) -> Markup {
     html! {
         section.card.failure {
-            h1 { (icon::draw(icon::WARNING)) (problem.title) }
-            p { (format::prose(&problem.detail)) }
+            h1 { (icon::draw(icon::WARNING)) span.sentence { (problem.title) } }
+            p.sentence { (format::prose(&problem.detail)) }
             @if !problem.fields.is_empty() {
                 ul { @for field in problem.fields.iter().take(20) { li { code { (field.field) } " " (field.message) } } }
             }
