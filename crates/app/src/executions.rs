@@ -41,18 +41,17 @@ impl App {
     pub async fn history(&self, caller: &Caller, id: &str, after: u64, limit: u32) -> Result<PageOf<HistoryEntry>, Problem> {
         caller.demand(Permission::Read)?;
         let (tenant, id) = (&caller.principal.tenant, execution_id(id)?);
-        let history = self.store.load(tenant, &id).await.map_err(|e| store_problem(&e))?;
-        let history = history.ok_or_else(|| Problem::not_found("execution", id.as_str()))?;
-        let total = history.events.len() as u64;
         let limit = u64::from(limit.clamp(1, 1000));
-        let mut items = Vec::new();
-        for (sequence, event) in (0u64..).zip(history.events).skip(usize::try_from(after).unwrap_or(usize::MAX)).take(limit as usize) {
+        let history = self.store.load_from(tenant, &id, after, limit).await.map_err(|e| store_problem(&e))?;
+        let history = history.ok_or_else(|| Problem::not_found("execution", id.as_str()))?;
+        let mut items = Vec::with_capacity(history.events.len());
+        for (sequence, event) in (after..).zip(history.events) {
             let json = serde_json::to_value(&event).map_err(Problem::machine)?;
             let kind = json["event"].as_str().unwrap_or_default().to_owned();
             items.push(HistoryEntry { sequence, at: event.at, summary: summary(&event.body), kind, event: json });
         }
-        let end = after + items.len() as u64;
-        Ok(PageOf { items, next: (end < total).then(|| end.to_string()) })
+        let end = after.saturating_add(items.len() as u64);
+        Ok(PageOf { items, next: (end < history.total).then(|| end.to_string()) })
     }
 
     /// Stops an execution for good.

@@ -204,7 +204,7 @@ impl App {
     async fn same_execution(&self, caller: &Caller, id: &ExecutionId, plan: &Digest) -> Result<Option<GoalAccepted>, Problem> {
         let tenant = &caller.principal.tenant;
         let Some(row) = self.store.execution(tenant, id).await.map_err(|e| store_problem(&e))? else { return Ok(None) };
-        let state = self.replayed(tenant, id, false).await?;
+        let state = self.brought_back(tenant, id).await?.0;
         if state.started.plan != *plan {
             let detail = format!("execution `{id}` exists with another plan; choose another id");
             return Err(Problem::new(409, 2002, "execution exists", detail));

@@ -21,6 +21,7 @@ mod permit;
 mod policies;
 mod record;
 mod runner;
+mod snapshots;
 mod time_keeper;
 pub mod view;
 mod work;

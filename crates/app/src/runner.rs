@@ -24,6 +24,7 @@ use crate::app::{App, commit_problem, store_problem};
 use crate::caller::Caller;
 use crate::permit::{Gate, in_one_line};
 use crate::record;
+use crate::snapshots::Snapshotted;
 use crate::view::{DeadLetterView, Live};
 use crate::work::Work;
 
@@ -55,6 +56,8 @@ struct Cell {
     gone: bool,
     /// Just read from the store: nothing of it is under way in this process.
     fresh: bool,
+    /// The snapshot that the store has.
+    snapshot: Snapshotted,
 }
 
 /// What a step did, for those who asked for it.
@@ -217,6 +220,9 @@ impl App {
                 return Err(problem);
             }
         };
+        if batch.events.is_some() {
+            batch.puts.extend(cell.snapshot.put(&state));
+        }
         // Nothing happened and nothing has to be told again: time came for something that is over.
         let idle = batch.events.is_none() && batch.records.is_empty() && cell.due_at == row.due_at;
         if !idle && let Err(error) = self.commit_step(batch).await {
@@ -231,7 +237,7 @@ impl App {
         Ok(Advanced { row })
     }
 
-    /// Reads the state of an execution, with the tasks that ran when `tracing`.
+    /// Replays the whole history of an execution; with `tracing` the state has all effects and the tasks that ran.
     pub(crate) async fn replayed(&self, tenant: &TenantId, id: &ExecutionId, tracing: bool) -> Result<Execution, Problem> {
         let history = self.store.load(tenant, id).await.map_err(|e| store_problem(&e))?;
         let Some(history) = history else { return Err(Problem::not_found("execution", id.as_str())) };
@@ -258,8 +264,9 @@ impl App {
         let (slot, mut cell) = self.hot.locked(key).await;
         if cell.state.is_none() {
             match self.load_cell(key).await {
-                Ok((state, due_at)) => {
+                Ok((state, snapshot, due_at)) => {
                     cell.state = Some(state);
+                    cell.snapshot = snapshot;
                     cell.due_at = due_at;
                     cell.fresh = true;
                 }
@@ -272,11 +279,11 @@ impl App {
         Ok((slot, cell))
     }
 
-    async fn load_cell(&self, key: &Key) -> Result<(Execution, Option<Timestamp>), Problem> {
+    async fn load_cell(&self, key: &Key) -> Result<(Execution, Snapshotted, Option<Timestamp>), Problem> {
         let row = self.store.execution(&key.0, &key.1).await.map_err(|e| store_problem(&e))?;
         let Some(row) = row else { return Err(Problem::not_found("execution", key.1.as_str())) };
-        let state = self.replayed(&key.0, &key.1, false).await?;
-        Ok((state, row.due_at))
+        let (state, snapshot) = self.brought_back(&key.0, &key.1).await?;
+        Ok((state, snapshot, row.due_at))
     }
 
     /// True when the execution is in memory, so that its work is known to be under way in this process.

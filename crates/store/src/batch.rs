@@ -36,6 +36,24 @@ pub enum Expect {
 pub enum Put {
     /// The execution's row: what lists and searches show, and when it wants to be woken.
     Execution(Box<ExecutionRow>),
+    /// The state of an execution after so many events, in place of an older one. A cache: a later read may find none.
+    Snapshot {
+        /// Whose.
+        tenant: TenantId,
+        /// Of which execution; ignored when there is none.
+        execution: ExecutionId,
+        /// Number of events that it stands for.
+        version: u64,
+        /// The engine's bytes.
+        bytes: Vec<u8>,
+    },
+    /// Removes an execution's snapshot.
+    RemoveSnapshot {
+        /// Whose.
+        tenant: TenantId,
+        /// Of which execution.
+        execution: ExecutionId,
+    },
     /// An approval, by id.
     Approval(Box<Approval>),
     /// A document by tenant, kind and key: `workflow` (`namespace/name/version`), `action` (`name/version`), `policy`

@@ -33,6 +33,18 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The history of an execution; none when the tenant has no such execution.
     async fn load(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<History>, StoreError>;
 
+    /// As `load`, but from event number `from` on (0 is the first), and at most `limit` events.
+    async fn load_from(
+        &self,
+        tenant: &TenantId,
+        id: &ExecutionId,
+        from: u64,
+        limit: u64,
+    ) -> Result<Option<History>, StoreError>;
+
+    /// The newest snapshot of an execution: how many events it stands for, and its bytes.
+    async fn snapshot(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<(u64, Vec<u8>)>, StoreError>;
+
     /// Executions whose `due_at` has come, oldest first.
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<(TenantId, ExecutionId)>, StoreError>;
 

@@ -26,11 +26,13 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// All events of an execution, in order.
+/// Events of an execution, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
-    /// The events.
+    /// The events that were asked for.
     pub events: Vec<Event>,
+    /// How many there are in all.
+    pub total: u64,
 }
 
 /// Which executions.

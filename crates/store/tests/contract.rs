@@ -26,6 +26,8 @@ macro_rules! contract {
 
 contract!(
     histories_grow_and_come_back,
+    histories_are_read_in_parts,
+    snapshots_are_replaced_and_removed,
     a_wrong_length_is_a_conflict_and_spoils_nobody,
     first_events_need_a_row,
     a_refused_batch_leaves_nothing,
@@ -51,6 +53,48 @@ async fn histories_grow_and_come_back(store: Arc<dyn Store>) {
     assert_eq!(history.events, (0..5).map(event).collect::<Vec<_>>());
     assert_eq!(store.execution(&acme, &one).await, Ok(Some(row(&acme, &one))));
     assert!(store.ping().await.is_ok());
+}
+
+async fn histories_are_read_in_parts(store: Arc<dyn Store>) {
+    let (acme, one) = (tenant("acme"), execution("one"));
+    assert_eq!(store.load_from(&acme, &one, 0, 9).await, Ok(None));
+    for (before, count) in [(0, 2), (2, 3), (5, 1), (6, 4)] {
+        commit(&*store, step(&acme, &one, before, count)).await;
+    }
+    for from in 0..12 {
+        for limit in [0, 1, 2, 3, 5, 10, u64::MAX] {
+            let part = store.load_from(&acme, &one, from, limit).await.expect("reads").expect("exists");
+            let wanted = from.min(10)..from.saturating_add(limit).min(10);
+            let wanted: Vec<_> = wanted.map(|number| event(number.cast_signed())).collect();
+            assert_eq!((part.events, part.total), (wanted, 10), "{limit} from {from}");
+        }
+    }
+}
+
+async fn snapshots_are_replaced_and_removed(store: Arc<dyn Store>) {
+    let (acme, one) = (tenant("acme"), execution("one"));
+    let put = |id: &str, version: u64| Put::Snapshot {
+        tenant: tenant("acme"),
+        execution: execution(id),
+        version,
+        bytes: version.to_be_bytes().to_vec(),
+    };
+    let puts = |puts: Vec<Put>| Batch { puts, ..Batch::default() };
+    assert_eq!(store.snapshot(&acme, &one).await, Ok(None));
+    commit(&*store, step(&acme, &one, 0, 3)).await;
+    commit(&*store, puts(vec![put("one", 3), put("nobody", 1)])).await;
+    assert_eq!(store.snapshot(&acme, &one).await, Ok(Some((3, 3u64.to_be_bytes().to_vec()))));
+    let mut refused = step(&acme, &one, 9, 1);
+    refused.puts.push(put("one", 10));
+    assert!(matches!(store.commit(vec![refused]).await.as_slice(), [Err(CommitError::Conflict(_))]));
+    let mut next = step(&acme, &one, 3, 2);
+    next.puts.push(put("one", 5));
+    commit(&*store, next).await;
+    assert_eq!(store.snapshot(&acme, &one).await, Ok(Some((5, 5u64.to_be_bytes().to_vec()))));
+    assert_eq!(store.snapshot(&tenant("other"), &one).await, Ok(None));
+    assert_eq!(store.snapshot(&acme, &execution("nobody")).await, Ok(None));
+    commit(&*store, puts(vec![Put::RemoveSnapshot { tenant: acme.clone(), execution: one.clone() }])).await;
+    assert_eq!(store.snapshot(&acme, &one).await, Ok(None));
 }
 
 async fn a_wrong_length_is_a_conflict_and_spoils_nobody(store: Arc<dyn Store>) {

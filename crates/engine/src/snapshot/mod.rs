@@ -109,6 +109,11 @@ impl Snapshot {
         self.version
     }
 
+    /// The first event of the execution that it belongs to; a large input is in it.
+    pub fn started(&self) -> &Started {
+        &self.started
+    }
+
     /// As bytes of JSON.
     pub fn to_bytes(&self) -> Result<Vec<u8>, SnapshotError> {
         serde_json::to_vec(self).map_err(|e| SnapshotError::Unreadable(e.to_string()))

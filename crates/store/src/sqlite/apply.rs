@@ -287,6 +287,16 @@ fn put(db: &Connection, row: &Row) -> Result<(), Refused> {
     let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| db.prepare_cached(sql)?.execute(values);
     match row {
         Row::Execution(_) => Ok(0),
+        Row::Snapshot { tenant, execution, version, bytes } => run(
+            "INSERT OR REPLACE INTO snapshots (execution, version, bytes) SELECT key, ?3, ?4 FROM executions \
+             WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) AND id = ?2",
+            params![tenant.as_str(), execution.as_str(), version.cast_signed(), bytes],
+        ),
+        Row::RemoveSnapshot { tenant, execution } => run(
+            "DELETE FROM snapshots WHERE execution = (SELECT key FROM executions \
+             WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) AND id = ?2)",
+            params![tenant.as_str(), execution.as_str()],
+        ),
         Row::Approval { tenant, id, execution, status, document } => run(
             "INSERT INTO approvals (tenant, id, execution, status, document) VALUES (?1, ?2, ?3, ?4, ?5) \
              ON CONFLICT (tenant, id) DO UPDATE SET execution = ?3, status = ?4, document = ?5",

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use model::approval::Approval;
 use model::id::{ApprovalId, DeadLetterId, TokenId};
 use model::{Digest, ExecutionId, TenantId, Timestamp};
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -28,7 +28,33 @@ impl Store for SqliteStore {
 
     async fn load(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<History>, StoreError> {
         let (tenant, id) = (tenant.clone(), id.clone());
-        self.readers.read(move |db| read::history(db, &tenant, &id)).await
+        self.readers.read(move |db| read::history(db, &tenant, &id, 0, u64::MAX)).await
+    }
+
+    async fn load_from(
+        &self,
+        tenant: &TenantId,
+        id: &ExecutionId,
+        from: u64,
+        limit: u64,
+    ) -> Result<Option<History>, StoreError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.readers.read(move |db| read::history(db, &tenant, &id, from, limit)).await
+    }
+
+    async fn snapshot(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        let sql = "SELECT snapshots.version, bytes FROM executions \
+                   JOIN snapshots ON snapshots.execution = executions.key \
+                   WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) AND id = ?2";
+        let read = self.readers.read(move |db| {
+            let found = db
+                .prepare_cached(sql)?
+                .query_row([tenant.as_str(), id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            Ok(found.map(|(version, bytes): (i64, Vec<u8>)| (tree::count(version), bytes)))
+        });
+        read.await
     }
 
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<(TenantId, ExecutionId)>, StoreError> {

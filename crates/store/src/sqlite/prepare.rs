@@ -41,6 +41,8 @@ pub(crate) struct NewLeaf {
 #[derive(Debug)]
 pub(crate) enum Row {
     Execution(Box<ExecutionRow>),
+    Snapshot { tenant: TenantId, execution: ExecutionId, version: u64, bytes: Vec<u8> },
+    RemoveSnapshot { tenant: TenantId, execution: ExecutionId },
     Approval { tenant: TenantId, id: String, execution: String, status: &'static str, document: String },
     Document { tenant: TenantId, kind: String, key: String, document: String },
     Remove { tenant: TenantId, kind: String, key: String },
@@ -93,6 +95,8 @@ fn new_leaf(record: &audit::Record) -> Result<NewLeaf, serde_json::Error> {
 fn row_of(put: Put) -> Result<Row, serde_json::Error> {
     Ok(match put {
         Put::Execution(row) => Row::Execution(row),
+        Put::Snapshot { tenant, execution, version, bytes } => Row::Snapshot { tenant, execution, version, bytes },
+        Put::RemoveSnapshot { tenant, execution } => Row::RemoveSnapshot { tenant, execution },
         Put::Approval(approval) => Row::Approval {
             id: approval.id.to_string(),
             execution: approval.execution.to_string(),
@@ -132,6 +136,7 @@ fn weight(row: &Row) -> usize {
         | Row::Answer { document, .. }
         | Row::Token { document, .. } => FIXED + document.len(),
         Row::Secret { sealed, .. } => FIXED + sealed.len(),
-        Row::Remove { .. } | Row::RemoveToken(_) | Row::RemoveSecret { .. } => FIXED,
+        Row::Snapshot { bytes, .. } => FIXED + bytes.len(),
+        Row::Remove { .. } | Row::RemoveToken(_) | Row::RemoveSecret { .. } | Row::RemoveSnapshot { .. } => FIXED,
     }
 }

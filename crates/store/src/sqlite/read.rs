@@ -30,10 +30,13 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
+/// Events number `from` and later, at most `limit`. Looks only at the rows that hold them.
 pub(crate) fn history(
     db: &Connection,
     tenant: &TenantId,
     id: &ExecutionId,
+    from: u64,
+    limit: u64,
 ) -> Result<Option<History>, StoreError> {
     let sql = "SELECT key, events FROM executions \
                WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) AND id = ?2";
@@ -41,23 +44,42 @@ pub(crate) fn history(
         .prepare_cached(sql)?
         .query_row([tenant.as_str(), id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some((key, length)) = found else { return Ok(None) };
+    let Some((key, total)) = found else { return Ok(None) };
+    let total = count(total);
+    let wanted = from.min(total)..from.saturating_add(limit).min(total);
+    if wanted.is_empty() {
+        return Ok(Some(History { events: Vec::new(), total }));
+    }
     let mut events = Vec::new();
-    let mut select =
-        db.prepare_cached("SELECT first, events FROM history WHERE execution = ?1 ORDER BY first")?;
-    let mut rows = select.query([key])?;
+    // The row that holds the first wanted event begins at it or before it.
+    let sql = "SELECT first, events FROM history WHERE execution = ?1 AND first >= \
+               (SELECT max(first) FROM history WHERE execution = ?1 AND first <= ?2) ORDER BY first";
+    let mut select = db.prepare_cached(sql)?;
+    let mut rows = select.query([key, wanted.start.cast_signed()])?;
+    let mut begin = None;
+    let mut reached = wanted.start;
     while let Some(row) = rows.next()? {
-        let first: i64 = row.get(0)?;
-        if count(first) != events.len() as u64 {
-            return Err(corrupt("history", id, format_args!("event {} is missing", events.len())));
+        let first = count(row.get(0)?);
+        let gap = begin.is_some() && first != reached;
+        if gap || first > reached {
+            return Err(corrupt("history", id, format_args!("event {reached} is missing")));
         }
+        begin.get_or_insert(first);
         let blob = row.get_ref(1)?.as_blob().map_err(|error| corrupt("history", id, error))?;
+        let before = events.len() as u64;
         decode_events(blob, &mut events).map_err(|what| corrupt("history", id, what))?;
+        reached = first + (events.len() as u64 - before);
+        if reached >= wanted.end {
+            break;
+        }
     }
-    if events.len() as u64 != count(length) {
-        return Err(corrupt("history", id, format_args!("{} of {length} events are there", events.len())));
+    if reached < wanted.end || reached > total {
+        return Err(corrupt("history", id, format_args!("{reached} of {total} events are there")));
     }
-    Ok(Some(History { events }))
+    let skipped = usize::try_from(wanted.start - begin.unwrap_or(wanted.start)).unwrap_or(usize::MAX);
+    events.drain(..skipped.min(events.len()));
+    events.truncate(usize::try_from(wanted.end - wanted.start).unwrap_or(usize::MAX));
+    Ok(Some(History { events, total }))
 }
 
 /// Pairs of tenant and execution from a query of their two texts.
