@@ -119,6 +119,7 @@ async fn busy(shop: &Shop) -> Vec<(&'static str, String)> {
         ("controls", at("controls")),
         ("dead-letters", at("dead-letters")),
         ("audit", at("audit")),
+        ("audit-found", at("audit?action=approval.")),
         ("audit-proof", at("audit/proof/3")),
         ("workflows", at("workflows")),
         ("workflow", at("workflows/shop/refund/latest")),
