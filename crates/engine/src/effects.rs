@@ -175,12 +175,13 @@ impl Execution {
 
     /// An approver's arguments take the place of the requested ones.
     pub(crate) fn edit(&mut self, number: EffectNumber, arguments: &Value, by: &model::PrincipalId) -> Result<(), WorkflowError> {
-        let (request, arguments) = self.edited_request(number, arguments)?;
+        let (request, arguments, key) = self.edited_request(number, arguments)?;
         let effect = self.effect_ref(number);
         let digest = self.digest_for(&effect.task, &effect.operation, &arguments, &request, &effect.contract);
         let effect = self.effect_mut(number);
         effect.arguments = arguments;
         effect.request = request;
+        effect.key = key;
         effect.digest = digest;
         effect.phase = Phase::Requested;
         effect.approved = None;
@@ -189,14 +190,19 @@ impl Execution {
         Ok(())
     }
 
-    /// What an edit would send; the error says why it cannot.
-    pub(crate) fn edited_request(&self, number: EffectNumber, arguments: &Value) -> Result<(Request, Value), WorkflowError> {
+    /// What an edit would send, with which arguments and key; the error says why it cannot.
+    pub(crate) fn edited_request(&self, number: EffectNumber, arguments: &Value) -> Result<(Request, Value, String), WorkflowError> {
         let effect = self.effect_ref(number);
-        let arguments = arguments.with_label_everywhere(Label::CALLER);
-        match &effect.action {
-            Some(action) => Ok((self.action_request(action, &arguments, &effect.key)?, arguments)),
-            None => Ok((inline_edited(&effect.request, &arguments)?, arguments)),
-        }
+        let arguments = relabelled(arguments, &effect.arguments);
+        let Some(action) = &effect.action else {
+            return Ok((inline_edited(&effect.request, &arguments)?, arguments, effect.key.clone()));
+        };
+        // What was never sent has no key that the outside knows, so the key follows the arguments.
+        let key = match &action.key {
+            Some(_) if effect.attempts.is_empty() => self.key_of(action, &arguments, &effect.task, effect.probe_of)?,
+            _ => effect.key.clone(),
+        };
+        Ok((self.action_request(action, &arguments, &key)?, arguments, key))
     }
 
     /// An attempt ended.
@@ -582,6 +588,23 @@ fn action_var(action: &Action, key: &str, output: Option<&Value>, arguments: Opt
         members.push(("arguments", arguments.clone()));
     }
     Value::object(members)
+}
+
+/// Edited arguments: what a person changed comes from that person, what stayed keeps its origins.
+fn relabelled(edited: &Value, before: &Value) -> Value {
+    if edited == before {
+        return before.clone();
+    }
+    let data = match (&edited.data, &before.data) {
+        (Data::Object(edited), Data::Object(before)) => Data::Object(Arc::new(
+            edited.iter().map(|(name, value)| (name.clone(), relabelled(value, before.get(name).unwrap_or(&Value::NULL)))).collect(),
+        )),
+        (Data::Array(edited), Data::Array(before)) => Data::Array(Arc::new(
+            edited.iter().enumerate().map(|(i, value)| relabelled(value, before.get(i).unwrap_or(&Value::NULL))).collect(),
+        )),
+        _ => return edited.with_label_everywhere(Label::CALLER),
+    };
+    Value::labelled(data, before.label)
 }
 
 /// What people see and may edit of an act written in the definition.

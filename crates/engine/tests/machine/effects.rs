@@ -194,6 +194,19 @@ fn an_edit_changes_the_digest_and_is_judged_again() {
 }
 
 #[test]
+fn an_edit_takes_its_key_along_and_leaves_other_origins_alone() {
+    let mut run = refund("probeable");
+    ask(&mut run, "a1");
+    let arguments = model::Value::from_json(&json!({"order": "1043", "amount": 25, "currency": "EUR"}), model::Label::DEFINITION);
+    run.give(Input::Edit { effect: EffectNumber(1), approval: ApprovalId::new("a1").expect("an identifier"), arguments, by: bob() })
+        .expect("it waits");
+    let effect = run.effects()[0].clone();
+    assert_eq!(effect.key, "e1/1043", "a key that names another order would let the outside answer for that one");
+    let origins: Vec<(String, Vec<&str>)> = effect.arguments.provenance().into_iter().map(|(p, l)| (p, l.names())).collect();
+    assert_eq!(origins, [("/order".into(), vec!["caller"]), ("/amount".into(), vec![]), ("/currency".into(), vec![])]);
+}
+
+#[test]
 fn a_rejection_faults_with_its_own_error() {
     let mut run = refund("probeable");
     ask(&mut run, "a1");
