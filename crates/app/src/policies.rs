@@ -1,6 +1,8 @@
 //! Policy bundles: the product's default and what a tenant adds. A good bundle is in force at once; a bad one is
 //! refused with its position, and the old one stays.
 
+mod nesting;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -252,6 +254,9 @@ impl App {
 
 fn compiled(name: &str, modules: &BTreeMap<String, String>) -> Result<Bundle, PolicyError> {
     let files: Vec<(&str, &str)> = modules.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    for (path, text) in &files {
+        nesting::check(path, text)?;
+    }
     Bundle::compile(name, &files)
 }
 
