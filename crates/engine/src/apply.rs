@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dsl::Definition;
+use dsl::plan::TaskKind;
 use model::effect::EffectNumber;
 use model::event::{ApprovalDecision, Event, EventBody, Started};
 use model::problem::WorkflowError;
@@ -154,6 +155,8 @@ impl Execution {
                 self.abandon_everything();
                 self.trace_faults();
                 self.end = Some(End::Cancelled(format!("cancelled by {by}: {reason}")));
+                // A faulted execution that is cancelled ends once more.
+                self.end_recorded = false;
                 Signal::Blocked
             }
             EventBody::Paused { .. } => {
@@ -212,12 +215,12 @@ impl Execution {
         })?;
         let frame = self.task_at(position)?;
         let whole = frame.deadline.is_some_and(|at| at <= now);
+        // A task's own time-out is raised by the task; an attempt's is raised inside its `try`.
+        let end = if whole { position } else { position + 1 };
         let mut error = WorkflowError::standard("timeout", 408, "Timeout", format!("the time-out of `{}` struck", frame.task.name));
         error.instance = Some(frame.task.pointer.to_string());
         self.abandon_above(position);
-        // A task's own time-out is raised by the task; an attempt's is raised inside its `try`.
-        self.cut(if whole { position } else { position + 1 });
-        Some(Signal::Raise(error))
+        Some(self.raise_within(end, error))
     }
 
     fn abandon_everything(&mut self) {
@@ -235,10 +238,7 @@ impl Execution {
             while matches!(self.stack.last(), Some(Frame::Task(_))) {
                 self.step_back();
             }
-            if self.stack.is_empty() {
-                let input = self.started.input.with_label_everywhere(self.started.input_label);
-                return self.enter_workflow(input);
-            }
+            self.renew_time_limits();
             return Signal::Next;
         }
         for number in self.open.clone() {
@@ -248,6 +248,33 @@ impl Execution {
             }
         }
         Signal::Blocked
+    }
+
+    /// Time limits that struck, or ran out since the fault, begin again: a retry would run into them at once.
+    fn renew_time_limits(&mut self) {
+        let now = self.now;
+        for position in 0..self.stack.len() {
+            let attempt_limit = self.attempt_limit_at(position);
+            let Some(Frame::Task(frame)) = self.stack.get_mut(position) else { continue };
+            if let Some(deadline) = &mut frame.deadline
+                && *deadline <= now
+            {
+                *deadline = now.plus(deadline.since(frame.begun_at));
+            }
+            if let Doing::Try(trying) = &mut frame.doing
+                && let TryPhase::Body { deadline: Some(deadline) } = &mut trying.phase
+                && *deadline <= now
+            {
+                *deadline = now.plus(attempt_limit.unwrap_or_default());
+            }
+        }
+    }
+
+    fn attempt_limit_at(&self, position: usize) -> Option<std::time::Duration> {
+        let frame = self.task_at(position)?;
+        let TaskKind::Try(task) = &frame.task.kind else { return None };
+        let limit = task.retry.as_ref()?.attempt_limit.as_ref()?;
+        self.scope_at(position, &frame.input).duration(limit, &frame.input).ok()
     }
 
     /// Takes the faulted task off, as if the flow had not come to it.

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use dsl::Definition;
+use dsl::plan::TaskKind;
+use model::action::EffectClass;
 use model::effect::{Answer, EffectNumber};
 use model::event::{ApprovalDecision, Awaited, Event, EventBody, Started};
 use model::id::{ApprovalId, PermitId, PrincipalId};
 use model::problem::WorkflowError;
 use model::verdict::{Decision, Verdict};
-use model::{Digest, Timestamp, Value};
+use model::{Digest, Outcome, Timestamp, Value};
 
-use crate::state::{End, Execution, Phase};
+use crate::state::{Doing, End, Execution, Frame, Phase};
 
 /// What comes to an execution from outside.
 #[derive(Debug, Clone)]
@@ -154,6 +156,7 @@ impl Execution {
         let event = Event { at: now, body: EventBody::Started(Box::new(started.clone())) };
         let mut state = Self::begin(definition, Arc::new(started), now, false);
         let mut step = Step { events: vec![event] };
+        strike(&mut state, now, &mut step);
         record_end(&mut state, now, &mut step);
         (state, step)
     }
@@ -165,13 +168,26 @@ pub fn step(state: &mut Execution, input: Input, now: Timestamp) -> Result<Step,
     // History never runs backwards, whatever the clock does.
     let now = now.max(state.now);
     let mut step = Step::default();
+    let judging = matches!(input, Input::Judged(..));
     for body in decide(state, input, now)? {
         let event = Event { at: now, body };
         state.apply(&event);
         step.events.push(event);
     }
+    if !judging {
+        strike(state, now, &mut step);
+    }
     record_end(state, now, &mut step);
     Ok(step)
+}
+
+/// A time limit that has struck counts before the next effect is judged, not when the timer comes to it.
+fn strike(state: &mut Execution, now: Timestamp, step: &mut Step) {
+    if state.is_overdue(now) {
+        let event = Event { at: now, body: EventBody::Woke };
+        state.apply(&event);
+        step.events.push(event);
+    }
 }
 
 fn record_end(state: &mut Execution, now: Timestamp, step: &mut Step) {
@@ -221,7 +237,7 @@ fn decide(state: &Execution, input: Input, now: Timestamp) -> Result<Vec<EventBo
             running(state)?;
             if state.paused { Ok(vec![EventBody::Resumed { by, reason }]) } else { Err(Rejected::Nothing("the execution is not paused")) }
         }
-        Input::Retry(by, reason) => retried(state, by, reason),
+        Input::Retry(by, reason) => retried(state, by, reason, now),
     }
 }
 
@@ -310,9 +326,12 @@ fn recovered(state: &Execution) -> Vec<EventBody> {
         .collect()
 }
 
-fn retried(state: &Execution, by: PrincipalId, reason: String) -> Result<Vec<EventBody>, Rejected> {
+fn retried(state: &Execution, by: PrincipalId, reason: String, now: Timestamp) -> Result<Vec<EventBody>, Rejected> {
     match &state.end {
-        Some(End::Faulted(_)) => Ok(vec![EventBody::Retried { by, reason }]),
+        Some(End::Faulted(_)) => match refusal(state, now) {
+            Some(why) => Err(Rejected::Nothing(why)),
+            None => Ok(vec![EventBody::Retried { by, reason }]),
+        },
         Some(_) => Err(Rejected::Ended(state.status().name())),
         None => {
             let parked: Vec<bool> = state
@@ -332,6 +351,31 @@ fn retried(state: &Execution, by: PrincipalId, reason: String) -> Result<Vec<Eve
         }
     }
 }
+
+/// Why a faulted execution cannot go on where it stopped.
+fn refusal(state: &Execution, now: Timestamp) -> Option<&'static str> {
+    if state.started.deadline.is_some_and(|at| at <= now) {
+        return Some("the workflow's time-out has struck: start a new execution");
+    }
+    let Some(top) = state.stack.last() else {
+        return Some("the workflow's own input or output is what failed, and would fail again: start a new execution");
+    };
+    let Frame::Task(task) = top else { return None };
+    match &task.doing {
+        // Doing is `Do` for tasks that failed as they began, too: those with a list are told by their kind.
+        Doing::For { .. } | Doing::Try(_) => Some(AROUND),
+        Doing::Do if matches!(task.task.kind, TaskKind::Do(_)) => Some(AROUND),
+        Doing::Effect(number) => {
+            let effect = state.effect_ref(*number);
+            let repeatable = matches!(effect.contract.class, EffectClass::Pure | EffectClass::Read | EffectClass::Idempotent);
+            let real = effect.outcome != Some(Outcome::Failed) && !effect.attempts.is_empty();
+            (real && !repeatable).then_some("the effect happened or may have happened, and cannot be repeated: a person has to look, then cancel the execution")
+        }
+        Doing::Do | Doing::Wait { .. } => None,
+    }
+}
+
+const AROUND: &str = "what failed is an expression around tasks that are done, and trying again would repeat them: start a new execution";
 
 /// An effect that something is wanted of.
 fn known(state: &Execution, effect: EffectNumber) -> Result<&crate::Effect, Rejected> {

@@ -165,8 +165,9 @@ impl Execution {
     /// Hash of execution, task, and how often the flow came here. Retries of a `try` come with the same count.
     fn default_key(&self, task: &str) -> String {
         let visit = self.visits.get(task).copied().unwrap_or(0);
-        Digest::of(format!("{}|{}|{task}|{visit}", self.started.tenant, self.started.execution).as_bytes()).short()
-            + &format!("-{visit}")
+        let digest = Digest::of(format!("{}|{}|{task}|{visit}", self.started.tenant, self.started.execution).as_bytes());
+        // 128 bits: two effects with one key would be one effect to the outside.
+        format!("{:032x}-{visit}", u128::from_be_bytes(digest.0[..16].try_into().unwrap_or_default()))
     }
 
     fn top_pointer(&self) -> Arc<str> {
@@ -229,7 +230,8 @@ impl Execution {
             Answer::Refused { error, transient: true, retry_after_ms } => self.failed_for_now(number, error, *retry_after_ms),
             Answer::Refused { error, transient: false, .. } => {
                 let evidence = format!("refused: {}", describe(error));
-                self.settle(number, Outcome::Failed, evidence);
+                let outcome = self.outcome_without_yes(number);
+                self.settle(number, outcome, evidence);
                 self.resume_with_error(number, error.clone())
             }
             Answer::Lost { error } => self.lost(number, error),
@@ -291,7 +293,8 @@ impl Execution {
             return Signal::Blocked;
         }
         if !effect.awaited || self.caught(error) {
-            self.settle(number, Outcome::Failed, format!("failed {failures} times: {}", describe(error)));
+            let outcome = self.outcome_without_yes(number);
+            self.settle(number, outcome, format!("failed {failures} times: {}", describe(error)));
             return self.resume_with_error(number, error.clone());
         }
         self.park(number, format!("failed {failures} times: {}", describe(error)), true)
@@ -445,15 +448,18 @@ impl Execution {
             self.settle(number, Outcome::Failed, evidence);
             return self.park(checked, "its probe is not permitted, so nobody knows whether it is real".to_owned(), true);
         }
-        let was_sent = !self.effect_ref(number).attempts.is_empty();
-        let outcome = if was_sent && self.effect_ref(number).contract.effect != EffectKind::Read && self.last_lost(number) {
-            Outcome::Unknown
-        } else {
-            Outcome::Failed
-        };
+        let outcome = self.outcome_without_yes(number);
         self.settle(number, outcome, evidence);
         self.effect_mut(number).phase = Phase::Denied;
         self.resume_with_error(number, error)
+    }
+
+    /// The outcome of an effect that no attempt said yes to. One that is repeated without asking may have happened in
+    /// an attempt whose answer was lost, whatever the later ones said; any other was asked, or parked, before it went on.
+    fn outcome_without_yes(&self, number: EffectNumber) -> Outcome {
+        let effect = self.effect_ref(number);
+        let lost = effect.attempts.iter().any(|attempt| attempt.answer == Some("lost"));
+        if lost && effect.contract.class == EffectClass::Idempotent { Outcome::Unknown } else { Outcome::Failed }
     }
 
     fn last_lost(&self, number: EffectNumber) -> bool {
@@ -533,15 +539,21 @@ impl Execution {
         }
         let effect = self.effect_ref(number);
         let reads = matches!(effect.contract.class, EffectClass::Pure | EffectClass::Read);
-        match &effect.phase {
-            Phase::Settled | Phase::Denied => {}
-            Phase::Started if !reads => {
-                self.settle(number, Outcome::Unknown, "given up while it was under way".to_owned());
+        let answered = |answer| effect.attempts.iter().any(|attempt| attempt.answer == Some(answer));
+        let (outcome, evidence) = match &effect.phase {
+            Phase::Settled | Phase::Denied => (None, ""),
+            Phase::Started if !reads => (Some(Outcome::Unknown), "given up while it was under way"),
+            Phase::Verifying(_) if !reads => (Some(Outcome::Unknown), "given up before its outcome was known"),
+            Phase::Parked { .. } if !reads && (answered("done") || answered("lost")) => {
+                (Some(Outcome::Unknown), "given up before its outcome was known")
             }
-            Phase::Verifying(_) | Phase::Parked { .. } if !effect.attempts.is_empty() && !reads => {
-                self.settle(number, Outcome::Unknown, "given up before its outcome was known".to_owned());
-            }
-            _ => self.settle(number, Outcome::Failed, "given up before it happened".to_owned()),
+            _ => match self.outcome_without_yes(number) {
+                Outcome::Failed => (Some(Outcome::Failed), "given up before it happened"),
+                outcome => (Some(outcome), "given up after an answer was lost"),
+            },
+        };
+        if let Some(outcome) = outcome {
+            self.settle(number, outcome, evidence.to_owned());
         }
         self.effect_mut(number).awaited = false;
     }

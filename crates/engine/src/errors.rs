@@ -8,8 +8,8 @@ use model::{Timestamp, Value};
 
 use crate::TRY_RETRIES_MAX;
 use crate::flow::Signal;
-use crate::scope::error_value;
-use crate::state::{Doing, End, Execution, Frame, TryPhase};
+use crate::scope::{Scope, error_value};
+use crate::state::{Doing, End, Execution, Frame, TryPhase, Trying};
 
 /// Longest delay between two rounds of a `try`.
 const DELAY_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -19,20 +19,42 @@ const STANDARD_KINDS: [&str; 8] = [
     "configuration", "validation", "expression", "authentication", "authorization", "timeout", "communication", "runtime",
 ];
 
+/// What a `try` does with an error.
+enum Handling {
+    /// Lets it pass.
+    Pass,
+    /// Runs its body again after this time.
+    Retry(Duration),
+    /// Runs `catch.do`, or goes on when there is none.
+    Catch,
+}
+
 impl Execution {
     /// Gives an error to the nearest `try` that catches it, or ends the execution.
-    pub(crate) fn raise(&mut self, mut error: WorkflowError) -> Signal {
+    pub(crate) fn raise(&mut self, error: WorkflowError) -> Signal {
+        self.raise_within(self.stack.len(), error)
+    }
+
+    /// As [`Execution::raise`], from the frame at `end` outwards. Nothing is dropped until some `try` catches.
+    pub(crate) fn raise_within(&mut self, end: usize, mut error: WorkflowError) -> Signal {
         if error.instance.is_none() {
             error.instance = self.top_task().map(|frame| frame.task.pointer.to_string());
         }
-        let value = error_value(&error);
-        let mut at = self.stack.len();
-        while let Some(position) = self.stack[..at].iter().rposition(is_trying_body) {
-            match self.catches(position, &error, &value) {
-                Ok(true) => return self.catch(position, value),
-                Ok(false) => at = position,
-                Err(broken) => return self.raise_from(position, broken),
+        let mut value = error_value(&error);
+        let mut end = end;
+        while let Some(position) = self.stack[..end].iter().rposition(is_trying_body) {
+            match self.handling(position, &error, &value) {
+                Ok(Handling::Pass) => {}
+                Ok(Handling::Retry(delay)) => return self.retry(position, value, delay),
+                Ok(Handling::Catch) => return self.catch(position, value),
+                // A `catch` that cannot be evaluated catches nothing: its own error goes on.
+                Err(mut broken) => {
+                    broken.instance = self.task_at(position).map(|frame| frame.task.pointer.to_string());
+                    value = error_value(&broken);
+                    error = broken;
+                }
             }
+            end = position;
         }
         self.fault(error)
     }
@@ -48,26 +70,35 @@ impl Execution {
         Signal::Blocked
     }
 
-    /// True when some `try` on the stack would retry this error by a policy of its own.
+    /// True when the `try` that this error would come to has a retry policy of its own.
     pub(crate) fn author_retries(&self, error: &WorkflowError) -> bool {
         let value = error_value(error);
-        self.stack.iter().enumerate().any(|(position, frame)| {
-            is_trying_body(frame)
-                && try_at(frame).is_some_and(|task| task.retry.is_some())
-                && self.catches(position, error, &value) == Ok(true)
+        let nearest = (0..self.stack.len())
+            .rev()
+            .find(|position| is_trying_body(&self.stack[*position]) && self.catches(*position, error, &value) == Ok(true));
+        nearest.and_then(|position| try_at(&self.stack[position])).is_some_and(|task| task.retry.is_some())
+    }
+
+    /// True when some `try` on the stack retries or catches this error.
+    pub(crate) fn caught(&self, error: &WorkflowError) -> bool {
+        let value = error_value(error);
+        (0..self.stack.len()).any(|position| {
+            is_trying_body(&self.stack[position])
+                && self.handling(position, error, &value).is_ok_and(|handling| !matches!(handling, Handling::Pass))
         })
     }
 
-    /// True when some `try` on the stack catches this error.
-    pub(crate) fn caught(&self, error: &WorkflowError) -> bool {
-        let value = error_value(error);
-        (0..self.stack.len())
-            .any(|position| is_trying_body(&self.stack[position]) && self.catches(position, error, &value) == Ok(true))
-    }
-
-    fn raise_from(&mut self, position: usize, error: WorkflowError) -> Signal {
-        self.cut(position);
-        self.raise(error)
+    /// Retry first; then `catch.do`. An error whose retries are spent and that nothing else handles is not swallowed.
+    fn handling(&self, position: usize, error: &WorkflowError, value: &Value) -> Result<Handling, WorkflowError> {
+        let Some(task) = try_at(&self.stack[position]) else { return Ok(Handling::Pass) };
+        if !self.catches(position, error, value)? {
+            return Ok(Handling::Pass);
+        }
+        if let Some(delay) = self.next_round(position, value)? {
+            return Ok(Handling::Retry(delay));
+        }
+        let spent = task.retry.is_some() && task.catch.is_none();
+        Ok(if spent { Handling::Pass } else { Handling::Catch })
     }
 
     fn catches(&self, position: usize, error: &WorkflowError, value: &Value) -> Result<bool, WorkflowError> {
@@ -76,37 +107,41 @@ impl Execution {
             return Ok(false);
         }
         let input = self.task_at(position).map_or(Value::NULL, |frame| frame.input.clone());
-        let scope = self.scope(&input).with(&task.error_as, value);
+        let scope = self.scope_at(position, &input).with(&task.error_as, value);
         let when = task.when.as_ref().map_or(Ok(true), |when| scope.test(when, &input))?;
         let except = task.except_when.as_ref().map_or(Ok(false), |except| scope.test(except, &input))?;
         Ok(when && !except)
     }
 
+    /// Goes back to the `try` at `position`, which waits and then runs its body again.
+    fn retry(&mut self, position: usize, value: Value, delay: Duration) -> Signal {
+        let now = self.now;
+        let Some(trying) = self.back_to(position, value) else { return Signal::Blocked };
+        trying.retries += 1;
+        trying.phase = TryPhase::Waiting { until: now.plus(delay) };
+        let visits = trying.visits.clone();
+        self.visits = visits;
+        if delay.is_zero() { self.begin_try_body() } else { Signal::Blocked }
+    }
+
+    /// Goes back to the `try` at `position` and runs its `catch.do`, if it has one.
     fn catch(&mut self, position: usize, value: Value) -> Signal {
-        let round = match self.next_round(position, &value) {
-            Ok(round) => round,
-            Err(broken) => return self.raise_from(position, broken),
-        };
+        let Some(trying) = self.back_to(position, value) else { return Signal::Blocked };
+        trying.phase = TryPhase::Catching;
+        let Some(frame) = self.top_task() else { return Signal::Blocked };
+        let input = frame.input.clone();
+        let has_tasks = matches!(&frame.task.kind, TaskKind::Try(task) if task.catch.is_some());
+        if has_tasks { self.enter_list(crate::state::Part::Catch, input) } else { Signal::Complete(input) }
+    }
+
+    /// Drops everything above the `try` at `position`, and gives it the error.
+    fn back_to(&mut self, position: usize, value: Value) -> Option<&mut Trying> {
         self.abandon_above(position);
         self.cut(position + 1);
-        let now = self.now;
-        let Some(Frame::Task(frame)) = self.stack.last_mut() else { return Signal::Blocked };
-        let Doing::Try(trying) = &mut frame.doing else { return Signal::Blocked };
+        let Some(Frame::Task(frame)) = self.stack.last_mut() else { return None };
+        let Doing::Try(trying) = &mut frame.doing else { return None };
         trying.error_var = value;
-        match round {
-            Some(delay) => {
-                trying.retries += 1;
-                self.visits = trying.visits.clone();
-                trying.phase = TryPhase::Waiting { until: now.plus(delay) };
-                if delay.is_zero() { self.begin_try_body() } else { Signal::Blocked }
-            }
-            None => {
-                let TaskKind::Try(task) = &frame.task.kind else { return Signal::Blocked };
-                trying.phase = TryPhase::Catching;
-                let input = frame.input.clone();
-                if task.catch.is_some() { self.enter_list(crate::state::Part::Catch, input) } else { Signal::Complete(input) }
-            }
-        }
+        Some(trying)
     }
 
     /// The delay before the next round; none when there is no further round.
@@ -114,15 +149,15 @@ impl Execution {
         let Frame::Task(frame) = &self.stack[position] else { return Ok(None) };
         let (TaskKind::Try(task), Doing::Try(trying)) = (&frame.task.kind, &frame.doing) else { return Ok(None) };
         let Some(retry) = &task.retry else { return Ok(None) };
-        let scope = self.scope(&frame.input).with(&task.error_as, value);
+        let scope = self.scope_at(position, &frame.input).with(&task.error_as, value);
         let wanted = retry.when.as_ref().map_or(Ok(true), |e| scope.test(e, &frame.input))?;
         let unwanted = retry.except_when.as_ref().map_or(Ok(false), |e| scope.test(e, &frame.input))?;
         if !wanted || unwanted || trying.retries >= retry.count.unwrap_or(TRY_RETRIES_MAX) {
             return Ok(None);
         }
         let number = trying.retries + 1;
-        let delay = grown(scope.duration(&retry.delay, &frame.input)?, retry.backoff, number)
-            + self.jitter(retry, &frame.input, &frame.task.pointer, number)?;
+        let jitter = self.jitter(&scope, retry, &frame.input, &frame.task.pointer, number)?;
+        let delay = grown(scope.duration(&retry.delay, &frame.input)?, retry.backoff, number) + jitter;
         if let Some(limit) = &retry.limit {
             let limit = scope.duration(limit, &frame.input)?;
             if self.now.plus(delay) > trying.first_at.plus(limit) {
@@ -133,9 +168,8 @@ impl Execution {
     }
 
     /// Jitter is drawn from the execution's id, the task and the round, so that a replay draws the same.
-    fn jitter(&self, retry: &Retry, input: &Value, pointer: &str, number: u32) -> Result<Duration, WorkflowError> {
+    fn jitter(&self, scope: &Scope<'_>, retry: &Retry, input: &Value, pointer: &str, number: u32) -> Result<Duration, WorkflowError> {
         let Some((from, to)) = &retry.jitter else { return Ok(Duration::ZERO) };
-        let scope = self.scope(input);
         let (from, to) = (scope.duration(from, input)?, scope.duration(to, input)?);
         let digest = model::Digest::of(format!("{}|{pointer}|{number}", self.started.execution).as_bytes());
         let drawn = u64::from_be_bytes(digest.0[..8].try_into().unwrap_or_default());

@@ -65,13 +65,22 @@ impl<'a> Scope<'a> {
 impl Execution {
     /// Variables that hold at the top of the stack. `input` is `$input`.
     pub(crate) fn scope<'a>(&'a self, input: &'a Value) -> Scope<'a> {
+        self.scope_of(&self.stack, input)
+    }
+
+    /// Variables that hold for the task at `position`, whatever stands above it.
+    pub(crate) fn scope_at<'a>(&'a self, position: usize, input: &'a Value) -> Scope<'a> {
+        self.scope_of(&self.stack[..=position], input)
+    }
+
+    fn scope_of<'a>(&'a self, stack: &'a [Frame], input: &'a Value) -> Scope<'a> {
         let mut pairs: Vec<(&str, &Value)> = vec![
             ("context", &self.context),
             ("input", input),
             ("workflow", &self.workflow_var),
             ("runtime", &self.runtime_var),
         ];
-        for frame in &self.stack {
+        for frame in stack {
             let Frame::Task(frame) = frame else { continue };
             match (&frame.doing, &frame.task.kind) {
                 (Doing::For { item_var, index_var, .. }, TaskKind::For(task)) => {
@@ -84,7 +93,7 @@ impl Execution {
                 _ => {}
             }
         }
-        if let Some(Frame::Task(top)) = self.stack.iter().rev().find(|f| matches!(f, Frame::Task(_))) {
+        if let Some(Frame::Task(top)) = stack.iter().rev().find(|f| matches!(f, Frame::Task(_))) {
             pairs.push(("task", &top.var));
         }
         Scope { pairs }

@@ -35,6 +35,14 @@ impl Execution {
             .chain(deadline)
             .min()
     }
+
+    /// True when a time limit struck that nobody applied yet.
+    pub(crate) fn is_overdue(&self, now: Timestamp) -> bool {
+        let struck = |(at, reason): (Timestamp, WakeReason)| at <= now && reason == WakeReason::Timeout;
+        !self.paused
+            && self.end.is_none()
+            && (self.started.deadline.is_some_and(|at| at <= now) || self.stack.iter().flat_map(frame_wakeups).any(struck))
+    }
 }
 
 fn frame_wakeups(frame: &Frame) -> impl Iterator<Item = (Timestamp, WakeReason)> {
