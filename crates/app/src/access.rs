@@ -25,14 +25,24 @@ const SECRET_BYTES_MAX: usize = 64 * 1024;
 
 /// Tokens that were looked up. The check itself is made for every request.
 #[derive(Default)]
-pub(crate) struct TokenCache(RwLock<HashMap<TokenId, Arc<TokenDocument>>>);
+pub(crate) struct TokenCache(RwLock<Known>);
+
+#[derive(Default)]
+struct Known {
+    documents: HashMap<TokenId, Arc<TokenDocument>>,
+    /// Counts revocations: what was read before one must not be remembered after it.
+    revocations: u64,
+}
 
 impl App {
     /// Who a bearer token stands for. Every refusal reads the same, so that nothing can be learned from it.
     pub async fn authenticate(&self, bearer: &str) -> Result<Principal, Problem> {
         let unknown = || Problem::new(401, 4010, "not authenticated", "give a valid API token: `Authorization: Bearer omh_…`");
         let token = Token::parse(bearer).ok_or_else(unknown)?;
-        let cached = self.tokens.0.read().get(&token.id).cloned();
+        let (cached, revocations) = {
+            let known = self.tokens.0.read();
+            (known.documents.get(&token.id).cloned(), known.revocations)
+        };
         let document = match cached {
             Some(document) => document,
             None => {
@@ -40,23 +50,26 @@ impl App {
                 let document: TokenDocument =
                     serde_json::from_value(found.ok_or_else(unknown)?).map_err(|e| Problem::machine(format!("token: {e}")))?;
                 let document = Arc::new(document);
-                let mut cache = self.tokens.0.write();
-                if cache.len() >= CACHE_MAX {
-                    cache.clear();
+                let mut known = self.tokens.0.write();
+                if known.documents.len() >= CACHE_MAX {
+                    known.documents.clear();
                 }
-                cache.insert(token.id.clone(), Arc::clone(&document));
+                if known.revocations == revocations {
+                    known.documents.insert(token.id.clone(), Arc::clone(&document));
+                }
                 document
             }
         };
         document.accept(&token, self.clock.now()).ok_or_else(unknown)
     }
 
-    /// Makes the first administrator when the store has none. Answers the token once, for the shell to keep.
-    pub async fn first_administrator(&self) -> Result<Option<String>, Problem> {
+    /// Makes the first administrator when the store has none. `keep` puts the token where people find it, and does so
+    /// before the store knows it: whoever is killed in between makes another one at the next start.
+    pub async fn first_administrator(&self, keep: impl FnOnce(&str) -> std::io::Result<()> + Send) -> Result<(), Problem> {
         let tenant = system_tenant();
         let found = self.store.documents(&tenant, TOKEN, "", None, 1).await.map_err(|e| store_problem(&e))?;
         if !found.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         let now = self.clock.now();
         let admin = PrincipalId::new("user:admin").map_err(Problem::machine)?;
@@ -65,8 +78,8 @@ impl App {
         let document = json!({ "title": "Default" });
         let mut puts = made.puts;
         puts.push(Put::Document { tenant: tenant.clone(), kind: TENANT.into(), key: tenant.to_string(), document });
-        self.commit_one(Batch { puts, records: vec![record], ..Batch::default() }).await?;
-        Ok(Some(made.secret))
+        keep(&made.secret).map_err(|error| Problem::machine(format!("the administrator's token cannot be kept: {error}")))?;
+        self.commit_one(Batch { puts, records: vec![record], ..Batch::default() }).await
     }
 
     /// Makes a token.
@@ -159,7 +172,9 @@ impl App {
         let record = record::by_caller(caller, self.clock.now(), "token.revoked", format!("tokens/{id}"), json!({}));
         let puts = vec![Put::RemoveToken(parsed.clone()), Put::Remove { tenant: tenant.clone(), kind: TOKEN.into(), key: id.to_owned() }];
         self.commit_one(Batch { puts, records: vec![record], ..Batch::default() }).await?;
-        self.tokens.0.write().remove(&parsed);
+        let mut known = self.tokens.0.write();
+        known.revocations += 1;
+        known.documents.remove(&parsed);
         Ok(())
     }
 

@@ -222,18 +222,17 @@ fn build_sandbox(settings: &Settings) -> Result<Result<Arc<sandbox::Sandbox>, St
 /// The first start makes an administrator; the token is kept where only this user can read it.
 async fn keep_first_token(app: &App, data_dir: &Path) -> Result<PathBuf, Failure> {
     let path = data_dir.join("admin.token");
-    if let Some(token) = app.first_administrator().await.map_err(|p| of_problem(&p))? {
-        let written = std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| file.write_all(token.as_bytes()).and_then(|()| file.sync_all()));
-        written.map_err(|e| {
-            Failure::internal(format!("cannot write the administrator's token to {}: {e}", path.display()))
-        })?;
-    }
+    let next = data_dir.join("admin.token.next");
+    let keep = |token: &str| {
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&next)?;
+        file.write_all(token.as_bytes())?;
+        file.sync_all()?;
+        // Written whole, renamed, and the name made durable, before the store knows the token.
+        std::fs::rename(&next, &path)?;
+        std::fs::File::open(data_dir)?.sync_all()
+    };
+    app.first_administrator(keep).await.map_err(|p| of_problem(&p))?;
     Ok(path)
 }
 

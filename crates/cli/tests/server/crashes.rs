@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value as Json, json};
-use testkit::Fault;
+use testkit::{Fault, Server};
 
 use crate::shop::{Shop, eventually, text};
 
@@ -12,6 +12,8 @@ use crate::shop::{Shop, eventually, text};
 const LOOKS_MAX: u32 = 1000;
 /// Random kills in one run.
 const KILLS: u32 = 15;
+/// Data directories whose first start is killed.
+const FIRST_STARTS: u32 = 12;
 /// Executions that run while the server is killed at random.
 const EXECUTIONS: u64 = 8;
 
@@ -407,6 +409,23 @@ async fn killed_at_random_everything_completes_once() {
     }
     let refunds = shop.outside.refunds();
     assert_eq!(refunds.len() as u64, EXECUTIONS, "{refunds:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_starts_for_the_first_time() {
+    let seed = seed();
+    let mut dice = Dice(seed);
+    for _ in 0..FIRST_STARTS {
+        let mut server = Server::prepared(env!("CARGO_BIN_EXE_omnihub"), "", &[]);
+        for _ in 0..=dice.below(3) {
+            server.start_and_kill(Duration::from_millis(dice.below(500))).await;
+        }
+        server.start_again().await;
+        assert_eq!(server.admin.get("/whoami").await.expect(200).json["roles"], json!(["admin"]));
+        let check = server.admin.post("/audit/check", json!({})).await.expect(200);
+        assert_eq!(check.json["intact"], json!(true), "{}", check.text);
+        assert_eq!(server.admin.get("/tokens").await.expect(200).json["items"].as_array().map(Vec::len), Some(1), "one first token");
+    }
 }
 
 /// The moment, or what the environment says, printed so that a failure can be had again.

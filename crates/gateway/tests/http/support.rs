@@ -61,7 +61,12 @@ impl Server {
         let store = store::SqliteStore::open(directory.path(), Arc::new(SystemClock)).unwrap();
         let parts = Parts { store, clock: Arc::new(SystemClock), ids: Arc::new(RandomIds::default()) };
         let app = App::open(app::Settings::default(), parts).await.unwrap();
-        let admin = app.first_administrator().await.unwrap().unwrap();
+        let mut admin = String::new();
+        let keep = |token: &str| {
+            token.clone_into(&mut admin);
+            Ok(())
+        };
+        app.first_administrator(keep).await.unwrap();
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
         let state = State::new(app, settings, Some(metrics));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
