@@ -10,7 +10,7 @@ use regorus::unstable::{BUILTINS, Expr, Lexer, Source, TokenKind};
 use crate::policy::PolicyError;
 
 /// Builtins that are refused, with the number of their arguments and why.
-const FORBIDDEN: [(&str, u8, &str); 7] = [
+const FORBIDDEN: [(&str, u8, &str); 9] = [
     ("time.now_ns", 0, "reads the clock: two evaluations of one input must agree"),
     ("rand.intn", 2, "draws a random number: two evaluations of one input must agree"),
     ("opa.runtime", 0, "reads the environment"),
@@ -18,9 +18,14 @@ const FORBIDDEN: [(&str, u8, &str); 7] = [
     ("net.lookup_ip_addr", 1, "opens a connection"),
     ("uuid.rfc4122", 1, "draws a random number: two evaluations of one input must agree"),
     ("trace", 1, "writes to a log"),
+    // These two make gigabytes of a few characters in one call, which no timer interrupts.
+    ("numbers.range_step", 3, "can fill the memory: use `numbers.range`"),
+    ("bits.lsh", 2, "can fill the memory: multiply instead"),
 ];
 /// Longest range that a policy may build.
 const RANGE_MAX: i64 = 10_000;
+/// Longest text that a replacement may make, in bytes.
+const REPLACED_BYTES_MAX: usize = 1024 * 1024;
 const KEYWORDS: [&str; 15] = [
     "in", "not", "if", "as", "with", "else", "contains", "some", "every", "default", "import", "package",
     "true", "false", "null",
@@ -41,6 +46,9 @@ pub(crate) fn shadow_builtins(engine: &mut Engine) -> Result<(), String> {
     }
     engine
         .add_extension("numbers.range".to_owned(), 2, Box::new(|args| Ok(range(&args)?)))
+        .map_err(|e| e.to_string())?;
+    engine
+        .add_extension("replace".to_owned(), 3, Box::new(|args| Ok(replace(&args)?)))
         .map_err(|e| e.to_string())
 }
 
@@ -134,6 +142,19 @@ impl Chain {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Refused(String);
+
+/// Replacing each letter of a text by the text squares its size, so the result is measured before it is made.
+fn replace(args: &[regorus::Value]) -> Result<regorus::Value, Refused> {
+    let text = |at: usize| args.get(at).and_then(|v| v.as_string().ok());
+    let (Some(whole), Some(old), Some(new)) = (text(0), text(1), text(2)) else {
+        return Err(Refused("`replace` needs three texts".to_owned()));
+    };
+    let found = whole.matches(&**old).count();
+    if whole.len().saturating_add(found.saturating_mul(new.len())) > REPLACED_BYTES_MAX {
+        return Err(Refused(format!("`replace` is limited to {REPLACED_BYTES_MAX} bytes")));
+    }
+    Ok(regorus::Value::from(whole.replace(&**old, new)))
+}
 
 fn range(args: &[regorus::Value]) -> Result<regorus::Value, Refused> {
     let bounds = (args.first().and_then(|v| v.as_i64().ok()), args.get(1).and_then(|v| v.as_i64().ok()));

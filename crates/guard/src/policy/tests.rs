@@ -147,6 +147,7 @@ fn wrong_types_and_failures_are_errors() {
         ("allow := input.a\nallow := input.b", "conflict"),
         ("allow if to_number(input.text) > 1", "number"),
         ("allow if count(numbers.range(1, 1000000000)) > 1", "limited to 10000"),
+        ("a := concat(\"\", [\"a\" | some i in numbers.range(1, 9000)])\nallow if count(replace(a, \"a\", a)) > 1", "limited to 1048576"),
     ];
     for (text, expected) in cases {
         match rule(text, &json!({ "a": true, "b": false, "text": "abc" })) {
