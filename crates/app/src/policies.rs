@@ -217,7 +217,7 @@ impl App {
         all.into_iter().find(|policy| policy.name == name).ok_or_else(|| Problem::not_found("policy", name))
     }
 
-    /// What the policies in force (or `modules` alone) decide about an input.
+    /// What the policies in force decide about an input, or `modules` alone for those who may change policies.
     pub async fn evaluate_policy(
         &self,
         caller: &Caller,
@@ -227,6 +227,8 @@ impl App {
         caller.demand(Permission::Read)?;
         let policies = match modules {
             Some(modules) => {
+                // A candidate is a program: only who may put one in force may make the server run one.
+                caller.demand(Permission::ChangePolicy)?;
                 let bundle = compiled("candidate", &modules).map_err(|e| refused(&e))?;
                 Arc::new(TenantPolicies::new(vec![Arc::new(bundle)]).map_err(|e| refused(&e))?)
             }

@@ -153,7 +153,8 @@ async fn policies_can_be_asked_and_tested() {
     assert_eq!(nothing.str("/decision"), "deny", "what is not understood is denied: {}", nothing.text);
     let mut candidate = input(250);
     candidate["modules"] = json!({"x.rego": "package omnihub\nimport rego.v1\n\nallow := true\n"});
-    let allowed = shop.bob.post("/policies/evaluate", candidate).await.expect(200);
+    shop.bob.post("/policies/evaluate", candidate.clone()).await.expect(403);
+    let allowed = shop.server.admin.post("/policies/evaluate", candidate).await.expect(200);
     assert_eq!(allowed.str("/decision"), "allow", "a candidate is asked alone: {}", allowed.text);
     assert_eq!(shop.bob.post("/policies/evaluate", input(250)).await.str("/decision"), "deny", "and asking puts nothing in force");
 
