@@ -88,6 +88,10 @@ impl App {
                 Verdict { decision: Decision::Deny, reasons, policy: policies.digest(), risk }
             }
         };
+        if let Some(reason) = unreadable_amount(effect) {
+            verdict.decision = Decision::Deny;
+            verdict.reasons = vec![reason];
+        }
         if controls.on(ControlName::Takeover) && verdict.decision == Decision::Allow {
             verdict.decision = Decision::RequireApproval(Quorum { approvers: 1, roles: vec!["operator".into(), "admin".into()] });
             verdict.reasons = vec!["operator takeover: every effect waits for a human".to_owned()];
@@ -141,6 +145,15 @@ fn amount(effect: &Effect) -> Option<(f64, Option<String>)> {
     };
     let currency = fields.currency.as_ref().and_then(|p| at_pointer(&effect.arguments, p)).and_then(|v| v.as_str().map(str::to_owned));
     Some((value, currency))
+}
+
+/// Why an amount that the contract points at cannot be judged. Policies compare numbers: an amount that is none
+/// would pass under every limit, so it is a no.
+fn unreadable_amount(effect: &Effect) -> Option<String> {
+    let fields = effect.contract.amount.as_ref()?;
+    let given = at_pointer(&effect.arguments, &fields.value).filter(|value| !value.is_null())?;
+    let readable = amount(effect).is_some_and(|(value, _)| value.is_finite());
+    (!readable).then(|| format!("the amount at `{}` is a {} that is not a number, so no limit can be held against it", fields.value, given.kind()))
 }
 
 fn at_pointer<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
