@@ -54,7 +54,8 @@ struct Cell {
     due_at: Option<Timestamp>,
     /// Taken out of the map: whoever waited for it looks again.
     gone: bool,
-    /// Just read from the store: nothing of it is under way in this process.
+    /// Read from the store, and not recovered since: what is under way in it was started by a process that may be
+    /// gone. Work that this process hands out, and a recovery, make it ours.
     fresh: bool,
     /// The snapshot that the store has.
     snapshot: Snapshotted,
@@ -141,11 +142,15 @@ impl App {
                 return Err(problem);
             }
         };
+        let ends = ends(&batch);
         if let Err(error) = self.commit_step(batch).await {
             self.hot.forget(&key, &slot, &mut cell);
             return Err(commit_problem(&error));
         }
         self.after_commit(&row, &state, &approvals);
+        if ends {
+            self.figures.ended(&state, row.updated_at);
+        }
         self.keep(&key, &slot, &mut cell, state, row.due_at);
         drop(cell);
         self.dispatch(works).await;
@@ -198,7 +203,8 @@ impl App {
         let Some(mut state) = cell.state.take() else { return Err(Problem::not_found("execution", key.1.as_str())) };
         let Change { input, puts, records } = change;
         // What this process performs has not lost its answer.
-        let input = input.filter(|input| cell.fresh || !matches!(input, Input::Recover));
+        let recovers = matches!(input, Some(Input::Recover));
+        let input = input.filter(|_| cell.fresh || !recovers);
         let now = self.clock.now();
         let before = state.version;
         let mut events = match input.map(|input| engine::step(&mut state, input, now)) {
@@ -223,6 +229,7 @@ impl App {
         if batch.events.is_some() {
             batch.puts.extend(cell.snapshot.put(&state));
         }
+        let ends = ends(&batch);
         // Nothing happened and nothing has to be told again: time came for something that is over.
         let idle = batch.events.is_none() && batch.records.is_empty() && cell.due_at == row.due_at;
         if !idle && let Err(error) = self.commit_step(batch).await {
@@ -231,6 +238,10 @@ impl App {
             return Err(commit_problem(&error));
         }
         self.after_commit(&row, &state, &approvals);
+        if ends {
+            self.figures.ended(&state, row.updated_at);
+        }
+        cell.fresh &= !recovers && works.is_empty();
         self.keep(&key, &slot, &mut cell, state, row.due_at);
         drop(cell);
         self.dispatch(works).await;
@@ -284,11 +295,6 @@ impl App {
         let Some(row) = row else { return Err(Problem::not_found("execution", key.1.as_str())) };
         let (state, snapshot) = self.brought_back(&key.0, &key.1).await?;
         Ok((state, snapshot, row.due_at))
-    }
-
-    /// True when the execution is in memory, so that its work is known to be under way in this process.
-    pub(crate) fn is_hot(&self, key: &Key) -> bool {
-        self.hot.slots.lock().contains_key(key)
     }
 
     /// Judges what the state requests, until nothing is requested or a control holds it.
@@ -370,7 +376,7 @@ impl App {
         }
         batch.puts.extend(outcome.puts);
         batch.puts.extend(self.closed_approvals(state, &events, now).await?);
-        batch.puts.extend(dead_letters(state, &events, &row, now)?);
+        batch.puts.extend(self.dead_letters_of(state, &events, &row, now).await?);
         batch.puts.push(Put::Execution(Box::new(row.clone())));
         for event in &mut events {
             self.offload(tenant, event).await?;
@@ -407,6 +413,37 @@ impl App {
         Ok(puts)
     }
 
+    /// Parked effects open a dead letter; effects that are not parked any more close theirs, whoever or whatever did it.
+    async fn dead_letters_of(&self, state: &Execution, events: &[Event], row: &ExecutionRow, now: Timestamp) -> Result<Vec<Put>, Problem> {
+        let mut puts = Vec::new();
+        let by = events.iter().find_map(|event| match &event.body {
+            EventBody::Retried { by, .. } | EventBody::Cancelled { by, .. } => Some(by.to_string()),
+            _ => None,
+        });
+        // Time closes them too: a task that waited for a parked effect may time out and go on without it.
+        let closing = by.is_some() || events.iter().any(|event| matches!(event.body, EventBody::Woke));
+        for effect in state.effects.iter().filter(|effect| effect.parked_at.is_some() && !effect.attempts.is_empty()) {
+            let parked = matches!(effect.phase, Phase::Parked { .. }) || matches!(state.end, Some(engine::End::Faulted(_)));
+            let mut letter = dead_letter(state, effect, row, parked, now);
+            let opens = parked && effect.parked_at == Some(state.now);
+            let closes = !parked && closing && self.is_open_letter(&row.tenant, &letter.id).await?;
+            if closes {
+                letter.redriven_at = Some(now);
+                letter.redriven_by.clone_from(&by);
+            }
+            if opens || closes {
+                let document = serde_json::to_value(&letter).map_err(Problem::machine)?;
+                puts.push(Put::DeadLetter { tenant: row.tenant.clone(), id: letter.id, open: parked, document });
+            }
+        }
+        Ok(puts)
+    }
+
+    async fn is_open_letter(&self, tenant: &TenantId, id: &DeadLetterId) -> Result<bool, Problem> {
+        let found = self.store.dead_letter(tenant, id).await.map_err(|e| store_problem(&e))?;
+        Ok(found.is_some_and(|letter| letter["open"] == serde_json::Value::Bool(true)))
+    }
+
     async fn closed(&self, tenant: &TenantId, id: &model::id::ApprovalId, status: ApprovalStatus, now: Timestamp) -> Result<Option<Put>, Problem> {
         let found = self.store.approval(tenant, id).await.map_err(|e| store_problem(&e))?;
         Ok(found.filter(|approval| approval.status == ApprovalStatus::Pending).map(|mut approval| {
@@ -424,6 +461,7 @@ impl App {
         }
     }
 
+    /// Tells everybody what was committed.
     fn after_commit(&self, row: &ExecutionRow, state: &Execution, approvals: &[Approval]) {
         self.tell(Live {
             tenant: row.tenant.clone(),
@@ -446,16 +484,12 @@ impl App {
         if held && !self.switches.now().on(ControlName::KillSwitch) {
             self.release_held();
         }
-        if state.end.is_some() {
-            self.figures.ended(state, row.updated_at);
-        }
     }
 
     /// Keeps what is under way in memory, and drops what waits.
     fn keep(&self, key: &Key, slot: &Slot, cell: &mut Cell, state: Execution, due_at: Option<Timestamp>) {
         if state.open_effects().any(|effect| effect.phase == Phase::Started) {
             cell.due_at = due_at;
-            cell.fresh = false;
             cell.state = Some(state);
         } else {
             self.hot.forget(key, slot, cell);
@@ -598,6 +632,11 @@ fn blocked_on(state: &Execution, held: Option<&'static str>) -> Option<String> {
         .or_else(|| state.next_wakeup().map(|_| "timer".to_owned()))
 }
 
+/// True when the batch records an end; an execution that has ended may still be written again.
+fn ends(batch: &Batch) -> bool {
+    batch.events.as_ref().is_some_and(|(_, _, _, events)| events.iter().any(|e| matches!(e.body, EventBody::Ended { .. })))
+}
+
 fn answers(event: &Event, number: EffectNumber) -> bool {
     matches!(&event.body, EventBody::EffectAnswered { effect, .. } if *effect == number)
 }
@@ -659,37 +698,22 @@ fn work_of(state: &Execution, number: EffectNumber, epoch: u64) -> Option<Work> 
     })
 }
 
-/// Parked effects open a dead letter; effects that are not parked any more close theirs.
-fn dead_letters(state: &Execution, events: &[Event], row: &ExecutionRow, now: Timestamp) -> Result<Vec<Put>, Problem> {
-    let mut puts = Vec::new();
-    let redriven = events.iter().find_map(|event| match &event.body {
-        EventBody::Retried { by, .. } | EventBody::Cancelled { by, .. } => Some(by.to_string()),
-        _ => None,
-    });
-    for effect in state.effects.iter().filter(|effect| effect.parked_at.is_some() && !effect.attempts.is_empty()) {
-        let parked = matches!(effect.phase, Phase::Parked { .. }) || matches!(state.end, Some(engine::End::Faulted(_)));
-        let open = parked && effect.parked_at == Some(state.now);
-        if !open && (parked || redriven.is_none()) {
-            continue;
-        }
-        let letter = DeadLetterView {
-            id: dead_letter_id(state, effect),
-            execution: row.id.clone(),
-            effect: effect.number.0,
-            task: effect.task.to_string(),
-            operation: effect.operation.clone(),
-            workflow: format!("{}/{}:{}", row.namespace, row.name, row.version),
-            reason: effect.evidence.clone().or_else(|| row.error.clone()).unwrap_or_default(),
-            attempts: u32::try_from(effect.attempts.len()).unwrap_or(u32::MAX),
-            open,
-            parked_at: effect.parked_at.unwrap_or(now),
-            redriven_at: (!open).then_some(now),
-            redriven_by: if open { None } else { redriven.clone() },
-        };
-        let document = serde_json::to_value(&letter).map_err(Problem::machine)?;
-        puts.push(Put::DeadLetter { tenant: row.tenant.clone(), id: letter.id, open, document });
+/// The dead letter of an effect, as it stands now.
+fn dead_letter(state: &Execution, effect: &engine::Effect, row: &ExecutionRow, open: bool, now: Timestamp) -> DeadLetterView {
+    DeadLetterView {
+        id: dead_letter_id(state, effect),
+        execution: row.id.clone(),
+        effect: effect.number.0,
+        task: effect.task.to_string(),
+        operation: effect.operation.clone(),
+        workflow: format!("{}/{}:{}", row.namespace, row.name, row.version),
+        reason: effect.evidence.clone().or_else(|| row.error.clone()).unwrap_or_default(),
+        attempts: u32::try_from(effect.attempts.len()).unwrap_or(u32::MAX),
+        open,
+        parked_at: effect.parked_at.unwrap_or(now),
+        redriven_at: None,
+        redriven_by: None,
     }
-    Ok(puts)
 }
 
 /// One dead letter for each effect: its id is made from the execution's, so that parking again opens it again.

@@ -41,8 +41,7 @@ impl App {
         if !unfinished.is_empty() {
             tracing::info!(executions = unfinished.len(), "recovering executions that were under way");
         }
-        let fresh: Vec<_> = unfinished.into_iter().filter(|key| !self.is_hot(key)).collect();
-        self.all_at_once(fresh, || Input::Recover).await;
+        self.all_at_once(unfinished, || Input::Recover).await;
         self.release_held();
     }
 

@@ -7,11 +7,18 @@ use model::action::Contract;
 use model::control::ControlName;
 use model::effect::{Answer, EffectNumber};
 use model::event::Mode;
+use model::problem::Code;
 use model::{Digest, ExecutionId, Request, TenantId};
 use parking_lot::Mutex;
+use serde_json::json;
+use store::Batch;
 use tokio::sync::mpsc;
 
 use crate::app::App;
+use crate::record;
+
+/// The engine has no place for an input: what it is about is over.
+const NOT_POSSIBLE_NOW: Code = Code(2010);
 
 /// A permitted attempt.
 #[derive(Debug, Clone)]
@@ -80,12 +87,28 @@ impl App {
     }
 
     async fn report_input(self: &Arc<Self>, work: &Work, input: engine::Input) {
+        let word = word_of(&input);
         if let Err(problem) = self.advance(&work.tenant, &work.execution, input, None).await {
+            if problem.code == NOT_POSSIBLE_NOW {
+                self.record_late(work, word).await;
+                return;
+            }
             // The attempt stays under way in the history; a restart treats its answer as lost, by class.
             tracing::warn!(
                 execution.id = %work.execution, effect.number = work.effect.0, error = %problem,
                 internal = problem.internal, "an answer could not be recorded"
             );
+        }
+    }
+
+    /// The flow gave up on the attempt before its answer came (time-out, cancellation): its outcome stays as it was
+    /// recorded, and the log tells what the outside said after all.
+    async fn record_late(&self, work: &Work, word: &'static str) {
+        let details = json!({ "operation": work.operation, "attempt": work.attempt, "answer": word });
+        let resource = format!("executions/{}/effects/{}", work.execution, work.effect.0);
+        let record = record::by_system(&work.tenant, self.clock.now(), "effect.answered-late", resource, work.execution.as_str(), details);
+        if let Err(problem) = self.commit_one(Batch { records: vec![record], ..Batch::default() }).await {
+            tracing::error!(execution.id = %work.execution, error = %problem, "a late answer could not be recorded");
         }
     }
 
@@ -96,5 +119,15 @@ impl App {
                 tracing::warn!("no worker takes work any more");
             }
         }
+    }
+}
+
+/// How an attempt ended, in the words of the audit log.
+fn word_of(input: &engine::Input) -> &'static str {
+    match input {
+        engine::Input::Answered { answer: Answer::Done { .. } | Answer::Stored { .. }, .. } => "done",
+        engine::Input::Answered { answer: Answer::Refused { .. }, .. } => "refused",
+        engine::Input::Answered { answer: Answer::Lost { .. }, .. } => "lost",
+        _ => "void",
     }
 }
