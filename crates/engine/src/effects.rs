@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use dsl::plan::{Action, Work};
 use model::action::{ActionRef, Contract, EffectClass, EffectKind};
-use model::effect::{Answer, EffectNumber, retry_delay};
+use model::effect::{Answer, Authentication, EffectNumber, retry_delay};
 use model::problem::WorkflowError;
 use model::{Data, Digest, Label, Outcome, Request, Timestamp, Value};
 use serde::Serialize;
@@ -65,7 +65,7 @@ impl Execution {
                 model::effect::Program::Script { language, .. } => format!("run:{language}"),
             },
         };
-        let arguments = inline_arguments(&request);
+        let arguments = request::labelled(work, input, &self.scope(input), &inline_arguments(&request));
         self.push_effect(task, operation, None, arguments, request, key, None)?;
         Ok(())
     }
@@ -623,17 +623,34 @@ fn relabelled(edited: &Value, before: &Value) -> Value {
 fn inline_arguments(request: &Request) -> Value {
     let pairs = |pairs: &[(String, String)]| Value::object(pairs.iter().map(|(k, v)| (k.as_str(), Value::string(v))));
     match request {
-        Request::Http(http) => Value::object([
-            ("method", Value::string(&http.method)),
-            ("uri", Value::string(&http.uri)),
-            ("headers", pairs(&http.headers)),
-            ("body", http.body.clone().unwrap_or(Value::NULL)),
-        ]),
+        Request::Http(http) => {
+            let mut members = vec![
+                ("method", Value::string(&http.method)),
+                ("uri", Value::string(&http.uri)),
+                ("headers", pairs(&http.headers)),
+                ("body", http.body.clone().unwrap_or(Value::NULL)),
+            ];
+            // Whose rights it uses is a part of what is decided; values of secrets are not.
+            members.extend(http.authentication.as_ref().map(|with| ("authentication", shown_authentication(with))));
+            if http.redirect {
+                members.push(("redirect", Value::new(Data::Bool(true))));
+            }
+            Value::object(members)
+        }
         Request::Process(process) => Value::object([
             ("program", Value::from_json(&serde_json::to_value(&process.program).unwrap_or_default(), Label::DEFINITION)),
             ("arguments", Value::array(process.arguments.iter().map(Value::string))),
             ("stdin", process.stdin.as_ref().map_or(Value::NULL, Value::string)),
+            ("environment", pairs(&process.environment)),
         ]),
+    }
+}
+
+fn shown_authentication(authentication: &Authentication) -> Value {
+    match authentication {
+        Authentication::Basic { username, .. } => Value::object([("basic", Value::string(username))]),
+        Authentication::Bearer { .. } => Value::object([("bearer", Value::string("given in the definition"))]),
+        Authentication::Secret { name, .. } => Value::object([("secret", Value::string(name))]),
     }
 }
 

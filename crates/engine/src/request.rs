@@ -1,9 +1,10 @@
 //! Builds the concrete act of an effect from its definition: every expression evaluated, secrets by name.
 
 use dsl::plan::{Action, AuthenticationWork, HttpWork, ProcessWork, UriPiece, UriTemplate, Work};
+use dsl::template::Template;
 use model::effect::{Authentication, HttpRequest, ProcessRequest, Program};
 use model::problem::WorkflowError;
-use model::{Data, Request, Value};
+use model::{Data, Label, Request, Value};
 
 use crate::scope::Scope;
 
@@ -19,6 +20,38 @@ pub(crate) fn build(work: &Work, input: &Value, scope: &Scope<'_>, key: Option<(
         Work::Http(http) => Request::Http(build_http(http, input, scope, key)?),
         Work::Process(process) => Request::Process(build_process(process, input, scope)?),
     })
+}
+
+/// What people and policies see of an inline act, with the origins of what was put into it. A request holds texts,
+/// so the origins of a part are those of everything that it was made of.
+pub(crate) fn labelled(work: &Work, input: &Value, scope: &Scope<'_>, arguments: &Value) -> Value {
+    let of = |template: Option<&Template>| template.and_then(|t| scope.fill(t, input).ok()).map_or(Label::DEFINITION, |v| v.label_of_all());
+    let label = |name: &str| match (work, name) {
+        (Work::Http(http), "uri") => uri_label(&http.uri, input, scope).join(of(http.query.as_ref())),
+        (Work::Http(http), "headers") => of(http.headers.as_ref()),
+        (Work::Process(process), "program") => of(Some(&process.code)),
+        (Work::Process(process), "arguments") => of(process.arguments.as_ref()),
+        (Work::Process(process), "stdin") => of(process.stdin.as_ref()),
+        (Work::Process(process), "environment") => of(process.environment.as_ref()),
+        // The body has its own; the others are written in the definition.
+        _ => Label::DEFINITION,
+    };
+    match &arguments.data {
+        Data::Object(members) => {
+            Value::object(members.iter().map(|(name, value)| (name, value.with_label_everywhere(label(name)))))
+        }
+        _ => arguments.clone(),
+    }
+}
+
+fn uri_label(template: &UriTemplate, input: &Value, scope: &Scope<'_>) -> Label {
+    match template {
+        UriTemplate::Expr(expr) => scope.eval(expr, input).map_or(Label::DEFINITION, |value| value.label_of_all()),
+        UriTemplate::Pieces(pieces) => pieces.iter().fold(Label::DEFINITION, |label, piece| match piece {
+            UriPiece::Text(_) => label,
+            UriPiece::Name(name) => label.join(input.get(name).map_or(Label::DEFINITION, Value::label_of_all)),
+        }),
+    }
 }
 
 /// The idempotency header of an action, when it has one.

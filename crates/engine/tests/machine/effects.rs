@@ -243,3 +243,18 @@ fn a_paused_execution_starts_nothing() {
     assert_eq!(run.state.requested(), [EffectNumber(1)]);
     assert!(matches!(run.effects()[0].phase, Phase::Requested));
 }
+
+#[test]
+fn an_inline_act_shows_where_its_parts_came_from_and_whose_rights_it_uses() {
+    let tasks = "- look: { call: http, with: { method: get, endpoint: 'http://shop.example/first' } }
+- pay: { call: http, with: { method: post, endpoint: { uri: 'http://shop.example/{id}', authentication: { bearer: { use: shop } } }, headers: { x-note: '${ .note }' }, redirect: true } }";
+    let document = format!("{}use: {{ secrets: [ shop ] }}\n", document(tasks));
+    let mut run = Run::start(&document, &Actions::of(&[]), json!({}));
+    let under_way = run.permit_all();
+    assert_eq!(under_way, [(EffectNumber(1), 1)]);
+    run.answer(1, 1, done(json!({"id": "7", "note": "hello"})));
+    let shown = &run.state.effect(EffectNumber(2)).expect("it is requested").arguments;
+    let external: Vec<String> = shown.provenance().into_iter().filter(|(_, label)| label.untrusted()).map(|(at, _)| at).collect();
+    assert_eq!(external, ["/uri", "/headers/x-note"], "{shown}");
+    assert_eq!((&shown.to_json()["authentication"], &shown.to_json()["redirect"]), (&json!({"secret": "shop"}), &json!(true)));
+}
