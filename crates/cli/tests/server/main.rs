@@ -6,6 +6,7 @@ mod audit_log;
 mod controls;
 mod crashes;
 mod goals;
+mod late;
 mod long;
 mod outside;
 mod permits;
