@@ -6,7 +6,7 @@ use engine::{Execution, Input, Phase};
 use model::approval::{Approval, ApprovalStatus, Vote};
 use model::event::ApprovalDecision;
 use model::id::ApprovalId;
-use model::principal::Permission;
+use model::principal::{Permission, PrincipalKind};
 use model::{Label, Problem, Timestamp, Value};
 use serde_json::json;
 use store::{ApprovalQuery, Put};
@@ -15,7 +15,7 @@ use crate::app::{App, store_problem};
 use crate::caller::Caller;
 use crate::executions::checked_reason;
 use crate::record;
-use crate::runner::{Change, Held};
+use crate::runner::{Change, Held, to_the_end};
 use crate::view::{ApprovalView, ApprovalWord, PageOf};
 
 impl App {
@@ -50,6 +50,11 @@ impl App {
     }
 
     async fn decide(self: &Arc<Self>, caller: &Caller, id: &str, word: ApprovalWord, yes: bool) -> Result<ApprovalView, Problem> {
+        let (app, caller, id) = (Arc::clone(self), caller.clone(), id.to_owned());
+        to_the_end(async move { app.decide_whole(&caller, &id, word, yes).await }).await
+    }
+
+    async fn decide_whole(self: &Arc<Self>, caller: &Caller, id: &str, word: ApprovalWord, yes: bool) -> Result<ApprovalView, Problem> {
         caller.demand(Permission::DecideApproval)?;
         let found = self.found(caller, id).await?;
         let reason = checked_reason(&word.reason)?;
@@ -199,6 +204,10 @@ fn refusal(caller: &Caller, approval: &Approval) -> Option<Problem> {
     }
     if approval.votes.iter().any(|vote| vote.by == me.id) {
         return Some(Problem::new(409, 3014, "already voted", "you have decided this approval already; somebody else is missing"));
+    }
+    if me.kind == PrincipalKind::Agent {
+        let detail = "an agent decides by a model, and an approval is a person's word; ask a person";
+        return Some(Problem::new(403, 4030, "not permitted", detail));
     }
     let listed = me.roles.iter().any(|role| approval.quorum.roles.iter().any(|wanted| wanted == role.name()));
     if !me.may(Permission::DecideApproval) || !listed {

@@ -165,8 +165,17 @@ impl App {
         input: Input,
         caller: Option<&Caller>,
     ) -> Result<Advanced, Problem> {
-        let held = self.hold(tenant, id).await?;
-        self.go_on(held, Change { input: Some(input), ..Change::default() }, caller).await
+        let change = Change { input: Some(input), ..Change::default() };
+        let Some(caller) = caller.cloned() else {
+            let held = self.hold(tenant, id).await?;
+            return self.go_on_whole(held, change, None).await;
+        };
+        let (app, tenant, id) = (Arc::clone(self), tenant.clone(), id.clone());
+        to_the_end(async move {
+            let held = app.hold(&tenant, &id).await?;
+            app.go_on_whole(held, change, Some(&caller)).await
+        })
+        .await
     }
 
     /// The execution, loaded, while nobody else can change it.
@@ -546,8 +555,9 @@ impl App {
 }
 
 /// Runs a change that a caller asked for in a task of its own. A caller who hangs up drops the request's future; a
-/// permit that was committed and never handed to a worker would then wait for the next restart.
-async fn to_the_end<T: Send + 'static>(change: impl Future<Output = Result<T, Problem>> + Send + 'static) -> Result<T, Problem> {
+/// permit that was committed and never handed to a worker would then wait for the next restart, and a slot that was
+/// locked and never let go would stay in memory.
+pub(crate) async fn to_the_end<T: Send + 'static>(change: impl Future<Output = Result<T, Problem>> + Send + 'static) -> Result<T, Problem> {
     match tokio::spawn(change).await {
         Ok(done) => done,
         Err(error) => Err(Problem::machine(format!("a change broke off: {error}"))),
