@@ -14,21 +14,6 @@ use crate::view::{AuditCheck, AuditEntry, AuditSearch, PageOf, ProofView};
 /// Leaves read at once while the whole log is checked.
 const PAGE: u32 = 1000;
 
-/// An outbound connection, as the egress door reports it.
-#[derive(Debug, Clone)]
-pub struct Connection {
-    /// The execution's id, and what else is to be known.
-    pub details: serde_json::Value,
-    /// Whose.
-    pub tenant: model::TenantId,
-    /// The execution.
-    pub execution: String,
-    /// The effect.
-    pub effect: u32,
-    /// Whether the guard let it through.
-    pub allowed: bool,
-}
-
 impl App {
     /// Records of the caller's tenant that match, by sequence.
     pub async fn audit(&self, caller: &Caller, search: AuditSearch) -> Result<PageOf<AuditEntry>, Problem> {
@@ -126,18 +111,6 @@ impl App {
         let record = record::by_caller(caller, self.clock.now(), "audit.checked", "audit".to_owned(), details);
         self.commit_one(Batch { records: vec![record], ..Batch::default() }).await?;
         Ok(check)
-    }
-
-    /// Records outbound connections, allowed and refused.
-    pub async fn record_connections(&self, connections: Vec<Connection>) -> Result<(), Problem> {
-        let now = self.clock.now();
-        let records = connections.into_iter().map(|connection| {
-            let action = if connection.allowed { "egress.connected" } else { "egress.refused" };
-            let resource = format!("executions/{}/effects/{}", connection.execution, connection.effect);
-            record::by_system(&connection.tenant, now, action, resource, &connection.execution, connection.details)
-        });
-        let records: Vec<_> = records.collect();
-        self.commit_one(Batch { records, ..Batch::default() }).await
     }
 
     /// Records that the server started, with what is in force.

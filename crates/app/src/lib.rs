@@ -27,11 +27,10 @@ pub mod view;
 mod work;
 
 pub use app::{App, Parts, Settings, system_principal, system_tenant};
-pub use audit_log::Connection;
 pub use caller::Caller;
 pub use controls::from_environment;
 pub use machine::{RandomIds, SystemClock};
-pub use work::Work;
+pub use work::{Connection, Work};
 
 /// A planned part that does not exist yet (OH-2900).
 pub fn not_built(what: &'static str) -> model::Problem {

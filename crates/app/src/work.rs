@@ -8,7 +8,7 @@ use model::control::ControlName;
 use model::effect::{Answer, EffectNumber};
 use model::event::Mode;
 use model::problem::Code;
-use model::{Digest, ExecutionId, Request, TenantId};
+use model::{Digest, ExecutionId, Problem, Request, TenantId};
 use parking_lot::Mutex;
 use serde_json::json;
 use store::Batch;
@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::app::App;
 use crate::record;
+use crate::runner::Change;
 
 /// The engine has no place for an input: what it is about is over.
 const NOT_POSSIBLE_NOW: Code = Code(2010);
@@ -45,6 +46,27 @@ pub struct Work {
     pub mode: Mode,
     /// How long the attempt may take.
     pub timeout: Duration,
+}
+
+/// Pauses before a report is tried again while the store does not take it: from the first, doubled, to the last.
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_LAST: Duration = Duration::from_secs(30);
+
+/// An outbound connection of an attempt, allowed or refused.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Whether the guard let it through.
+    pub allowed: bool,
+    /// Host, port, address, bytes, status, reason.
+    pub details: serde_json::Value,
+}
+
+impl Connection {
+    fn record(self, work: &Work, now: model::Timestamp) -> audit::Record {
+        let action = if self.allowed { "egress.connected" } else { "egress.refused" };
+        let resource = format!("executions/{}/effects/{}", work.execution, work.effect.0);
+        record::by_system(&work.tenant, now, action, resource, work.execution.as_str(), self.details)
+    }
 }
 
 /// The queue between the permit gate and the workers.
@@ -77,37 +99,51 @@ impl App {
     /// Gives a permit back unused: the effect is judged again.
     pub async fn give_back(self: &Arc<Self>, work: &Work, reason: &str) {
         let input = engine::Input::Voided { effect: work.effect, attempt: work.attempt, reason: reason.to_owned() };
-        self.report_input(work, input).await;
+        self.report_input(work, input, Vec::new()).await;
     }
 
-    /// Reports how an attempt ended.
-    pub async fn report(self: &Arc<Self>, work: &Work, answer: Answer) {
+    /// Reports how an attempt ended, and every connection that it made or was refused; both become durable at once.
+    pub async fn report(self: &Arc<Self>, work: &Work, answer: Answer, connections: Vec<Connection>) {
         let input = engine::Input::Answered { effect: work.effect, attempt: work.attempt, answer };
-        self.report_input(work, input).await;
+        let now = self.clock.now();
+        let records = connections.into_iter().map(|connection| connection.record(work, now)).collect();
+        self.report_input(work, input, records).await;
     }
 
-    async fn report_input(self: &Arc<Self>, work: &Work, input: engine::Input) {
+    async fn report_input(self: &Arc<Self>, work: &Work, input: engine::Input, records: Vec<audit::Record>) {
         let word = word_of(&input);
-        if let Err(problem) = self.advance(&work.tenant, &work.execution, input, None).await {
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let Err(problem) = self.take_report(work, input.clone(), records.clone()).await else { return };
             if problem.code == NOT_POSSIBLE_NOW {
-                self.record_late(work, word).await;
+                self.record_late(work, word, records).await;
                 return;
             }
-            // The attempt stays under way in the history; a restart treats its answer as lost, by class.
-            tracing::warn!(
-                execution.id = %work.execution, effect.number = work.effect.0, error = %problem,
-                internal = problem.internal, "an answer could not be recorded"
-            );
+            if problem.status != 503 || pause > PAUSE_LAST {
+                // The attempt stays under way in the history; a restart treats its answer as lost, by class.
+                tracing::error!(
+                    execution.id = %work.execution, effect.number = work.effect.0, error = %problem,
+                    internal = problem.internal, "an answer could not be recorded"
+                );
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         }
+    }
+
+    async fn take_report(self: &Arc<Self>, work: &Work, input: engine::Input, records: Vec<audit::Record>) -> Result<(), Problem> {
+        let held = self.hold(&work.tenant, &work.execution).await?;
+        self.go_on(held, Change { input: Some(input), records, ..Change::default() }, None).await.map(drop)
     }
 
     /// The flow gave up on the attempt before its answer came (time-out, cancellation): its outcome stays as it was
     /// recorded, and the log tells what the outside said after all.
-    async fn record_late(&self, work: &Work, word: &'static str) {
+    async fn record_late(&self, work: &Work, word: &'static str, mut records: Vec<audit::Record>) {
         let details = json!({ "operation": work.operation, "attempt": work.attempt, "answer": word });
         let resource = format!("executions/{}/effects/{}", work.execution, work.effect.0);
-        let record = record::by_system(&work.tenant, self.clock.now(), "effect.answered-late", resource, work.execution.as_str(), details);
-        if let Err(problem) = self.commit_one(Batch { records: vec![record], ..Batch::default() }).await {
+        records.push(record::by_system(&work.tenant, self.clock.now(), "effect.answered-late", resource, work.execution.as_str(), details));
+        if let Err(problem) = self.commit_one(Batch { records, ..Batch::default() }).await {
             tracing::error!(execution.id = %work.execution, error = %problem, "a late answer could not be recorded");
         }
     }

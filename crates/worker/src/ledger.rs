@@ -1,55 +1,42 @@
-//! Tells the audit log of every outbound connection, without making the connection wait for it.
+//! Collects what the egress door tells of connections, so that it is recorded together with the answer.
+//!
+//! The door tells of an attempt before it answers, so everything of an attempt is here when its answer is.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 
-use app::{App, Connection};
+use app::{Connection, Work};
 use egress::{ConnectionReport, Observer};
+use model::effect::EffectNumber;
+use model::{ExecutionId, TenantId};
+use parking_lot::Mutex;
 use serde_json::json;
-use tokio::sync::mpsc;
 
-/// Reports that may wait to be written: several times what the work queue can hold. Beyond that, a connection is
-/// told of in the log of the process only.
-const REPORTS_MAX: usize = 65_536;
-/// Reports written in one batch.
-const BATCH_MAX: usize = 256;
+type Key = (TenantId, ExecutionId, EffectNumber);
 
-/// The door's observer.
-pub(crate) struct Ledger {
-    sender: mpsc::Sender<Connection>,
-}
+/// The door's observer. Holds no more than the effects under way.
+#[derive(Default)]
+pub(crate) struct Ledger(Mutex<HashMap<Key, Vec<Connection>>>);
 
 impl Ledger {
-    /// An observer and the task that writes what it is told.
-    pub(crate) fn new(app: Arc<App>) -> (Self, impl Future<Output = ()> + Send) {
-        let (sender, mut receiver) = mpsc::channel(REPORTS_MAX);
-        let writer = async move {
-            let mut batch = Vec::new();
-            while receiver.recv_many(&mut batch, BATCH_MAX).await > 0 {
-                if let Err(problem) = app.record_connections(std::mem::take(&mut batch)).await {
-                    tracing::error!(error = %problem, internal = problem.internal, "outbound connections could not be recorded");
-                }
-            }
-        };
-        (Self { sender }, writer)
+    /// The connections of an attempt that has ended.
+    pub(crate) fn take(&self, work: &Work) -> Vec<Connection> {
+        let key = (work.tenant.clone(), work.execution.clone(), work.effect);
+        self.0.lock().remove(&key).unwrap_or_default()
     }
 }
 
 impl Observer for Ledger {
     fn connected(&self, report: ConnectionReport) {
-        metrics::counter!("omnihub_egress_connections_total", "allowed" => if report.allowed { "true" } else { "false" }).increment(1);
+        let allowed = if report.allowed { "true" } else { "false" };
+        metrics::counter!("omnihub_egress_connections_total", "allowed" => allowed).increment(1);
         let connection = Connection {
+            allowed: report.allowed,
             details: json!({
                 "host": report.host, "port": report.port, "address": report.address.map(|a| a.ip().to_string()),
                 "reason": report.reason, "sent": report.bytes_sent, "received": report.bytes_received,
                 "duration_ms": report.duration_ms, "status": report.status,
             }),
-            tenant: report.tenant,
-            execution: report.execution.to_string(),
-            effect: report.effect.0,
-            allowed: report.allowed,
         };
-        if self.sender.try_send(connection).is_err() {
-            tracing::error!("the ledger of outbound connections is full; a connection is recorded only here");
-        }
+        self.0.lock().entry((report.tenant, report.execution, report.effect)).or_default().push(connection);
     }
 }

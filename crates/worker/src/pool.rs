@@ -37,6 +37,7 @@ pub struct PoolConfig {
 pub struct Pool {
     app: Arc<App>,
     door: Door,
+    ledger: Arc<Ledger>,
     private: Vec<AddressRule>,
     hosts: Vec<HostRule>,
     http_limits: egress::Limits,
@@ -50,10 +51,9 @@ impl Pool {
     /// Runs the pool until the application has no more work to give. Programs die when `stop` turns true.
     pub async fn run(app: Arc<App>, config: PoolConfig, stop: watch::Receiver<bool>) -> Result<(), egress::SetupError> {
         let Some(mut work) = app.take_work() else { return Ok(()) };
-        let (ledger, writer) = Ledger::new(Arc::clone(&app));
-        tokio::spawn(writer);
+        let ledger = Arc::new(Ledger::default());
         let door = Door::new(DoorConfig {
-            observer: Arc::new(ledger),
+            observer: Arc::clone(&ledger) as _,
             resolver: config.resolver,
             extra_roots_pem: config.extra_roots_pem,
             breaker: BreakerConfig::default(),
@@ -61,6 +61,7 @@ impl Pool {
         let pool = Arc::new(Self {
             app,
             door,
+            ledger,
             private: config.private,
             hosts: config.hosts,
             http_limits: config.http_limits,
@@ -121,7 +122,7 @@ impl Pool {
                     Answer::Lost { .. } => "lost",
                 };
                 metrics::counter!("omnihub_effects_total", "answer" => word).increment(1);
-                self.app.report(work, answer).await;
+                self.app.report(work, answer, self.ledger.take(work)).await;
             }
             None => self.app.give_back(work, "a control or a policy changed before the effect started").await,
         }

@@ -118,7 +118,7 @@ async fn answer_everything(app: Arc<App>) {
         let (app, output) = (Arc::clone(&app), output.clone());
         tokio::spawn(async move {
             if app.may_start(&work) {
-                app.report(&work, Answer::Done { output }).await;
+                app.report(&work, Answer::Done { output }, Vec::new()).await;
             }
         });
     }
