@@ -34,7 +34,7 @@ pub struct Record {
     pub actor: String,
     /// What sort of actor: `user`, `service`, `agent`, `system`.
     pub actor_kind: String,
-    /// What was done, dotted: `effect.judged`, `effect.started`, `effect.answered`, `outcome.settled`,
+    /// What was done, dotted: `effect.judged`, `effect.permitted`, `effect.answered`, `outcome.settled`,
     /// `approval.requested`, `approval.approved`, `control.set`, `workflow.published`, `egress.connected`, …
     pub action: String,
     /// On what: `executions/<id>/effects/<n>`, `controls/kill-switch`, …
