@@ -123,13 +123,25 @@ fn hints_of(problem: &serde_json::Value) -> Vec<String> {
         hints.push(format!("{}:{}: {}{more}", at("line"), at("column"), text(found, "message")));
     }
     for candidate in list("candidates").iter().chain(list("nearest").iter()).take(20) {
-        hints.push(format!("candidate: {}", one_line(candidate)));
-    }
-    for missing in list("missing").iter().take(20) {
-        let question = text(missing, "question");
-        hints.push(if question.is_empty() { format!("missing: {}", one_line(missing)) } else { question });
+        hints.push(format!("candidate: {}", candidate_line(candidate)));
     }
     hints
+}
+
+/// `shop/refund-order:1.0.0 Refund an order, for example "refund order 1042, 25.00 EUR"`.
+fn candidate_line(candidate: &serde_json::Value) -> String {
+    let text = |pointer: &str| candidate.pointer(pointer).and_then(|v| v.as_str()).unwrap_or_default();
+    if text("/workflow/name").is_empty() {
+        return one_line(candidate);
+    }
+    let mut line = format!("{}/{}:{}", text("/workflow/namespace"), text("/workflow/name"), text("/workflow/version"));
+    if !text("/title").is_empty() {
+        line = format!("{line}  {}", text("/title"));
+    }
+    if !text("/example").is_empty() {
+        line = format!("{line}, for example \"{}\"", text("/example"));
+    }
+    line
 }
 
 fn one_line(value: &serde_json::Value) -> String {

@@ -77,6 +77,8 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Actions) -> Re
 fn contract(screen: Screen, view: &Json) -> String {
     let verified = if truth(view, "/contract/verified") {
         "checked by a probe"
+    } else if matches!(text(view, "/contract/class").as_str(), "read" | "pure") {
+        "the answer is the outcome"
     } else {
         "not checked: its outcome is unknown"
     };
