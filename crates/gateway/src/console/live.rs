@@ -11,9 +11,8 @@ use axum::extract::{Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use model::{Problem, TenantId};
+use model::TenantId;
 use serde::Deserialize;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -22,6 +21,7 @@ use app::view::Live;
 
 use super::layout::Failure;
 use super::session::Session;
+use crate::http::streams::Slot;
 
 /// Changes within this time become one event.
 const GATHER: Duration = Duration::from_millis(120);
@@ -44,7 +44,7 @@ struct Feed {
     only: Option<String>,
     end: Instant,
     greeted: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Slot,
 }
 
 /// `GET /console/live?watch=execution,approval&only=<execution>`
@@ -53,14 +53,9 @@ pub(crate) async fn get(
     session: Session,
     Query(watch): Query<Watch>,
 ) -> Response {
-    let Ok(place) = session.streams.clone().try_acquire_owned() else {
-        return Failure(Problem::new(
-            429,
-            4291,
-            "too many event streams",
-            "close some pages of the console and try again",
-        ))
-        .into_response();
+    let place = match session.streams.open(&session.caller.principal) {
+        Ok(place) => place,
+        Err(refusal) => return Failure(*refusal.0).into_response(),
     };
     let feed = Feed {
         live: state.app.subscribe(),

@@ -18,9 +18,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use model::{Digest, Problem};
 use parking_lot::Mutex;
 use serde::Serialize;
-use tokio::sync::Semaphore;
 
 use super::layout::Failure;
+use crate::http::streams::Streams;
 
 /// Sessions at the most; the one unused for longest makes room.
 const SESSIONS_MAX: usize = 10_000;
@@ -28,8 +28,12 @@ const SESSIONS_MAX: usize = 10_000;
 const IDLE_MAX: Duration = Duration::from_secs(8 * 3600);
 /// A session ends after this long in any case.
 const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Sessions of one token at the most; its own one unused for longest makes room.
+const SESSIONS_EACH_MAX: usize = 100;
 /// Live streams of all pages at the most.
 const STREAMS_MAX: usize = 1_000;
+/// Live streams of one reader's pages at the most, so that nobody takes those of all.
+const STREAMS_EACH_MAX: usize = 50;
 /// Bytes of a submitted form at the most.
 const FORM_BYTES_MAX: usize = 256 * 1024;
 /// Fields of a submitted form at the most.
@@ -45,7 +49,7 @@ const THEME_COOKIE: &str = "omnihub_theme";
 pub(crate) struct Sessions {
     open: Mutex<BTreeMap<Digest, Entry>>,
     /// Bounds the live streams.
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams: Arc<Streams>,
 }
 
 struct Entry {
@@ -75,7 +79,7 @@ pub(crate) struct Session {
     pub(crate) theme: Option<&'static str>,
     pub(crate) notice: Option<Notice>,
     pub(crate) path: String,
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams: Arc<Streams>,
 }
 
 /// A submitted form of a signed-in reader, known to come from our own pages.
@@ -131,7 +135,7 @@ impl Act {
 
 impl Sessions {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { open: Mutex::new(BTreeMap::new()), streams: Arc::new(Semaphore::new(STREAMS_MAX)) })
+        Arc::new(Self { open: Mutex::new(BTreeMap::new()), streams: Streams::new(STREAMS_MAX, STREAMS_EACH_MAX) })
     }
 
     /// Opens a session for a token that was authenticated; answers the cookie's value.
@@ -141,8 +145,11 @@ impl Sessions {
         let now = Instant::now();
         let mut open = self.open.lock();
         open.retain(|_, entry| entry.alive(now));
-        if open.len() >= SESSIONS_MAX
-            && let Some(oldest) = open.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| *key)
+        let own = open.values().filter(|entry| *entry.token == *token).count();
+        let gives_room = |entry: &Entry| own < SESSIONS_EACH_MAX || *entry.token == *token;
+        if (own >= SESSIONS_EACH_MAX || open.len() >= SESSIONS_MAX)
+            && let Some(oldest) =
+                open.iter().filter(|(_, e)| gives_room(e)).min_by_key(|(_, e)| e.used).map(|(key, _)| *key)
         {
             open.remove(&oldest);
         }
@@ -301,6 +308,8 @@ async fn signed_in(
         Err(problem) if problem.status == 401 => return Err(away()),
         Err(problem) => return Err(Failure(problem).into_response()),
     };
+    let taken = state.shared.tokens.take(Digest::of(token.as_bytes()), Instant::now());
+    taken.map_err(|wait| Failure(too_many(wait)).into_response())?;
     let text = |name: header::HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let caller = app::Caller {
         principal,
@@ -320,6 +329,12 @@ async fn signed_in(
     };
     let theme = theme(&parts.headers);
     Ok((Session { caller, csrf, theme, notice: None, path, streams: sessions.streams.clone() }, key))
+}
+
+/// The refusal to be asked so often.
+pub(crate) fn too_many(wait: Duration) -> Problem {
+    let detail = format!("more requests than the limit allows; try again in {} ms", wait.as_millis().max(1));
+    Problem::new(429, 4290, "too many requests", detail)
 }
 
 fn sign_in_first(parts: &Parts, path: &str) -> Response {
@@ -391,6 +406,10 @@ mod tests {
         let key = sessions.open("omh_x").unwrap();
         let digest = Digest::of(key.as_bytes());
         assert_eq!(&*sessions.find(&digest).unwrap().0, "omh_x");
+        for _ in 0..2 * SESSIONS_EACH_MAX {
+            sessions.open("omh_many").unwrap();
+        }
+        assert_eq!(sessions.open.lock().len(), 1 + SESSIONS_EACH_MAX, "one token crowds out nobody else");
         let cookie = headers(&[("cookie", &format!("a=b; {COOKIE}={key}"))]);
         sessions.close(&cookie);
         assert!(sessions.find(&digest).is_none());
@@ -400,8 +419,8 @@ mod tests {
     fn the_number_of_sessions_is_bounded() {
         let sessions = Sessions::new();
         let first = sessions.open("t").unwrap();
-        for _ in 0..SESSIONS_MAX {
-            sessions.open("t").unwrap();
+        for n in 0..SESSIONS_MAX {
+            sessions.open(&format!("t{n}")).unwrap();
         }
         assert_eq!(sessions.open.lock().len(), SESSIONS_MAX);
         assert!(sessions.find(&Digest::of(first.as_bytes())).is_none(), "the oldest made room");

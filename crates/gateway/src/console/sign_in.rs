@@ -1,18 +1,20 @@
 //! Signing in with an API token, and out.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Extension;
-use axum::extract::{Query, Request, State};
+use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
-use model::Problem;
+use model::{Digest, Problem};
 use serde::Deserialize;
 
 use super::icon;
 use super::layout::{Failure, bare};
-use super::session::{Act, Sessions, from_our_pages, read_form, set_cookie, theme, token_shape};
+use super::session::{Act, Sessions, from_our_pages, read_form, set_cookie, theme, token_shape, too_many};
 
 /// The cookie lives as long as a session may, in seconds.
 const COOKIE_SECONDS: u64 = 24 * 3600;
@@ -58,6 +60,11 @@ pub(crate) async fn post(
     match state.app.authenticate(token).await {
         Ok(_) => {}
         Err(problem) if problem.status == 401 => {
+            // Guesses draw from the bucket of their address, as they do at the API.
+            let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+            let address = address.map(|ConnectInfo(peer)| peer.ip().to_string()).unwrap_or_default();
+            let taken = state.shared.strangers.take(Digest::of(address.as_bytes()), Instant::now());
+            taken.map_err(|wait| Failure(too_many(wait)).into_response())?;
             return Err(again("This token is not known, or it has expired.", StatusCode::UNAUTHORIZED));
         }
         Err(problem) => return Err(Failure(problem).into_response()),
