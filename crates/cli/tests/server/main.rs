@@ -11,4 +11,5 @@ mod long;
 mod outside;
 mod permits;
 mod policies;
+mod security;
 mod shop;
