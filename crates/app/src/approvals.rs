@@ -71,7 +71,6 @@ impl App {
                 return Err(problem);
             }
         };
-        self.notify(tenant, "approval", found.id.as_str(), 0);
         self.approval(caller, found.id.as_str()).await
     }
 

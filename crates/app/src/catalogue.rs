@@ -306,11 +306,18 @@ fn workflow_key(namespace: &str, name: &str, version: &str) -> String {
     format!("{namespace}/{name}/{version}")
 }
 
-/// Numbers of a semantic version, releases after their pre-releases.
-fn version_order(version: &str) -> (Vec<u64>, bool, String) {
+/// Orders semantic versions: by their numbers, releases after their pre-releases, `rc.2` before `rc.10`.
+fn version_order(version: &str) -> (Vec<u64>, bool, Vec<(bool, u64, String)>) {
+    let number = |text: &str| text.parse::<u64>().ok();
     let bare = version.split('+').next().unwrap_or(version);
     let (core, pre) = bare.split_once('-').map_or((bare, ""), |(core, pre)| (core, pre));
-    (core.split('.').map(|n| n.parse().unwrap_or(0)).collect(), pre.is_empty(), pre.to_owned())
+    let identifier = |text: &str| match number(text) {
+        Some(number) => (false, number, String::new()),
+        None => (true, 0, text.to_owned()),
+    };
+    // A number too long to be one is larger than any that is not.
+    let numbers = core.split('.').map(|text| number(text).unwrap_or(u64::MAX)).collect();
+    (numbers, pre.is_empty(), pre.split('.').map(identifier).collect())
 }
 
 fn document_problem(what: &'static str, problems: &[Diagnostic]) -> Problem {
@@ -395,4 +402,18 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
         TaskKind::Action { action, .. } => ("call", action.to_string(), Vec::new()),
     };
     GraphNode { pointer: task.pointer.to_string(), name: task.name.to_string(), kind: kind.to_owned(), label, children, next }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_is_the_last_by_its_numbers() {
+        let ordered = ["0.9.0", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-rc.2", "1.0.0-rc.10", "1.0.0", "1.2.0", "1.10.0", "2.0.0-1", "2.0.0"];
+        let mut sorted = ordered;
+        sorted.reverse();
+        sorted.sort_by_key(|version| version_order(version));
+        assert_eq!(sorted, ordered);
+    }
 }

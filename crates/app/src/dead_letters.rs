@@ -41,7 +41,6 @@ impl App {
         let reason = checked_reason(if reason.trim().is_empty() { "redriven" } else { reason })?;
         let input = Input::Retry(caller.principal.id.clone(), reason);
         self.advance(&caller.principal.tenant, &letter.execution, input, Some(caller)).await?;
-        self.notify(&caller.principal.tenant, "dead-letter", id, 0);
         self.dead_letter(caller, id).await
     }
 }

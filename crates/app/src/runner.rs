@@ -95,6 +95,8 @@ struct Outcome {
     works: Vec<Work>,
     puts: Vec<Put>,
     approvals: Vec<Approval>,
+    /// Effects that an earlier step settled: two steps may fall into one millisecond.
+    settled_before: Vec<EffectNumber>,
     held: Option<&'static str>,
     /// Effects are left to judge: the next step follows at once.
     more: bool,
@@ -135,7 +137,7 @@ impl App {
         let mut events = step.events;
         let outcome = self.pass_gate(&mut state, &policies, &mut events, now);
         let advanced = self.seal(&state, 0, events, outcome, Some(caller), now, &mut batch).await;
-        let (row, works, approvals) = match advanced {
+        let (row, works) = match advanced {
             Ok(sealed) => sealed,
             Err(problem) => {
                 self.hot.forget(&key, &slot, &mut cell);
@@ -143,11 +145,12 @@ impl App {
             }
         };
         let ends = ends(&batch);
+        let notices = notices(&batch);
         if let Err(error) = self.commit_step(batch).await {
             self.hot.forget(&key, &slot, &mut cell);
             return Err(commit_problem(&error));
         }
-        self.after_commit(&row, &state, &approvals);
+        self.after_commit(&row, &state, notices);
         if ends {
             self.figures.ended(&state, row.updated_at);
         }
@@ -216,6 +219,7 @@ impl App {
         let input = input.filter(|_| cell.fresh || !recovers);
         let now = self.clock.now();
         let before = state.version;
+        let settled_before = state.effects.iter().filter(|e| e.outcome.is_some()).map(|e| e.number).collect();
         let mut events = match input.map(|input| engine::step(&mut state, input, now)) {
             None => Vec::new(),
             Some(Ok(step)) => step.events,
@@ -225,10 +229,10 @@ impl App {
                 return Err(rejected_problem(&rejected));
             }
         };
-        let outcome = self.pass_gate(&mut state, &policies, &mut events, now);
+        let outcome = Outcome { settled_before, ..self.pass_gate(&mut state, &policies, &mut events, now) };
         let mut batch = Batch { puts, records, ..Batch::default() };
         let sealed = self.seal(&state, before, events, outcome, caller, now, &mut batch).await;
-        let (row, works, approvals) = match sealed {
+        let (row, works) = match sealed {
             Ok(sealed) => sealed,
             Err(problem) => {
                 self.hot.forget(&key, &slot, &mut cell);
@@ -239,6 +243,7 @@ impl App {
             batch.puts.extend(cell.snapshot.put(&state));
         }
         let ends = ends(&batch);
+        let notices = notices(&batch);
         // Nothing happened and nothing has to be told again: time came for something that is over.
         let idle = batch.events.is_none() && batch.records.is_empty() && cell.due_at == row.due_at;
         if !idle && let Err(error) = self.commit_step(batch).await {
@@ -246,7 +251,7 @@ impl App {
             self.hot.forget(&key, &slot, &mut cell);
             return Err(commit_problem(&error));
         }
-        self.after_commit(&row, &state, &approvals);
+        self.after_commit(&row, &state, notices);
         if ends {
             self.figures.ended(&state, row.updated_at);
         }
@@ -356,7 +361,7 @@ impl App {
         caller: Option<&Caller>,
         now: Timestamp,
         batch: &mut Batch,
-    ) -> Result<(ExecutionRow, Vec<Work>, Vec<Approval>), Problem> {
+    ) -> Result<(ExecutionRow, Vec<Work>), Problem> {
         let tenant = &state.started.tenant;
         let mut row = row_of(state, outcome.held, now);
         if outcome.more {
@@ -370,7 +375,8 @@ impl App {
         };
         batch.records.append(&mut records);
         for effect in state.effects.iter().filter(|e| e.settled_at == Some(state.now) && !events.is_empty()) {
-            if !events.iter().any(|event| answers(event, effect.number)) && effect.outcome.is_some() {
+            let told = outcome.settled_before.contains(&effect.number) || events.iter().any(|event| answers(event, effect.number));
+            if effect.outcome.is_some() && !told {
                 batch.records.push(record::of_outcome(state, effect));
             }
         }
@@ -393,7 +399,7 @@ impl App {
         if !events.is_empty() {
             batch.events = Some((tenant.clone(), state.started.execution.clone(), before, events));
         }
-        Ok((row, outcome.works, outcome.approvals))
+        Ok((row, outcome.works))
     }
 
     /// Approvals that these events decided, expired or made pointless.
@@ -471,7 +477,7 @@ impl App {
     }
 
     /// Tells everybody what was committed.
-    fn after_commit(&self, row: &ExecutionRow, state: &Execution, approvals: &[Approval]) {
+    fn after_commit(&self, row: &ExecutionRow, state: &Execution, notices: Vec<(&'static str, String)>) {
         self.tell(Live {
             tenant: row.tenant.clone(),
             topic: "execution",
@@ -479,11 +485,8 @@ impl App {
             version: state.version,
             ended: state.end.is_some(),
         });
-        for approval in approvals {
-            self.notify(&row.tenant, "approval", approval.id.as_str(), 0);
-        }
-        if row.blocked_on.as_deref().is_some_and(|b| b.starts_with("dead-letter")) {
-            self.notify(&row.tenant, "dead-letter", row.id.as_str(), 0);
+        for (topic, id) in notices {
+            self.notify(&row.tenant, topic, &id, 0);
         }
         if row.due_at.is_some() {
             self.timers_changed.notify_one();
@@ -640,6 +643,16 @@ fn blocked_on(state: &Execution, held: Option<&'static str>) -> Option<String> {
             Phase::Verifying(_) | Phase::Requested | Phase::Denied | Phase::Settled => None,
         })
         .or_else(|| state.next_wakeup().map(|_| "timer".to_owned()))
+}
+
+/// Approvals and dead letters that a batch opens, changes or closes, by topic, for those who watch them.
+fn notices(batch: &Batch) -> Vec<(&'static str, String)> {
+    let of = |put: &Put| match put {
+        Put::Approval(approval) => Some(("approval", approval.id.to_string())),
+        Put::DeadLetter { id, .. } => Some(("dead-letter", id.to_string())),
+        _ => None,
+    };
+    batch.puts.iter().filter_map(of).collect()
 }
 
 /// True when the batch records an end; an execution that has ended may still be written again.
