@@ -6,7 +6,7 @@ use dsl::plan::{Output, Task, TaskKind, TaskList, Then};
 use model::Value;
 use model::problem::WorkflowError;
 
-use crate::scope::check_schema;
+use crate::scope::{Scope, check_schema};
 use crate::state::{Doing, End, Execution, Frame, ListFrame, Part, TaskFrame};
 use crate::trace::TaskStatus;
 use crate::{DEPTH_MAX, TRANSITIONS_MAX};
@@ -85,12 +85,15 @@ impl Execution {
         let Some(Frame::Task(frame)) = self.stack.last() else { return Signal::Blocked };
         let task = Arc::clone(&frame.task);
         let input = frame.input.clone();
-        let shaped = match self.shape(&task.output, raw, &input, "the output") {
+        // `$task` of `output` and `export` has the raw output, too.
+        let shapes = task.output.transform.is_some() || task.export.transform.is_some();
+        let var = if shapes { completed_var(&frame.var, &raw) } else { Value::NULL };
+        let shaped = match self.shape(&task.output, raw, self.scope(&input).with("task", &var), "the output") {
             Ok(output) => output,
             Err(error) => return Signal::Raise(error),
         };
         if task.export.transform.is_some() {
-            match self.export(&task.export, &shaped, &input) {
+            match self.export(&task.export, &shaped, self.scope(&input).with("task", &var)) {
                 Ok(context) => self.context = context,
                 Err(error) => return Signal::Raise(error),
             }
@@ -131,7 +134,6 @@ impl Execution {
     }
 
     fn end_workflow(&mut self, data: &Value) -> Signal {
-        let input = self.started.input.clone();
         while !self.stack.is_empty() {
             if matches!(self.stack.last(), Some(Frame::Task(_))) {
                 self.end_trace(TaskStatus::Completed);
@@ -139,7 +141,7 @@ impl Execution {
             self.stack.pop();
         }
         let definition = Arc::clone(&self.definition);
-        match self.shape(&definition.output, data.clone(), &input, "the workflow's output") {
+        match self.shape(&definition.output, data.clone(), self.outer_scope(), "the workflow's output") {
             Ok(output) => {
                 self.end = Some(End::Completed(output));
                 Signal::Blocked
@@ -149,9 +151,9 @@ impl Execution {
     }
 
     /// `as`, then `schema`.
-    fn shape(&self, output: &Output, raw: Value, input: &Value, what: &str) -> Result<Value, WorkflowError> {
+    fn shape(&self, output: &Output, raw: Value, scope: Scope<'_>, what: &str) -> Result<Value, WorkflowError> {
         let shaped = match &output.transform {
-            Some(template) => self.scope(input).with("output", &raw).fill(template, &raw)?,
+            Some(template) => scope.with("output", &raw).fill(template, &raw)?,
             None => raw,
         };
         if let Some(schema) = &output.schema {
@@ -160,9 +162,9 @@ impl Execution {
         Ok(shaped)
     }
 
-    fn export(&self, export: &Output, output: &Value, input: &Value) -> Result<Value, WorkflowError> {
+    fn export(&self, export: &Output, output: &Value, scope: Scope<'_>) -> Result<Value, WorkflowError> {
         let Some(template) = &export.transform else { return Ok(self.context.clone()) };
-        let context = self.scope(input).with("output", output).fill(template, output)?;
+        let context = scope.with("output", output).fill(template, output)?;
         if let Some(schema) = &export.schema {
             check_schema(schema, &context, "the exported context")?;
         }
@@ -218,6 +220,12 @@ impl Execution {
             }
         }
     }
+}
+
+fn completed_var(begun: &Value, raw: &Value) -> Value {
+    let model::Data::Object(members) = &begun.data else { return begun.clone() };
+    let members = members.iter().map(|(name, value)| (&**name, value.clone()));
+    Value::object(members.chain([("output", raw.clone())]))
 }
 
 fn body_of(task: &Task, part: Part) -> Option<&TaskList> {

@@ -14,8 +14,9 @@ use crate::trace::{TRACE_MAX, TaskStatus, TraceEntry};
 impl Execution {
     /// Begins a task of the list on top with its raw input.
     pub(crate) fn begin_task(&mut self, task: Arc<Task>, raw: Value) -> Signal {
+        let var = task_var(&self.definition.document, &task, &raw, self.now);
         if let Some(condition) = &task.condition {
-            match self.scope(&raw).test(condition, &raw) {
+            match self.scope(&raw).with("task", &var).test(condition, &raw) {
                 Ok(true) => {}
                 Ok(false) => {
                     self.push_trace(&task, TaskStatus::Skipped);
@@ -24,17 +25,16 @@ impl Execution {
                 Err(error) => return self.raise_at(&task, error),
             }
         }
-        let input = match self.task_input(&task, raw) {
+        let input = match self.task_input(&task, raw, &var) {
             Ok(input) => input,
             Err(error) => return self.raise_at(&task, error),
         };
-        let deadline = match task.timeout.as_ref().map(|after| self.scope(&input).duration(after, &input)).transpose() {
+        let deadline = match task.timeout.as_ref().map(|after| self.scope(&input).with("task", &var).duration(after, &input)).transpose() {
             Ok(after) => after.map(|after| self.now.plus(after)),
             Err(error) => return self.raise_at(&task, error),
         };
         *self.visits.entry(Arc::clone(&task.pointer)).or_default() += 1;
         let trace = self.push_trace(&task, TaskStatus::Running);
-        let var = task_var(&task, &input, self.now);
         self.stack.push(Frame::Task(Box::new(TaskFrame {
             task: Arc::clone(&task),
             begun_at: self.now,
@@ -50,12 +50,12 @@ impl Execution {
         }
     }
 
-    fn task_input(&self, task: &Task, raw: Value) -> Result<Value, WorkflowError> {
+    fn task_input(&self, task: &Task, raw: Value, var: &Value) -> Result<Value, WorkflowError> {
         if let Some(schema) = &task.input.schema {
             check_schema(schema, &raw, "the input")?;
         }
         match &task.input.from {
-            Some(from) => self.scope(&raw).fill(from, &raw),
+            Some(from) => self.scope(&raw).with("task", var).fill(from, &raw),
             None => Ok(raw),
         }
     }
@@ -218,14 +218,25 @@ impl Execution {
     }
 }
 
-/// `$task`
-pub(crate) fn task_var(task: &Task, input: &Value, now: Timestamp) -> Value {
+/// `$task`; `raw` is its input before `input.from`.
+pub(crate) fn task_var(document: &Value, task: &Task, raw: &Value, now: Timestamp) -> Value {
     Value::object([
         ("name", Value::string(&task.name)),
         ("reference", Value::string(&task.pointer)),
-        ("input", input.clone()),
+        ("definition", at_pointer(document, &task.pointer)),
+        ("input", raw.clone()),
         ("startedAt", moment(now)),
     ])
+}
+
+/// The part of a document that a JSON Pointer names; `null` when there is none.
+fn at_pointer(document: &Value, pointer: &str) -> Value {
+    let found = pointer.split('/').skip(1).try_fold(document, |value, name| match &value.data {
+        Data::Object(_) => value.get(&name.replace("~1", "/").replace("~0", "~")),
+        Data::Array(items) => items.get(name.parse::<usize>().ok()?),
+        _ => None,
+    });
+    found.cloned().unwrap_or(Value::NULL)
 }
 
 /// `$index`

@@ -76,7 +76,8 @@ impl Expr {
     /// Evaluates to exactly one value; none or more than one is an error. `input` is `.`.
     pub fn eval(&self, input: &Value, vars: &Vars<'_>, budget: &mut Budget) -> Result<Value, EvalError> {
         let globals = self.program.globals.iter().map(|name| {
-            let found = vars.0.iter().find(|(given, _)| **given == **name).map(|(_, value)| *value);
+            // The innermost is given last.
+            let found = vars.0.iter().rev().find(|(given, _)| **given == **name).map(|(_, value)| *value);
             found.ok_or_else(|| EvalError {
                 message: format!("the variable `${name}` is not available here"),
                 kind: ErrorKind::Variable(name.to_string()),

@@ -229,7 +229,9 @@ impl Execution {
                 let task = self.present_task().filter(|task| task.pointer == pointer);
                 let task = task.ok_or_else(|| SnapshotError::Place(pointer.to_string()))?;
                 let input = values.get(input)?;
-                let var = task_var(&task, &input, begun_at);
+                // What the list hands on is what the task began with.
+                let raw = if let Some(Frame::List(list)) = self.stack.last() { &list.data } else { &input };
+                let var = task_var(&self.definition.document, &task, raw, begun_at);
                 Ok(Frame::Task(Box::new(TaskFrame { task, begun_at, input, var, deadline, doing: doing_of(doing, values)?, trace: None })))
             }
         }

@@ -189,3 +189,63 @@ fn what_cannot_succeed_any_more_is_not_tried_again() {
     let retried = run.give(Input::Retry(bob(), "again".into()));
     assert!(matches!(retried, Err(Rejected::Nothing(_))), "{retried:?}");
 }
+
+#[test]
+fn the_innermost_variable_of_a_name_is_the_one_that_is_seen() {
+    let loops = "
+- outer:
+    for: { in: '${ [1, 2] }' }
+    do:
+      - inner:
+          for: { in: '${ [\"a\", \"b\"] }' }
+          do:
+            - note: { set: { seen: '${ .seen + [$item] }' } }";
+    assert_eq!(output_of(loops.trim(), json!({"seen": []})), json!({"seen": ["a", "b", "a", "b"]}));
+    let caught = format!(
+        "
+- outer:
+    try: [ {{ bad: {{ {RAISE} }} }} ]
+    catch:
+      do:
+        - inner:
+            try: [ {{ worse: {{ raise: {{ error: {{ type: 'https://example.com/f', status: 418 }} }} }} }} ]
+            catch:
+              do:
+                - note: {{ set: {{ status: '${{ $error.status }}' }} }}"
+    );
+    assert_eq!(output_of(caught.trim(), json!({})), json!({"status": 418}));
+}
+
+#[test]
+fn every_round_of_a_try_is_judged_by_its_own_error() {
+    let tasks = "
+- guarded:
+    try:
+      - get: { call: http, with: { method: get, endpoint: 'http://example.com/a' } }
+    catch:
+      when: '$error.status == 404'
+      retry: { delay: PT1S, limit: { attempt: { count: 5 } } }";
+    let mut run = run(tasks);
+    run.drive(|effect| refused(if effect.number.0 == 1 { 404 } else { 422 }, false));
+    assert_eq!(run.error().status, 422);
+    assert_eq!(run.effects().len(), 2, "the second error is not the first");
+}
+
+#[test]
+fn a_task_is_described_to_its_own_expressions() {
+    let tasks = "
+- first:
+    if: '$task.name == \"first\" and $task.reference == \"/do/0/first\"'
+    input: { from: '${ {asked: $task.input.a, by: $task.name} }' }
+    set: { in: '${ . }', raw: '${ $task.input }', sets: '${ $task.definition.set | keys }' }
+    output: { as: '${ . + {out: ($task.output | keys)} }' }
+    export: { as: '${ {raw: ($task.output | keys), after: (. | keys)} }' }
+- second: { set: { data: '${ . }', context: '${ $context }' } }";
+    assert_eq!(
+        output_of(tasks.trim(), json!({"a": 1})),
+        json!({
+            "data": {"in": {"asked": 1, "by": "first"}, "raw": {"a": 1}, "sets": ["in", "raw", "sets"], "out": ["in", "raw", "sets"]},
+            "context": {"raw": ["in", "raw", "sets"], "after": ["in", "out", "raw", "sets"]},
+        })
+    );
+}
