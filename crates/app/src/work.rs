@@ -97,9 +97,11 @@ impl App {
     }
 
     /// Gives a permit back unused: the effect is judged again.
-    pub async fn give_back(self: &Arc<Self>, work: &Work, reason: &str) {
+    pub async fn give_back(self: &Arc<Self>, work: &Work, reason: &str, connections: Vec<Connection>) {
         let input = engine::Input::Voided { effect: work.effect, attempt: work.attempt, reason: reason.to_owned() };
-        self.report_input(work, input, Vec::new()).await;
+        let now = self.clock.now();
+        let records = connections.into_iter().map(|connection| connection.record(work, now)).collect();
+        self.report_input(work, input, records).await;
     }
 
     /// Reports how an attempt ended, and every connection that it made or was refused; both become durable at once.

@@ -163,6 +163,19 @@ impl Door {
         credentials: Option<Credentials>,
         limits: Limits,
     ) -> Result<HttpAnswer, SendError> {
+        self.send_while(request, grant, credentials, limits, &|| true).await
+    }
+
+    /// As [`Door::send`]; `may_go` is asked after connecting and before the first byte of each request. Finding and
+    /// reaching a host takes seconds, in which the right to send may be withdrawn: then nothing of it leaves.
+    pub async fn send_while(
+        &self,
+        request: &HttpRequest,
+        grant: &Grant,
+        credentials: Option<Credentials>,
+        limits: Limits,
+        may_go: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Result<HttpAnswer, SendError> {
         let mut current = match Prepared::new(request, credentials) {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -175,7 +188,7 @@ impl Door {
         let read = current.method.is_safe();
         let mut may_have_happened = false;
         for hop in 0..=limits.redirects {
-            let answer = Box::pin(self.hop(&current, grant, limits, deadline))
+            let answer = Box::pin(self.hop(&current, grant, limits, deadline, may_go))
                 .await
                 .map_err(|error| after_redirect(error, may_have_happened))?;
             let Some(location) = location_of(&answer).filter(|_| request.redirect) else { return Ok(answer) };
@@ -217,6 +230,7 @@ impl Door {
         grant: &Grant,
         limits: Limits,
         deadline: Instant,
+        may_go: &(dyn Fn() -> bool + Send + Sync),
     ) -> Result<HttpAnswer, SendError> {
         let (port, default_port) = prepared.ports();
         let mut attempt = Attempt::start(&self.inner.observer, grant, prepared.host(), port);
@@ -232,7 +246,13 @@ impl Door {
             }
         };
         let connect_by = deadline.min(Instant::now() + limits.connect);
+        let mut withdrawn = false;
         let (attempt, result) = match self.open(prepared, grant, &mut attempt, connect_by).await {
+            Ok(_) if !may_go() => {
+                withdrawn = true;
+                let why = "the right to send it was withdrawn while connecting".to_owned();
+                (attempt, Err(SendError::Unreachable(why)))
+            }
             Ok(connection) => {
                 let result = exchange(prepared, connection, &mut attempt, limits, deadline).await;
                 (attempt, result)
@@ -240,6 +260,8 @@ impl Door {
             Err(error) => (attempt, Err(error)),
         };
         admitted.ended = match &result {
+            // That says nothing about the target.
+            _ if withdrawn => Ended::Unknown,
             Ok(answer) if !matches!(answer.status, 502..=504) => Ended::Well,
             Ok(_) | Err(SendError::Unreachable(_) | SendError::Lost(_)) => Ended::Badly,
             Err(SendError::BadAnswer(_)) => Ended::Well,

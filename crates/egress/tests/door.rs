@@ -457,3 +457,20 @@ async fn tls_names_are_checked_before_anything_is_sent() {
         assert_eq!(house.reports.0.lock().last().map(|report| report.bytes_sent), Some(0));
     }
 }
+
+#[tokio::test]
+async fn a_right_that_is_withdrawn_while_connecting_sends_nothing() {
+    let (address, heads) = serve("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let house = house(&[&["127.0.0.1"]]);
+    let uri = format!("http://shop.test:{}/x", address.port());
+    let grant = grant(&[&format!("shop.test:{}", address.port())], &["127.0.0.1/32"]);
+    for _ in 0..5 {
+        let sent = house.door.send_while(&request("POST", &uri), &grant, None, quick(), &|| false).await;
+        assert!(matches!(sent, Err(SendError::Unreachable(_))), "{sent:?}");
+    }
+    assert_eq!(house.resolver.asked.load(Ordering::SeqCst), 5, "it was found and reached each time");
+    assert!(house.reports.0.lock().iter().all(|report| report.bytes_sent == 0), "not a byte left");
+    // A target that answered nothing because it was asked nothing is not a broken one.
+    assert!(house.send(&request("POST", &uri), &grant).await.is_ok());
+    assert_eq!(heads.lock().iter().filter(|head| !head.is_empty()).count(), 1);
+}

@@ -1,6 +1,7 @@
 //! The pool of workers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use app::{App, Work};
 use egress::{AddressRule, BreakerConfig, Credentials, Door, DoorConfig, Grant, HostRule, Resolver};
@@ -97,7 +98,20 @@ impl Pool {
             Request::Http(request) => {
                 let limits = egress::Limits { whole: self.http_limits.whole.min(work.timeout), ..self.http_limits };
                 match self.grant(work) {
-                    Ok(grant) => http::perform(&self.door, request, &grant, credentials, None, limits).await,
+                    Ok(grant) => {
+                        let withdrawn = AtomicBool::new(false);
+                        let may_go = || {
+                            let may = self.app.may_start(work);
+                            withdrawn.fetch_or(!may, Ordering::AcqRel);
+                            may
+                        };
+                        let answer = http::perform(&self.door, request, &grant, credentials, None, limits, &may_go).await;
+                        // Only when nothing was done: a write that a redirect answered may have been.
+                        if withdrawn.load(Ordering::Acquire) && matches!(answer, Answer::Refused { .. }) {
+                            return None;
+                        }
+                        answer
+                    }
                     Err(error) => refused(error),
                 }
             }
@@ -124,7 +138,10 @@ impl Pool {
                 metrics::counter!("omnihub_effects_total", "answer" => word).increment(1);
                 self.app.report(work, answer, self.ledger.take(work)).await;
             }
-            None => self.app.give_back(work, "a control or a policy changed before the effect started").await,
+            None => {
+                let why = "a control or a policy changed before the effect started";
+                self.app.give_back(work, why, self.ledger.take(work)).await;
+            }
         }
     }
 

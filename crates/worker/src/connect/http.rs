@@ -15,7 +15,8 @@ const MASK: &str = "[secret]";
 /// Secrets shorter than this are not looked for in answers: they would be found everywhere.
 const SECRET_BYTES_MIN: usize = 6;
 
-/// Performs one HTTP request. `idempotency` is a header and the effect's key to put into it.
+/// Performs one HTTP request. `idempotency` is a header and the effect's key to put into it; `may_go` is asked once
+/// more before the first byte leaves.
 ///
 /// The output carries [`Label::EXTERNAL`] on every node that came from outside.
 pub async fn perform(
@@ -25,6 +26,7 @@ pub async fn perform(
     credentials: Option<Credentials>,
     idempotency: Option<(String, String)>,
     limits: Limits,
+    may_go: &(dyn Fn() -> bool + Send + Sync),
 ) -> Answer {
     let mut sent = request.clone();
     if let Some((header, key)) = idempotency {
@@ -34,12 +36,12 @@ pub async fn perform(
     }
     let read = is_read(&request.method);
     let secrets = credentials.as_ref().map(secret_texts).unwrap_or_default();
-    match door.send(&sent, grant, credentials, limits).await {
+    match door.send_while(&sent, grant, credentials, limits, may_go).await {
         Ok(mut answer) => {
             mask(&mut answer, &secrets);
             judge(request, &answer, read)
         }
-        Err(error) => failed(&error, read),
+        Err(error) => failed(&error, read, &secrets),
     }
 }
 
@@ -52,11 +54,24 @@ fn secret_texts(credentials: &Credentials) -> Vec<String> {
             vec![encoded, password.clone()]
         }
     };
-    texts.into_iter().filter(|text| text.len() >= SECRET_BYTES_MIN).collect()
+    let mut all = Vec::new();
+    for text in texts.into_iter().filter(|text| text.len() >= SECRET_BYTES_MIN) {
+        // As it is, as JSON writes it, and as a URI or a form does.
+        let json = serde_json::Value::from(text.as_str()).to_string();
+        let form = url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let json = json.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or_default();
+        for form in [json.to_owned(), form.replace('+', "%20"), form, text] {
+            if !all.contains(&form) {
+                all.push(form);
+            }
+        }
+    }
+    all
 }
 
 /// Takes secrets out of an answer: values never enter the history, not even when the outside sends them back.
 fn mask(answer: &mut HttpAnswer, secrets: &[String]) {
+    answer.uri = masked(&answer.uri, secrets);
     for secret in secrets {
         if let Some(masked) = without(&answer.body, secret.as_bytes()) {
             answer.body = masked.into();
@@ -67,6 +82,11 @@ fn mask(answer: &mut HttpAnswer, secrets: &[String]) {
             }
         }
     }
+}
+
+/// The text with every secret replaced.
+fn masked(text: &str, secrets: &[String]) -> String {
+    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
 }
 
 /// The bytes with every `needle` replaced; none when it is not in them.
@@ -115,9 +135,10 @@ fn judge(request: &HttpRequest, answer: &HttpAnswer, read: bool) -> Answer {
 }
 
 /// What no answer means.
-fn failed(error: &SendError, read: bool) -> Answer {
+fn failed(error: &SendError, read: bool, secrets: &[String]) -> Answer {
+    let text = masked(&error.to_string(), secrets);
     let communication =
-        |status, title| WorkflowError::standard("communication", status, title, error.to_string());
+        |status, title| WorkflowError::standard("communication", status, title, text.clone());
     let refused = |error, transient| Answer::Refused { error, transient, retry_after_ms: None };
     match error {
         SendError::Refused(_) => {
@@ -125,12 +146,12 @@ fn failed(error: &SendError, read: bool) -> Answer {
                 "egress-refused",
                 403,
                 "connection refused by the guard",
-                error.to_string(),
+                text.clone(),
             );
             refused(error, false)
         }
         SendError::Invalid(_) => refused(
-            WorkflowError::standard("configuration", 400, "request cannot be sent", error.to_string()),
+            WorkflowError::standard("configuration", 400, "request cannot be sent", text.clone()),
             false,
         ),
         SendError::Unreachable(_) => refused(communication(503, "unreachable"), true),
@@ -286,6 +307,11 @@ mod tests {
         }
         assert_eq!((without(b"hush", b"hush-hush"), without(b"", b"hush-hush")), (None, None));
         assert!(secret_texts(&Credentials::Bearer { token: "short".to_owned() }).is_empty());
+        let secrets = secret_texts(&Credentials::Bearer { token: "a\"b c/d".to_owned() });
+        let told = "x a\"b c/d y a\\\"b c/d z a%22b%20c%2Fd w a%22b+c%2Fd";
+        assert_eq!(masked(told, &secrets), "x [secret] y [secret] z [secret] w [secret]");
+        let Answer::Lost { error } = failed(&SendError::Lost(told.to_owned()), false, &secrets) else { panic!("it may have happened") };
+        assert!(!error.detail.unwrap_or_default().contains("c/d"));
     }
 
     #[test]
@@ -326,7 +352,7 @@ mod tests {
         ];
         for (error, read, write) in table {
             assert_eq!(
-                (word(&failed(&error, true)), word(&failed(&error, false))),
+                (word(&failed(&error, true, &[])), word(&failed(&error, false, &[]))),
                 (read.to_owned(), write.to_owned())
             );
         }
