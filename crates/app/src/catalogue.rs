@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dsl::plan::{Action, Definition, Task, TaskKind, TaskList, Then, Work};
 use dsl::{Diagnostic, Severity};
@@ -29,6 +30,14 @@ pub(crate) struct Catalogue {
     definitions: RwLock<BTreeMap<(TenantId, String), Arc<Definition>>>,
     actions: RwLock<BTreeMap<TenantId, Arc<Actions>>>,
     intents: RwLock<BTreeMap<TenantId, Arc<IntentIndex>>>,
+    /// Rises with every publication, so that nothing is kept that was read before one and compiled after it.
+    publications: AtomicU64,
+}
+
+impl Catalogue {
+    fn published(&self) -> u64 {
+        self.publications.load(Ordering::Acquire)
+    }
 }
 
 /// The actions of one tenant, compiled.
@@ -74,6 +83,7 @@ impl App {
         };
         let entry = self.publish(caller, WORKFLOW, &key, entry).await?;
         self.catalogue.definitions.write().insert((tenant.clone(), key), Arc::clone(&definition));
+        self.catalogue.publications.fetch_add(1, Ordering::AcqRel);
         self.catalogue.intents.write().remove(tenant);
         self.notify(tenant, "workflow", &format!("{}/{}", definition.namespace, definition.name), 0);
         Ok(workflow_view(&definition, &entry, compiled.problems))
@@ -138,6 +148,7 @@ impl App {
             at: self.clock.now(),
         };
         let entry = self.publish(caller, ACTION, &key, entry).await?;
+        self.catalogue.publications.fetch_add(1, Ordering::AcqRel);
         self.catalogue.actions.write().remove(tenant);
         self.notify(tenant, "action", &action.reference.to_string(), 0);
         Ok(action_view(&action, &entry))
@@ -188,6 +199,7 @@ impl App {
         if let Some(index) = self.catalogue.intents.read().get(tenant) {
             return Ok(Arc::clone(index));
         }
+        let seen = self.catalogue.published();
         let found = self.published(tenant, WORKFLOW, "", None, PUBLISHED_MAX).await?;
         let mut newest: BTreeMap<String, String> = BTreeMap::new();
         for (key, _) in &found.items {
@@ -206,7 +218,11 @@ impl App {
             }
         }
         let index = Arc::new(IntentIndex::new(templates));
-        self.catalogue.intents.write().insert(tenant.clone(), Arc::clone(&index));
+        let mut known = self.catalogue.intents.write();
+        if self.catalogue.published() == seen {
+            known.insert(tenant.clone(), Arc::clone(&index));
+        }
+        drop(known);
         Ok(index)
     }
 
@@ -231,6 +247,7 @@ impl App {
         if let Some(found) = self.catalogue.actions.read().get(tenant) {
             return Ok(Arc::clone(found));
         }
+        let seen = self.catalogue.published();
         let found = self.published(tenant, ACTION, "", None, PUBLISHED_MAX).await?;
         let mut actions = Actions::default();
         for (key, entry) in found.items {
@@ -241,7 +258,11 @@ impl App {
             actions.0.insert(action.reference.clone(), action);
         }
         let actions = Arc::new(actions);
-        self.catalogue.actions.write().insert(tenant.clone(), Arc::clone(&actions));
+        let mut known = self.catalogue.actions.write();
+        if self.catalogue.published() == seen {
+            known.insert(tenant.clone(), Arc::clone(&actions));
+        }
+        drop(known);
         Ok(actions)
     }
 
