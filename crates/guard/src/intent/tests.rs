@@ -214,3 +214,11 @@ fn wrong_metadata_is_refused() {
         }
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_sentence_breaks_the_parser(text in "(refund|Bestellung|invite|order|as|from|[0-9]{1,12}|[.,;:!-]|€|EUR|İ|ß|ﬀ|e\u{301}|\u{200d}|\\PC| |\n){0,40}") {
+        let index = index();
+        proptest::prop_assert!(!shown(&index.parse(&text)).is_empty());
+    }
+}
