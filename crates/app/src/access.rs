@@ -37,7 +37,14 @@ struct Known {
 impl App {
     /// Who a bearer token stands for. Every refusal reads the same, so that nothing can be learned from it.
     pub async fn authenticate(&self, bearer: &str) -> Result<Principal, Problem> {
-        let unknown = || Problem::new(401, 4010, "not authenticated", "give a valid API token: `Authorization: Bearer omh_…`");
+        let unknown = || {
+            Problem::new(
+                401,
+                4010,
+                "not authenticated",
+                "give a valid API token: `Authorization: Bearer omh_…`",
+            )
+        };
         let token = Token::parse(bearer).ok_or_else(unknown)?;
         let (cached, revocations) = {
             let known = self.tokens.0.read();
@@ -47,8 +54,8 @@ impl App {
             Some(document) => document,
             None => {
                 let found = self.store.token(&token.id).await.map_err(|e| store_problem(&e))?;
-                let document: TokenDocument =
-                    serde_json::from_value(found.ok_or_else(unknown)?).map_err(|e| Problem::machine(format!("token: {e}")))?;
+                let document: TokenDocument = serde_json::from_value(found.ok_or_else(unknown)?)
+                    .map_err(|e| Problem::machine(format!("token: {e}")))?;
                 let document = Arc::new(document);
                 let mut known = self.tokens.0.write();
                 if known.documents.len() >= CACHE_MAX {
@@ -65,7 +72,10 @@ impl App {
 
     /// Makes the first administrator when the store has none. `keep` puts the token where people find it, and does so
     /// before the store knows it: whoever is killed in between makes another one at the next start.
-    pub async fn first_administrator(&self, keep: impl FnOnce(&str) -> std::io::Result<()> + Send) -> Result<(), Problem> {
+    pub async fn first_administrator(
+        &self,
+        keep: impl FnOnce(&str) -> std::io::Result<()> + Send,
+    ) -> Result<(), Problem> {
         let tenant = system_tenant();
         let found = self.store.documents(&tenant, TOKEN, "", None, 1).await.map_err(|e| store_problem(&e))?;
         if !found.is_empty() {
@@ -73,19 +83,36 @@ impl App {
         }
         let now = self.clock.now();
         let admin = PrincipalId::new("user:admin").map_err(Problem::machine)?;
-        let made = self.make_token(&tenant, admin, PrincipalKind::User, BTreeSet::from([Role::Admin]), None, now)?;
-        let record = record::by_system(&tenant, now, "token.created", format!("tokens/{}", made.view.id), "start", json!({ "principal": made.view.principal, "roles": made.view.roles }));
+        let made =
+            self.make_token(&tenant, admin, PrincipalKind::User, BTreeSet::from([Role::Admin]), None, now)?;
+        let record = record::by_system(
+            &tenant,
+            now,
+            "token.created",
+            format!("tokens/{}", made.view.id),
+            "start",
+            json!({ "principal": made.view.principal, "roles": made.view.roles }),
+        );
         let document = json!({ "title": "Default" });
         let mut puts = made.puts;
-        puts.push(Put::Document { tenant: tenant.clone(), kind: TENANT.into(), key: tenant.to_string(), document });
-        keep(&made.secret).map_err(|error| Problem::machine(format!("the administrator's token cannot be kept: {error}")))?;
+        puts.push(Put::Document {
+            tenant: tenant.clone(),
+            kind: TENANT.into(),
+            key: tenant.to_string(),
+            document,
+        });
+        keep(&made.secret).map_err(|error| {
+            Problem::machine(format!("the administrator's token cannot be kept: {error}"))
+        })?;
         self.commit_one(Batch { puts, records: vec![record], ..Batch::default() }).await
     }
 
     /// Makes a token.
     pub async fn create_token(&self, caller: &Caller, new: NewToken) -> Result<TokenCreated, Problem> {
         caller.demand(Permission::Administer)?;
-        let invalid = |field: &str, message: String| Problem::new(422, 4001, "invalid request", message.clone()).field(field, message);
+        let invalid = |field: &str, message: String| {
+            Problem::new(422, 4001, "invalid request", message.clone()).field(field, message)
+        };
         let principal = PrincipalId::new(&new.principal).map_err(|e| invalid("/principal", e.to_string()))?;
         if principal == system_principal() {
             return Err(invalid("/principal", "`system` is OmniHub itself; choose another name".to_owned()));
@@ -94,12 +121,17 @@ impl App {
             "user" => PrincipalKind::User,
             "service" => PrincipalKind::Service,
             "agent" => PrincipalKind::Agent,
-            other => return Err(invalid("/kind", format!("`{other}` is not a kind: use user, service or agent"))),
+            other => {
+                return Err(invalid("/kind", format!("`{other}` is not a kind: use user, service or agent")));
+            }
         };
         let mut roles = BTreeSet::new();
         for name in &new.roles {
             let role = Role::parse(name).ok_or_else(|| {
-                invalid("/roles", format!("`{name}` is not a role: use {}", Role::ALL.map(Role::name).join(", ")))
+                invalid(
+                    "/roles",
+                    format!("`{name}` is not a role: use {}", Role::ALL.map(Role::name).join(", ")),
+                )
             })?;
             roles.insert(role);
         }
@@ -111,14 +143,22 @@ impl App {
             None => caller.principal.tenant.clone(),
         };
         if tenant != caller.principal.tenant && caller.principal.tenant != system_tenant() {
-            return Err(Problem::new(403, 4030, "not permitted", "only the `default` tenant makes tokens for other tenants"));
+            return Err(Problem::new(
+                403,
+                4030,
+                "not permitted",
+                "only the `default` tenant makes tokens for other tenants",
+            ));
         }
         self.demand_tenant(&tenant).await?;
         let now = self.clock.now();
-        let expires_at = new.days.map(|days| now.plus(std::time::Duration::from_secs(u64::from(days) * 86_400)));
+        let expires_at =
+            new.days.map(|days| now.plus(std::time::Duration::from_secs(u64::from(days) * 86_400)));
         let made = self.make_token(&tenant, principal, kind, roles, expires_at, now)?;
-        let details = json!({ "principal": made.view.principal, "roles": made.view.roles, "tenant": made.view.tenant });
-        let record = record::by_caller(caller, now, "token.created", format!("tokens/{}", made.view.id), details);
+        let details =
+            json!({ "principal": made.view.principal, "roles": made.view.roles, "tenant": made.view.tenant });
+        let record =
+            record::by_caller(caller, now, "token.created", format!("tokens/{}", made.view.id), details);
         self.commit_one(Batch { puts: made.puts, records: vec![record], ..Batch::default() }).await?;
         Ok(TokenCreated { token: made.view, secret: made.secret })
     }
@@ -133,8 +173,16 @@ impl App {
         now: Timestamp,
     ) -> Result<MadeToken, Problem> {
         let token = Token::generate().map_err(Problem::machine)?;
-        let document =
-            TokenDocument { id: token.id.clone(), principal, kind, tenant: tenant.clone(), roles, hash: token.hash(), created_at: now, expires_at };
+        let document = TokenDocument {
+            id: token.id.clone(),
+            principal,
+            kind,
+            tenant: tenant.clone(),
+            roles,
+            hash: token.hash(),
+            created_at: now,
+            expires_at,
+        };
         let stored = serde_json::to_value(&document).map_err(Problem::machine)?;
         let mut listed = document.clone();
         listed.hash.clear();
@@ -144,7 +192,12 @@ impl App {
             view: token_view(&document),
             puts: vec![
                 Put::Token { id: token.id.clone(), tenant: tenant.clone(), document: stored },
-                Put::Document { tenant: tenant.clone(), kind: TOKEN.into(), key: token.id.to_string(), document: listed_json },
+                Put::Document {
+                    tenant: tenant.clone(),
+                    kind: TOKEN.into(),
+                    key: token.id.to_string(),
+                    document: listed_json,
+                },
             ],
         })
     }
@@ -152,11 +205,16 @@ impl App {
     /// The tenant's tokens, without their secrets.
     pub async fn tokens(&self, caller: &Caller) -> Result<Vec<TokenView>, Problem> {
         caller.demand(Permission::Administer)?;
-        let found = self.store.documents(&caller.principal.tenant, TOKEN, "", None, 1000).await.map_err(|e| store_problem(&e))?;
+        let found = self
+            .store
+            .documents(&caller.principal.tenant, TOKEN, "", None, 1000)
+            .await
+            .map_err(|e| store_problem(&e))?;
         found
             .into_iter()
             .map(|(_, document)| {
-                let document: TokenDocument = serde_json::from_value(document).map_err(|e| Problem::machine(format!("token: {e}")))?;
+                let document: TokenDocument =
+                    serde_json::from_value(document).map_err(|e| Problem::machine(format!("token: {e}")))?;
                 Ok(token_view(&document))
             })
             .collect()
@@ -166,11 +224,16 @@ impl App {
     pub async fn revoke_token(&self, caller: &Caller, id: &str) -> Result<(), Problem> {
         caller.demand(Permission::Administer)?;
         let tenant = &caller.principal.tenant;
-        let parsed = TokenId::new(id).map_err(|_| Problem::not_found("token", &id.chars().take(64).collect::<String>()))?;
+        let parsed = TokenId::new(id)
+            .map_err(|_| Problem::not_found("token", &id.chars().take(64).collect::<String>()))?;
         let found = self.store.document(tenant, TOKEN, id).await.map_err(|e| store_problem(&e))?;
         found.ok_or_else(|| Problem::not_found("token", id))?;
-        let record = record::by_caller(caller, self.clock.now(), "token.revoked", format!("tokens/{id}"), json!({}));
-        let puts = vec![Put::RemoveToken(parsed.clone()), Put::Remove { tenant: tenant.clone(), kind: TOKEN.into(), key: id.to_owned() }];
+        let record =
+            record::by_caller(caller, self.clock.now(), "token.revoked", format!("tokens/{id}"), json!({}));
+        let puts = vec![
+            Put::RemoveToken(parsed.clone()),
+            Put::Remove { tenant: tenant.clone(), kind: TOKEN.into(), key: id.to_owned() },
+        ];
         self.commit_one(Batch { puts, records: vec![record], ..Batch::default() }).await?;
         let mut known = self.tokens.0.write();
         known.revocations += 1;
@@ -182,11 +245,24 @@ impl App {
     pub async fn create_tenant(&self, caller: &Caller, id: &str, title: &str) -> Result<(), Problem> {
         caller.demand(Permission::Administer)?;
         platform(caller)?;
-        let tenant = TenantId::new(id).map_err(|e| Problem::new(422, 4001, "invalid request", e.to_string()).field("/id", e.to_string()))?;
-        let record = record::by_caller(caller, self.clock.now(), "tenant.created", format!("tenants/{tenant}"), json!({ "title": title }));
+        let tenant = TenantId::new(id).map_err(|e| {
+            Problem::new(422, 4001, "invalid request", e.to_string()).field("/id", e.to_string())
+        })?;
+        let record = record::by_caller(
+            caller,
+            self.clock.now(),
+            "tenant.created",
+            format!("tenants/{tenant}"),
+            json!({ "title": title }),
+        );
         self.commit_one(Batch {
             expect: vec![Expect::NoDocument(system_tenant(), TENANT.into(), tenant.to_string())],
-            puts: vec![Put::Document { tenant: system_tenant(), kind: TENANT.into(), key: tenant.to_string(), document: json!({ "title": title }) }],
+            puts: vec![Put::Document {
+                tenant: system_tenant(),
+                kind: TENANT.into(),
+                key: tenant.to_string(),
+                document: json!({ "title": title }),
+            }],
             records: vec![record],
             ..Batch::default()
         })
@@ -199,27 +275,53 @@ impl App {
         if caller.principal.tenant != system_tenant() {
             return Ok(vec![caller.principal.tenant.to_string()]);
         }
-        let found = self.store.documents(&system_tenant(), TENANT, "", None, 1000).await.map_err(|e| store_problem(&e))?;
+        let found = self
+            .store
+            .documents(&system_tenant(), TENANT, "", None, 1000)
+            .await
+            .map_err(|e| store_problem(&e))?;
         Ok(found.into_iter().map(|(key, _)| key).collect())
     }
 
     async fn demand_tenant(&self, tenant: &TenantId) -> Result<(), Problem> {
-        let found = self.store.document(&system_tenant(), TENANT, tenant.as_str()).await.map_err(|e| store_problem(&e))?;
-        if found.is_some() || *tenant == system_tenant() { Ok(()) } else { Err(Problem::not_found("tenant", tenant.as_str())) }
+        let found = self
+            .store
+            .document(&system_tenant(), TENANT, tenant.as_str())
+            .await
+            .map_err(|e| store_problem(&e))?;
+        if found.is_some() || *tenant == system_tenant() {
+            Ok(())
+        } else {
+            Err(Problem::not_found("tenant", tenant.as_str()))
+        }
     }
 
     /// Keeps a secret, sealed. Its value can be used by reference and never be read back.
-    pub async fn put_secret(&self, caller: &Caller, name: &str, document: serde_json::Value) -> Result<(), Problem> {
+    pub async fn put_secret(
+        &self,
+        caller: &Caller,
+        name: &str,
+        document: serde_json::Value,
+    ) -> Result<(), Problem> {
         caller.demand(Permission::Administer)?;
         let tenant = &caller.principal.tenant;
-        let invalid = |field: &str, message: &str| Problem::new(422, 4001, "invalid request", message).field(field, message);
-        model::id::TokenId::new(name).map_err(|_| invalid("name", "a secret's name has 1 to 128 characters of A-Z a-z 0-9 . _ : -"))?;
-        let texts = document.as_object().is_some_and(|map| !map.is_empty() && map.values().all(serde_json::Value::is_string));
+        let invalid = |field: &str, message: &str| {
+            Problem::new(422, 4001, "invalid request", message).field(field, message)
+        };
+        model::id::TokenId::new(name)
+            .map_err(|_| invalid("name", "a secret's name has 1 to 128 characters of A-Z a-z 0-9 . _ : -"))?;
+        let texts = document
+            .as_object()
+            .is_some_and(|map| !map.is_empty() && map.values().all(serde_json::Value::is_string));
         if !texts || document.to_string().len() > SECRET_BYTES_MAX {
-            return Err(invalid("/", "a secret is an object of texts, for example {\"token\": \"…\"} or {\"username\": \"…\", \"password\": \"…\"}"));
+            return Err(invalid(
+                "/",
+                "a secret is an object of texts, for example {\"token\": \"…\"} or {\"username\": \"…\", \"password\": \"…\"}",
+            ));
         }
         let sealed = self.store.seal_secret(tenant, name, &document).map_err(|e| store_problem(&e))?;
-        let record = record::by_caller(caller, self.clock.now(), "secret.put", format!("secrets/{name}"), json!({}));
+        let record =
+            record::by_caller(caller, self.clock.now(), "secret.put", format!("secrets/{name}"), json!({}));
         let puts = vec![Put::Secret { tenant: tenant.clone(), name: name.to_owned(), sealed }];
         self.commit_one(Batch { puts, records: vec![record], ..Batch::default() }).await
     }
@@ -238,17 +340,35 @@ impl App {
         if !names.iter().any(|known| known == name) {
             return Err(Problem::not_found("secret", &name.chars().take(64).collect::<String>()));
         }
-        let record = record::by_caller(caller, self.clock.now(), "secret.deleted", format!("secrets/{name}"), json!({}));
+        let record = record::by_caller(
+            caller,
+            self.clock.now(),
+            "secret.deleted",
+            format!("secrets/{name}"),
+            json!({}),
+        );
         let puts = vec![Put::RemoveSecret { tenant: tenant.clone(), name: name.to_owned() }];
         self.commit_one(Batch { puts, records: vec![record], ..Batch::default() }).await
     }
 
     /// A secret for a worker, at the last moment. Every use is recorded.
-    pub async fn secret_for(&self, work: &crate::work::Work, name: &str) -> Result<Option<serde_json::Value>, Problem> {
+    pub async fn secret_for(
+        &self,
+        work: &crate::work::Work,
+        name: &str,
+    ) -> Result<Option<serde_json::Value>, Problem> {
         let found = self.store.secret(&work.tenant, name).await.map_err(|e| store_problem(&e))?;
         let resource = format!("secrets/{name}");
-        let details = json!({ "effect": work.effect.0, "operation": work.operation, "found": found.is_some() });
-        let record = record::by_system(&work.tenant, self.clock.now(), "secret.used", resource, work.execution.as_str(), details);
+        let details =
+            json!({ "effect": work.effect.0, "operation": work.operation, "found": found.is_some() });
+        let record = record::by_system(
+            &work.tenant,
+            self.clock.now(),
+            "secret.used",
+            resource,
+            work.execution.as_str(),
+            details,
+        );
         self.commit_one(Batch { records: vec![record], ..Batch::default() }).await?;
         Ok(found)
     }

@@ -157,9 +157,12 @@ pub fn system_principal() -> model::PrincipalId {
 /// Turns a failure of the store into a problem.
 pub(crate) fn store_problem(error: &store::StoreError) -> Problem {
     match error {
-        store::StoreError::Cursor(_) => Problem::new(400, 4002, "bad parameter", error.to_string()).field("cursor", error.to_string()),
+        store::StoreError::Cursor(_) => {
+            Problem::new(400, 4002, "bad parameter", error.to_string()).field("cursor", error.to_string())
+        }
         store::StoreError::Failed(_) | store::StoreError::Corrupt(_) => {
-            Problem::new(503, 5001, "store unavailable", "the store could not answer; nothing was changed").internal(error)
+            Problem::new(503, 5001, "store unavailable", "the store could not answer; nothing was changed")
+                .internal(error)
         }
     }
 }
@@ -167,12 +170,21 @@ pub(crate) fn store_problem(error: &store::StoreError) -> Problem {
 /// Turns a failed commit into a problem.
 pub(crate) fn commit_problem(error: &store::CommitError) -> Problem {
     match error {
-        store::CommitError::Conflict(what) => {
-            Problem::new(409, 4090, "conflict", format!("somebody else changed it at the same time: {what}; read it again"))
+        store::CommitError::Conflict(what) => Problem::new(
+            409,
+            4090,
+            "conflict",
+            format!("somebody else changed it at the same time: {what}; read it again"),
+        ),
+        store::CommitError::Overloaded => {
+            Problem::new(503, 5002, "overloaded", "too much is being written; try again in a second")
         }
-        store::CommitError::Overloaded => Problem::new(503, 5002, "overloaded", "too much is being written; try again in a second"),
-        store::CommitError::Failed(_) => {
-            Problem::new(503, 5001, "store unavailable", "the store could not write; read it again before you repeat").internal(error)
-        }
+        store::CommitError::Failed(_) => Problem::new(
+            503,
+            5001,
+            "store unavailable",
+            "the store could not write; read it again before you repeat",
+        )
+        .internal(error),
     }
 }

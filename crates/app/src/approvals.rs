@@ -20,10 +20,15 @@ use crate::view::{ApprovalView, ApprovalWord, PageOf};
 
 impl App {
     /// Approvals that match, newest first.
-    pub async fn approvals(&self, caller: &Caller, query: ApprovalQuery) -> Result<PageOf<ApprovalView>, Problem> {
+    pub async fn approvals(
+        &self,
+        caller: &Caller,
+        query: ApprovalQuery,
+    ) -> Result<PageOf<ApprovalView>, Problem> {
         caller.demand(Permission::Read)?;
         let query = ApprovalQuery { limit: query.limit.clamp(1, 500), ..query };
-        let page = self.store.approvals(&caller.principal.tenant, query).await.map_err(|e| store_problem(&e))?;
+        let page =
+            self.store.approvals(&caller.principal.tenant, query).await.map_err(|e| store_problem(&e))?;
         let now = self.clock.now();
         let mut items = Vec::with_capacity(page.items.len());
         for approval in page.items {
@@ -40,21 +45,43 @@ impl App {
     }
 
     /// Says yes, or edits the arguments (which opens a new approval for somebody else to decide).
-    pub async fn approve(self: &Arc<Self>, caller: &Caller, id: &str, word: ApprovalWord) -> Result<ApprovalView, Problem> {
+    pub async fn approve(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: &str,
+        word: ApprovalWord,
+    ) -> Result<ApprovalView, Problem> {
         self.decide(caller, id, word, true).await
     }
 
     /// Says no. One no is enough.
-    pub async fn reject(self: &Arc<Self>, caller: &Caller, id: &str, word: ApprovalWord) -> Result<ApprovalView, Problem> {
+    pub async fn reject(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: &str,
+        word: ApprovalWord,
+    ) -> Result<ApprovalView, Problem> {
         self.decide(caller, id, word, false).await
     }
 
-    async fn decide(self: &Arc<Self>, caller: &Caller, id: &str, word: ApprovalWord, yes: bool) -> Result<ApprovalView, Problem> {
+    async fn decide(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: &str,
+        word: ApprovalWord,
+        yes: bool,
+    ) -> Result<ApprovalView, Problem> {
         let (app, caller, id) = (Arc::clone(self), caller.clone(), id.to_owned());
         to_the_end(async move { app.decide_whole(&caller, &id, word, yes).await }).await
     }
 
-    async fn decide_whole(self: &Arc<Self>, caller: &Caller, id: &str, word: ApprovalWord, yes: bool) -> Result<ApprovalView, Problem> {
+    async fn decide_whole(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: &str,
+        word: ApprovalWord,
+        yes: bool,
+    ) -> Result<ApprovalView, Problem> {
         caller.demand(Permission::DecideApproval)?;
         let found = self.found(caller, id).await?;
         let reason = checked_reason(&word.reason)?;
@@ -75,27 +102,51 @@ impl App {
     }
 
     /// The approval is read while its execution is held, so that two decisions at once both see each other.
-    async fn change_of(&self, caller: &Caller, id: &str, held: &Held, word: &ApprovalWord, reason: String, yes: bool) -> Result<Change, Problem> {
+    async fn change_of(
+        &self,
+        caller: &Caller,
+        id: &str,
+        held: &Held,
+        word: &ApprovalWord,
+        reason: String,
+        yes: bool,
+    ) -> Result<Change, Problem> {
         let approval = self.found(caller, id).await?;
-        let state = held.state().ok_or_else(|| Problem::not_found("execution", approval.execution.as_str()))?;
+        let state =
+            held.state().ok_or_else(|| Problem::not_found("execution", approval.execution.as_str()))?;
         Decision { caller, approval, word, reason, yes, now: self.clock.now() }.make(state)
     }
 
     async fn found(&self, caller: &Caller, id: &str) -> Result<Approval, Problem> {
-        let parsed = ApprovalId::new(id).map_err(|_| Problem::not_found("approval", &id.chars().take(64).collect::<String>()))?;
-        let found = self.store.approval(&caller.principal.tenant, &parsed).await.map_err(|e| store_problem(&e))?;
+        let parsed = ApprovalId::new(id)
+            .map_err(|_| Problem::not_found("approval", &id.chars().take(64).collect::<String>()))?;
+        let found =
+            self.store.approval(&caller.principal.tenant, &parsed).await.map_err(|e| store_problem(&e))?;
         found.ok_or_else(|| Problem::not_found("approval", id))
     }
 
-    async fn approval_view(&self, caller: &Caller, mut approval: Approval, now: Timestamp) -> Result<ApprovalView, Problem> {
-        let row = self.store.execution(&approval.tenant, &approval.execution).await.map_err(|e| store_problem(&e))?;
+    async fn approval_view(
+        &self,
+        caller: &Caller,
+        mut approval: Approval,
+        now: Timestamp,
+    ) -> Result<ApprovalView, Problem> {
+        let row = self
+            .store
+            .execution(&approval.tenant, &approval.execution)
+            .await
+            .map_err(|e| store_problem(&e))?;
         // Time decides even before the clock's own turn has come.
         if approval.status == ApprovalStatus::Pending && approval.expires_at <= now {
             approval.status = ApprovalStatus::Expired;
         }
         let given = approval.votes.iter().filter(|vote| vote.approve).count();
         let missing = approval.quorum.approvers.saturating_sub(u32::try_from(given).unwrap_or(u32::MAX));
-        let refusal = if approval.status == ApprovalStatus::Pending { refusal(caller, &approval).map(|p| p.detail) } else { None };
+        let refusal = if approval.status == ApprovalStatus::Pending {
+            refusal(caller, &approval).map(|p| p.detail)
+        } else {
+            None
+        };
         Ok(ApprovalView { missing, refusal, intent: row.and_then(|row| row.intent), approval })
     }
 }
@@ -113,7 +164,9 @@ struct Decision<'a> {
 impl Decision<'_> {
     fn make(mut self, state: &Execution) -> Result<Change, Problem> {
         self.check(state)?;
-        if self.yes && let Some(arguments) = self.word.arguments.clone() {
+        if self.yes
+            && let Some(arguments) = self.word.arguments.clone()
+        {
             return Ok(self.edit(&arguments));
         }
         self.approval.votes.push(Vote {
@@ -130,8 +183,15 @@ impl Decision<'_> {
             (true, false) => None,
         };
         let Some((decision, status)) = decision else {
-            let record = self.record("approval.voted", json!({ "given": given, "needed": self.approval.quorum.approvers }));
-            return Ok(Change { input: None, puts: vec![Put::Approval(Box::new(self.approval))], records: vec![record] });
+            let record = self.record(
+                "approval.voted",
+                json!({ "given": given, "needed": self.approval.quorum.approvers }),
+            );
+            return Ok(Change {
+                input: None,
+                puts: vec![Put::Approval(Box::new(self.approval))],
+                records: vec![record],
+            });
         };
         self.approval.status = status;
         self.approval.decided_at = Some(self.now);
@@ -142,7 +202,11 @@ impl Decision<'_> {
             by: self.caller.principal.id.clone(),
             reason: self.reason,
         };
-        Ok(Change { input: Some(input), puts: vec![Put::Approval(Box::new(self.approval))], records: Vec::new() })
+        Ok(Change {
+            input: Some(input),
+            puts: vec![Put::Approval(Box::new(self.approval))],
+            records: Vec::new(),
+        })
     }
 
     fn edit(mut self, arguments: &serde_json::Value) -> Change {
@@ -155,7 +219,11 @@ impl Decision<'_> {
             arguments: Value::from_json(arguments, Label::CALLER),
             by: self.caller.principal.id.clone(),
         };
-        Change { input: Some(input), puts: vec![Put::Approval(Box::new(self.approval))], records: vec![record] }
+        Change {
+            input: Some(input),
+            puts: vec![Put::Approval(Box::new(self.approval))],
+            records: vec![record],
+        }
     }
 
     fn record(&self, action: &str, mut details: serde_json::Value) -> audit::Record {
@@ -170,10 +238,15 @@ impl Decision<'_> {
     fn check(&self, state: &Execution) -> Result<(), Problem> {
         let effect = state.effect(self.approval.effect);
         let waits = effect.is_some_and(|e| {
-            matches!(e.phase, Phase::AwaitingApproval { .. }) && e.approval.as_ref() == Some(&self.approval.id)
+            matches!(e.phase, Phase::AwaitingApproval { .. })
+                && e.approval.as_ref() == Some(&self.approval.id)
         });
         if self.approval.status != ApprovalStatus::Pending || !waits || self.approval.expires_at <= self.now {
-            let status = if self.approval.status == ApprovalStatus::Pending { "expired" } else { self.approval.status.name() };
+            let status = if self.approval.status == ApprovalStatus::Pending {
+                "expired"
+            } else {
+                self.approval.status.name()
+            };
             let detail = format!("approval `{}` is {status}; it can no longer be decided", self.approval.id);
             return Err(Problem::new(409, 3012, "not pending", detail));
         }
@@ -181,12 +254,22 @@ impl Decision<'_> {
             return Err(problem);
         }
         if self.word.digest != self.approval.digest.to_string() {
-            let detail = format!("the digest is not that of the effect that waits ({}); look at the approval again", self.approval.digest);
-            return Err(Problem::new(409, 3010, "stale digest", detail).with("digest", json!(self.approval.digest)));
+            let detail = format!(
+                "the digest is not that of the effect that waits ({}); look at the approval again",
+                self.approval.digest
+            );
+            return Err(
+                Problem::new(409, 3010, "stale digest", detail).with("digest", json!(self.approval.digest))
+            );
         }
         let known = effect.and_then(|e| e.judged);
         if known != Some(self.approval.digest) {
-            return Err(Problem::new(409, 3010, "stale digest", "the effect has changed since the approval was opened"));
+            return Err(Problem::new(
+                409,
+                3010,
+                "stale digest",
+                "the effect has changed since the approval was opened",
+            ));
         }
         Ok(())
     }
@@ -196,13 +279,28 @@ impl Decision<'_> {
 fn refusal(caller: &Caller, approval: &Approval) -> Option<Problem> {
     let me = &caller.principal;
     if me.id == approval.requester {
-        return Some(Problem::new(403, 3011, "self-approval", "nobody decides their own request; ask somebody else"));
+        return Some(Problem::new(
+            403,
+            3011,
+            "self-approval",
+            "nobody decides their own request; ask somebody else",
+        ));
     }
     if approval.edited_by.as_ref() == Some(&me.id) {
-        return Some(Problem::new(403, 3011, "self-approval", "you edited these arguments; somebody else has to decide them"));
+        return Some(Problem::new(
+            403,
+            3011,
+            "self-approval",
+            "you edited these arguments; somebody else has to decide them",
+        ));
     }
     if approval.votes.iter().any(|vote| vote.by == me.id) {
-        return Some(Problem::new(409, 3014, "already voted", "you have decided this approval already; somebody else is missing"));
+        return Some(Problem::new(
+            409,
+            3014,
+            "already voted",
+            "you have decided this approval already; somebody else is missing",
+        ));
     }
     if me.kind == PrincipalKind::Agent {
         let detail = "an agent decides by a model, and an approval is a person's word; ask a person";

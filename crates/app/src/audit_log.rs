@@ -45,7 +45,12 @@ impl App {
     /// Proof that a record is in the log. Other tenants' records do not exist for the caller.
     pub async fn audit_proof(&self, caller: &Caller, index: u64) -> Result<ProofView, Problem> {
         caller.demand(Permission::ReadAudit)?;
-        let query = AuditQuery { tenant: Some(caller.principal.tenant.clone()), from: index, limit: 1, ..AuditQuery::default() };
+        let query = AuditQuery {
+            tenant: Some(caller.principal.tenant.clone()),
+            from: index,
+            limit: 1,
+            ..AuditQuery::default()
+        };
         let page = self.store.leaves(query).await.map_err(|e| store_problem(&e))?;
         let leaf = page.items.into_iter().find(|leaf| leaf.sequence == index);
         let leaf = leaf.ok_or_else(|| Problem::not_found("audit record", &index.to_string()))?;
@@ -54,7 +59,9 @@ impl App {
         let hash = audit::leaf_hash(&leaf.bytes);
         let verified = audit::verify_inclusion(&hash, index, head.size, &path, &head.root).is_ok();
         if !verified {
-            return Err(Problem::machine(format!("the inclusion proof of leaf {index} does not hold: the audit log is damaged")));
+            return Err(Problem::machine(format!(
+                "the inclusion proof of leaf {index} does not hold: the audit log is damaged"
+            )));
         }
         let hex = |hash: &[u8; 32]| hash.iter().map(|b| format!("{b:02x}")).collect::<String>();
         Ok(ProofView {
@@ -69,7 +76,12 @@ impl App {
     }
 
     /// Proof that the log of `second` leaves begins with the log of `first`.
-    pub async fn audit_consistency(&self, caller: &Caller, first: u64, second: u64) -> Result<Vec<String>, Problem> {
+    pub async fn audit_consistency(
+        &self,
+        caller: &Caller,
+        first: u64,
+        second: u64,
+    ) -> Result<Vec<String>, Problem> {
         caller.demand(Permission::ReadAudit)?;
         let size = self.store.head().await.map_err(|e| store_problem(&e))?.size;
         if first > second || second > size {
@@ -108,14 +120,22 @@ impl App {
             first_bad,
         };
         let details = json!({ "size": check.size, "intact": check.intact, "first_bad": check.first_bad });
-        let record = record::by_caller(caller, self.clock.now(), "audit.checked", "audit".to_owned(), details);
+        let record =
+            record::by_caller(caller, self.clock.now(), "audit.checked", "audit".to_owned(), details);
         self.commit_one(Batch { records: vec![record], ..Batch::default() }).await?;
         Ok(check)
     }
 
     /// Records that the server started, with what is in force.
     pub async fn record_start(&self, details: serde_json::Value) -> Result<(), Problem> {
-        let record = record::by_system(&system_tenant(), self.clock.now(), "server.started", "server".to_owned(), "start", details);
+        let record = record::by_system(
+            &system_tenant(),
+            self.clock.now(),
+            "server.started",
+            "server".to_owned(),
+            "start",
+            details,
+        );
         self.commit_one(Batch { records: vec![record], ..Batch::default() }).await
     }
 }
@@ -123,7 +143,11 @@ impl App {
 fn entry(leaf: LeafRow) -> Result<AuditEntry, Problem> {
     let (_, record) = audit::read_leaf(&leaf.bytes)
         .ok_or_else(|| Problem::machine(format!("audit leaf {} cannot be read", leaf.sequence)))?;
-    Ok(AuditEntry { sequence: leaf.sequence, hash: leaf.hash.iter().map(|b| format!("{b:02x}")).collect(), record })
+    Ok(AuditEntry {
+        sequence: leaf.sequence,
+        hash: leaf.hash.iter().map(|b| format!("{b:02x}")).collect(),
+        record,
+    })
 }
 
 fn base64(bytes: &[u8]) -> String {

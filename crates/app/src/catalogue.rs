@@ -72,7 +72,8 @@ impl App {
             return Err(document_problem("workflow", &compiled.problems));
         };
         intent_template(&definition).map_err(|message| {
-            Problem::new(422, 1000, "workflow refused", message.clone()).field("/document/metadata/omnihub", message)
+            Problem::new(422, 1000, "workflow refused", message.clone())
+                .field("/document/metadata/omnihub", message)
         })?;
         let key = workflow_key(&definition.namespace, &definition.name, &definition.version);
         let entry = Published {
@@ -107,7 +108,12 @@ impl App {
     }
 
     /// Published workflow versions, by name.
-    pub async fn workflows(&self, caller: &Caller, after: Option<String>, limit: u32) -> Result<PageOf<WorkflowView>, Problem> {
+    pub async fn workflows(
+        &self,
+        caller: &Caller,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<PageOf<WorkflowView>, Problem> {
         caller.demand(Permission::Read)?;
         let tenant = &caller.principal.tenant;
         let page = self.published(tenant, WORKFLOW, "", after, limit).await?;
@@ -120,7 +126,13 @@ impl App {
     }
 
     /// One workflow version; `latest` is the newest.
-    pub async fn workflow(&self, caller: &Caller, namespace: &str, name: &str, version: &str) -> Result<WorkflowView, Problem> {
+    pub async fn workflow(
+        &self,
+        caller: &Caller,
+        namespace: &str,
+        name: &str,
+        version: &str,
+    ) -> Result<WorkflowView, Problem> {
         caller.demand(Permission::Read)?;
         let tenant = &caller.principal.tenant;
         let version = match version {
@@ -128,7 +140,8 @@ impl App {
             version => version.to_owned(),
         };
         let key = workflow_key(namespace, name, &version);
-        let entry = self.entry(tenant, WORKFLOW, &key).await?.ok_or_else(|| Problem::not_found("workflow", &key))?;
+        let entry =
+            self.entry(tenant, WORKFLOW, &key).await?.ok_or_else(|| Problem::not_found("workflow", &key))?;
         let definition = self.definition_by_key(tenant, &key, Some(&entry)).await?;
         let warnings = dsl::compile(&entry.source, &*self.actions_of(tenant).await?).problems;
         Ok(workflow_view(&definition, &entry, warnings))
@@ -139,7 +152,9 @@ impl App {
         caller.demand(Permission::PublishAction)?;
         let tenant = &caller.principal.tenant;
         let compiled = dsl::action::compile(text);
-        let Some(action) = compiled.action else { return Err(document_problem("action", &compiled.problems)) };
+        let Some(action) = compiled.action else {
+            return Err(document_problem("action", &compiled.problems));
+        };
         let key = format!("{}/{}", action.reference.name, action.reference.version);
         let entry = Published {
             source: text.to_owned(),
@@ -155,7 +170,12 @@ impl App {
     }
 
     /// Published actions, by name.
-    pub async fn actions(&self, caller: &Caller, after: Option<String>, limit: u32) -> Result<PageOf<ActionView>, Problem> {
+    pub async fn actions(
+        &self,
+        caller: &Caller,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<PageOf<ActionView>, Problem> {
         caller.demand(Permission::Read)?;
         let tenant = &caller.principal.tenant;
         let compiled = self.actions_of(tenant).await?;
@@ -175,23 +195,35 @@ impl App {
         let compiled = self.actions_of(tenant).await?;
         let action = compiled.0.get(&parsed).ok_or_else(|| Problem::not_found("action", reference))?;
         let key = format!("{}/{}", parsed.name, parsed.version);
-        let entry = self.entry(tenant, ACTION, &key).await?.ok_or_else(|| Problem::not_found("action", reference))?;
+        let entry =
+            self.entry(tenant, ACTION, &key).await?.ok_or_else(|| Problem::not_found("action", reference))?;
         Ok(action_view(action, &entry))
     }
 
     /// A compiled workflow version.
-    pub(crate) async fn definition(&self, tenant: &TenantId, namespace: &str, name: &str, version: &str) -> Result<Arc<Definition>, Problem> {
+    pub(crate) async fn definition(
+        &self,
+        tenant: &TenantId,
+        namespace: &str,
+        name: &str,
+        version: &str,
+    ) -> Result<Arc<Definition>, Problem> {
         self.definition_by_key(tenant, &workflow_key(namespace, name, version), None).await
     }
 
     /// The newest version of a workflow.
-    pub(crate) async fn newest(&self, tenant: &TenantId, namespace: &str, name: &str) -> Result<String, Problem> {
+    pub(crate) async fn newest(
+        &self,
+        tenant: &TenantId,
+        namespace: &str,
+        name: &str,
+    ) -> Result<String, Problem> {
         let prefix = format!("{namespace}/{name}/");
         let found = self.published(tenant, WORKFLOW, &prefix, None, PUBLISHED_MAX).await?;
         let versions = found.items.iter().filter_map(|(key, _)| key.strip_prefix(&prefix).map(str::to_owned));
-        versions.max_by(|a, b| version_order(a).cmp(&version_order(b))).ok_or_else(|| {
-            Problem::not_found("workflow", &format!("{namespace}/{name}"))
-        })
+        versions
+            .max_by(|a, b| version_order(a).cmp(&version_order(b)))
+            .ok_or_else(|| Problem::not_found("workflow", &format!("{namespace}/{name}")))
     }
 
     /// The example sentences of the newest version of every workflow.
@@ -214,7 +246,9 @@ impl App {
             let definition = self.definition_by_key(tenant, &format!("{name}/{version}"), None).await?;
             match intent_template(&definition) {
                 Ok(template) => templates.extend(template),
-                Err(message) => tracing::warn!(workflow = name, error = message, "a workflow's intents cannot be used"),
+                Err(message) => {
+                    tracing::warn!(workflow = name, error = message, "a workflow's intents cannot be used")
+                }
             }
         }
         let index = Arc::new(IntentIndex::new(templates));
@@ -226,18 +260,31 @@ impl App {
         Ok(index)
     }
 
-    async fn definition_by_key(&self, tenant: &TenantId, key: &str, entry: Option<&Published>) -> Result<Arc<Definition>, Problem> {
+    async fn definition_by_key(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        entry: Option<&Published>,
+    ) -> Result<Arc<Definition>, Problem> {
         let cached = (tenant.clone(), key.to_owned());
         if let Some(found) = self.catalogue.definitions.read().get(&cached) {
             return Ok(Arc::clone(found));
         }
         let source = match entry {
             Some(entry) => entry.source.clone(),
-            None => self.entry(tenant, WORKFLOW, key).await?.ok_or_else(|| Problem::not_found("workflow", key))?.source,
+            None => {
+                self.entry(tenant, WORKFLOW, key)
+                    .await?
+                    .ok_or_else(|| Problem::not_found("workflow", key))?
+                    .source
+            }
         };
         let compiled = dsl::compile(&source, &*self.actions_of(tenant).await?);
         let definition = compiled.definition.ok_or_else(|| {
-            Problem::machine(format!("the published workflow `{key}` does not compile: {:?}", compiled.problems.first()))
+            Problem::machine(format!(
+                "the published workflow `{key}` does not compile: {:?}",
+                compiled.problems.first()
+            ))
         })?;
         self.catalogue.definitions.write().insert(cached, Arc::clone(&definition));
         Ok(definition)
@@ -253,7 +300,10 @@ impl App {
         for (key, entry) in found.items {
             let compiled = dsl::action::compile(&entry.source);
             let action = compiled.action.ok_or_else(|| {
-                Problem::machine(format!("the published action `{key}` does not compile: {:?}", compiled.problems.first()))
+                Problem::machine(format!(
+                    "the published action `{key}` does not compile: {:?}",
+                    compiled.problems.first()
+                ))
             })?;
             actions.0.insert(action.reference.clone(), action);
         }
@@ -266,21 +316,40 @@ impl App {
         Ok(actions)
     }
 
-    async fn publish(&self, caller: &Caller, kind: &str, key: &str, entry: Published) -> Result<Published, Problem> {
+    async fn publish(
+        &self,
+        caller: &Caller,
+        kind: &str,
+        key: &str,
+        entry: Published,
+    ) -> Result<Published, Problem> {
         let tenant = &caller.principal.tenant;
         if let Some(before) = self.entry(tenant, kind, key).await? {
             return if before.digest == entry.digest {
                 Ok(before)
             } else {
-                let detail = format!("{kind} `{key}` is published with other content; a published version never changes, so raise the version");
+                let detail = format!(
+                    "{kind} `{key}` is published with other content; a published version never changes, so raise the version"
+                );
                 Err(Problem::new(409, 1001, "version is published", detail))
             };
         }
         let document = serde_json::to_value(&entry).map_err(Problem::machine)?;
-        let record = record::by_caller(caller, entry.at, &format!("{kind}.published"), format!("{kind}s/{key}"), json!({ "digest": entry.digest }));
+        let record = record::by_caller(
+            caller,
+            entry.at,
+            &format!("{kind}.published"),
+            format!("{kind}s/{key}"),
+            json!({ "digest": entry.digest }),
+        );
         self.commit_one(Batch {
             expect: vec![Expect::NoDocument(tenant.clone(), kind.to_owned(), key.to_owned())],
-            puts: vec![Put::Document { tenant: tenant.clone(), kind: kind.to_owned(), key: key.to_owned(), document }],
+            puts: vec![Put::Document {
+                tenant: tenant.clone(),
+                kind: kind.to_owned(),
+                key: key.to_owned(),
+                document,
+            }],
             records: vec![record],
             ..Batch::default()
         })
@@ -290,7 +359,9 @@ impl App {
 
     async fn entry(&self, tenant: &TenantId, kind: &str, key: &str) -> Result<Option<Published>, Problem> {
         let document = self.store.document(tenant, kind, key).await.map_err(|e| store_problem(&e))?;
-        document.map(|d| serde_json::from_value(d).map_err(|e| Problem::machine(format!("{kind} `{key}`: {e}")))).transpose()
+        document
+            .map(|d| serde_json::from_value(d).map_err(|e| Problem::machine(format!("{kind} `{key}`: {e}"))))
+            .transpose()
     }
 
     async fn published(
@@ -302,8 +373,13 @@ impl App {
         limit: u32,
     ) -> Result<PageOf<(String, Published)>, Problem> {
         let limit = limit.clamp(1, PUBLISHED_MAX);
-        let found = self.store.documents(tenant, kind, prefix, after.as_deref(), limit).await.map_err(|e| store_problem(&e))?;
-        let next = (found.len() == limit as usize).then(|| found.last().map(|(key, _)| key.clone())).flatten();
+        let found = self
+            .store
+            .documents(tenant, kind, prefix, after.as_deref(), limit)
+            .await
+            .map_err(|e| store_problem(&e))?;
+        let next =
+            (found.len() == limit as usize).then(|| found.last().map(|(key, _)| key.clone())).flatten();
         let items: Result<Vec<_>, Problem> = found
             .into_iter()
             .map(|(key, d)| match serde_json::from_value(d) {
@@ -317,10 +393,20 @@ impl App {
 
 fn intent_template(definition: &Definition) -> Result<Option<Template>, String> {
     let metadata = definition.metadata.to_json();
-    let Some(omnihub) = metadata.get("omnihub").or_else(|| metadata.pointer("/metadata/omnihub")) else { return Ok(None) };
+    let Some(omnihub) = metadata.get("omnihub").or_else(|| metadata.pointer("/metadata/omnihub")) else {
+        return Ok(None);
+    };
     let schema = definition.input.schema.as_ref().map(|s| &s.document);
     let title = definition.title.as_deref().unwrap_or(&definition.name);
-    Template::from_metadata(&definition.namespace, &definition.name, &definition.version, title, omnihub, schema).map(Some)
+    Template::from_metadata(
+        &definition.namespace,
+        &definition.name,
+        &definition.version,
+        title,
+        omnihub,
+        schema,
+    )
+    .map(Some)
 }
 
 fn workflow_key(namespace: &str, name: &str, version: &str) -> String {
@@ -343,10 +429,13 @@ fn version_order(version: &str) -> (Vec<u64>, bool, Vec<(bool, u64, String)>) {
 
 fn document_problem(what: &'static str, problems: &[Diagnostic]) -> Problem {
     let errors: Vec<&Diagnostic> = problems.iter().filter(|p| p.severity == Severity::Error).collect();
-    let first = errors.first().map_or_else(String::new, |p| format!("line {}, column {}: {}", p.line, p.column, p.message));
+    let first = errors
+        .first()
+        .map_or_else(String::new, |p| format!("line {}, column {}: {}", p.line, p.column, p.message));
     let title = if what == "workflow" { "workflow refused" } else { "action refused" };
-    let mut problem = Problem::new(422, 1000, title, format!("{} error(s); the first: {first}", errors.len()))
-        .with("problems", json!(problems));
+    let mut problem =
+        Problem::new(422, 1000, title, format!("{} error(s); the first: {first}", errors.len()))
+            .with("problems", json!(problems));
     for error in errors {
         problem = problem.field(error.pointer.clone(), format!("{} ({})", error.message, error.code));
     }
@@ -355,9 +444,16 @@ fn document_problem(what: &'static str, problems: &[Diagnostic]) -> Problem {
 
 fn workflow_view(definition: &Definition, entry: &Published, problems: Vec<Diagnostic>) -> WorkflowView {
     let metadata = definition.metadata.to_json();
-    let omnihub = metadata.get("omnihub").or_else(|| metadata.pointer("/metadata/omnihub")).cloned().unwrap_or_default();
+    let omnihub = metadata
+        .get("omnihub")
+        .or_else(|| metadata.pointer("/metadata/omnihub"))
+        .cloned()
+        .unwrap_or_default();
     let texts = |name: &str| -> Vec<String> {
-        omnihub[name].as_array().map(|a| a.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()).unwrap_or_default()
+        omnihub[name]
+            .as_array()
+            .map(|a| a.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect())
+            .unwrap_or_default()
     };
     WorkflowView {
         namespace: definition.namespace.clone(),
@@ -402,12 +498,15 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
         Then::End => Some("end".to_owned()),
         Then::Continue => None,
     };
-    let mut next: Vec<(String, String)> = place(task.then).into_iter().map(|to| (to, String::new())).collect();
+    let mut next: Vec<(String, String)> =
+        place(task.then).into_iter().map(|to| (to, String::new())).collect();
     let (kind, label, children) = match &task.kind {
         TaskKind::Do(list) => ("do", String::new(), graph_of(list)),
         TaskKind::Set(_) => ("set", "sets the data".to_owned(), Vec::new()),
         TaskKind::Switch(cases) => {
-            next.extend(cases.iter().filter_map(|case| place(case.then).map(|to| (to, case.name.to_string()))));
+            next.extend(
+                cases.iter().filter_map(|case| place(case.then).map(|to| (to, case.name.to_string()))),
+            );
             ("switch", format!("{} cases", cases.len()), Vec::new())
         }
         TaskKind::For(each) => ("for", format!("each {}", each.each), graph_of(&each.tasks)),
@@ -419,10 +518,19 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
         }
         TaskKind::Wait(_) => ("wait", "waits".to_owned(), Vec::new()),
         TaskKind::Work(Work::Http(http)) => ("call", format!("http {}", http.method), Vec::new()),
-        TaskKind::Work(Work::Process(process)) => ("run", process.language.clone().unwrap_or_else(|| "shell".to_owned()), Vec::new()),
+        TaskKind::Work(Work::Process(process)) => {
+            ("run", process.language.clone().unwrap_or_else(|| "shell".to_owned()), Vec::new())
+        }
         TaskKind::Action { action, .. } => ("call", action.to_string(), Vec::new()),
     };
-    GraphNode { pointer: task.pointer.to_string(), name: task.name.to_string(), kind: kind.to_owned(), label, children, next }
+    GraphNode {
+        pointer: task.pointer.to_string(),
+        name: task.name.to_string(),
+        kind: kind.to_owned(),
+        label,
+        children,
+        next,
+    }
 }
 
 #[cfg(test)]
@@ -431,7 +539,18 @@ mod tests {
 
     #[test]
     fn the_newest_version_is_the_last_by_its_numbers() {
-        let ordered = ["0.9.0", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-rc.2", "1.0.0-rc.10", "1.0.0", "1.2.0", "1.10.0", "2.0.0-1", "2.0.0"];
+        let ordered = [
+            "0.9.0",
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-rc.2",
+            "1.0.0-rc.10",
+            "1.0.0",
+            "1.2.0",
+            "1.10.0",
+            "2.0.0-1",
+            "2.0.0",
+        ];
         let mut sorted = ordered;
         sorted.reverse();
         sorted.sort_by_key(|version| version_order(version));

@@ -40,8 +40,9 @@ impl Switches {
     pub(crate) async fn load(store: &dyn Store, settings: &Settings) -> Result<Self, Problem> {
         let stored = store.document(&system_tenant(), KIND, KEY).await.map_err(|e| store_problem(&e))?;
         let mut controls: Controls = match stored {
-            Some(document) => serde_json::from_value(document)
-                .map_err(|e| Problem::machine(format!("the stored controls cannot be read, so nothing may start: {e}")))?,
+            Some(document) => serde_json::from_value(document).map_err(|e| {
+                Problem::machine(format!("the stored controls cannot be read, so nothing may start: {e}"))
+            })?,
             None => Controls::default(),
         };
         if !settings.environment.is_empty() {
@@ -77,16 +78,27 @@ impl Switches {
 
 impl App {
     /// All controls.
-    #[expect(clippy::unused_async, reason = "every use case is awaited alike, whether or not it has to read the store today")]
+    #[expect(
+        clippy::unused_async,
+        reason = "every use case is awaited alike, whether or not it has to read the store today"
+    )]
     pub async fn controls(&self, caller: &Caller) -> Result<ControlsView, Problem> {
         caller.demand(Permission::Read)?;
         let controls = self.switches.now();
-        let views = ControlName::ALL.into_iter().map(|name| view(&controls, name, &caller.principal.tenant)).collect();
+        let views = ControlName::ALL
+            .into_iter()
+            .map(|name| view(&controls, name, &caller.principal.tenant))
+            .collect();
         Ok(ControlsView { epoch: controls.epoch, controls: views })
     }
 
     /// Sets a control. Acknowledged only when it is in force and durable.
-    pub async fn set_control(&self, caller: &Caller, name: &str, set: SetControl) -> Result<ControlView, Problem> {
+    pub async fn set_control(
+        &self,
+        caller: &Caller,
+        name: &str,
+        set: SetControl,
+    ) -> Result<ControlView, Problem> {
         caller.demand(Permission::SetControl)?;
         let name = ControlName::parse(name).ok_or_else(|| {
             Problem::not_found("control", name).with("known", json!(ControlName::ALL.map(ControlName::name)))
@@ -94,7 +106,11 @@ impl App {
         let control = self.checked(caller, name, &set)?;
         let mut stored = self.switches.stored.lock().await;
         if !set.tenant_only && self.switches.held_by_environment(name, &control) {
-            let detail = format!("`{}` is set in the environment ({}); change it there and restart", name.name(), name.variable());
+            let detail = format!(
+                "`{}` is set in the environment ({}); change it there and restart",
+                name.name(),
+                name.variable()
+            );
             return Err(Problem::new(409, 3002, "control held by the environment", detail));
         }
         let mut after = stored.clone();
@@ -122,15 +138,25 @@ impl App {
     }
 
     fn checked(&self, caller: &Caller, name: ControlName, set: &SetControl) -> Result<Control, Problem> {
-        let invalid = |field: &str, message: &str| Problem::new(422, 3003, "invalid control", message).field(field, message);
+        let invalid = |field: &str, message: &str| {
+            Problem::new(422, 3003, "invalid control", message).field(field, message)
+        };
         if set.reason.trim().is_empty() || set.reason.len() > 2000 {
-            return Err(invalid("/reason", "give a reason of 1 to 2,000 characters: it goes into the audit log"));
+            return Err(invalid(
+                "/reason",
+                "give a reason of 1 to 2,000 characters: it goes into the audit log",
+            ));
         }
         if set.tenant_only && name != ControlName::AllowList {
             return Err(invalid("/scope", "only the allow-list can be set for one tenant"));
         }
         if !set.tenant_only && caller.principal.tenant != system_tenant() {
-            return Err(Problem::new(403, 4030, "not permitted", "platform controls are set by the `default` tenant; a tenant may set its own allow-list with `scope: tenant`"));
+            return Err(Problem::new(
+                403,
+                4030,
+                "not permitted",
+                "platform controls are set by the `default` tenant; a tenant may set its own allow-list with `scope: tenant`",
+            ));
         }
         let operations = set.operations.clone().unwrap_or_default();
         if name != ControlName::AllowList && set.operations.is_some() {
@@ -139,12 +165,20 @@ impl App {
         if name != ControlName::AllowList && set.on.is_none() {
             return Err(invalid("/on", "say `true` or `false`"));
         }
-        if operations.len() > OPERATIONS_MAX || operations.iter().any(|o| o.is_empty() || o.len() > 200 || o.chars().any(char::is_whitespace)) {
-            return Err(invalid("/operations", "give at most 1,000 operation names such as `refund-create` or `http:GET`, without blanks"));
+        if operations.len() > OPERATIONS_MAX
+            || operations.iter().any(|o| o.is_empty() || o.len() > 200 || o.chars().any(char::is_whitespace))
+        {
+            return Err(invalid(
+                "/operations",
+                "give at most 1,000 operation names such as `refund-create` or `http:GET`, without blanks",
+            ));
         }
         let on = set.on.unwrap_or(true);
         if name == ControlName::AllowList && on && set.operations.is_none() {
-            return Err(invalid("/operations", "give the operations that are allowed; an empty list allows none"));
+            return Err(invalid(
+                "/operations",
+                "give the operations that are allowed; an empty list allows none",
+            ));
         }
         Ok(Control {
             on,
@@ -156,14 +190,27 @@ impl App {
         })
     }
 
-    async fn write_controls(&self, caller: &Caller, name: ControlName, control: &Control, after: &Controls, tenant_only: bool) -> Result<(), Problem> {
+    async fn write_controls(
+        &self,
+        caller: &Caller,
+        name: ControlName,
+        control: &Control,
+        after: &Controls,
+        tenant_only: bool,
+    ) -> Result<(), Problem> {
         let details = json!({
             "on": control.on, "operations": control.operations, "reason": control.reason, "epoch": after.epoch,
             "scope": if tenant_only { "tenant" } else { "global" },
         });
         let batch = Batch {
             puts: vec![put(after)?],
-            records: vec![record::by_caller(caller, control.at, "control.set", format!("controls/{}", name.name()), details)],
+            records: vec![record::by_caller(
+                caller,
+                control.at,
+                "control.set",
+                format!("controls/{}", name.name()),
+                details,
+            )],
             ..Batch::default()
         };
         self.commit_one(batch).await
@@ -191,7 +238,11 @@ impl App {
 }
 
 /// The control that the environment sets by a variable's text: `true`/`1`/`on`, or a list for the allow-list.
-pub fn from_environment(name: ControlName, text: &str, now: model::Timestamp) -> Result<Option<Control>, String> {
+pub fn from_environment(
+    name: ControlName,
+    text: &str,
+    now: model::Timestamp,
+) -> Result<Option<Control>, String> {
     let control = |on, operations| Control {
         on,
         operations,
@@ -201,7 +252,8 @@ pub fn from_environment(name: ControlName, text: &str, now: model::Timestamp) ->
         from_environment: true,
     };
     if name == ControlName::AllowList {
-        let operations = text.split(',').map(str::trim).filter(|o| !o.is_empty()).map(str::to_owned).collect();
+        let operations =
+            text.split(',').map(str::trim).filter(|o| !o.is_empty()).map(str::to_owned).collect();
         return Ok(Some(control(true, operations)));
     }
     match text.trim().to_ascii_lowercase().as_str() {

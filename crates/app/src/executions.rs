@@ -21,10 +21,15 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl App {
     /// Executions that match, newest first.
-    pub async fn executions(&self, caller: &Caller, query: ExecutionQuery) -> Result<PageOf<ExecutionSummary>, Problem> {
+    pub async fn executions(
+        &self,
+        caller: &Caller,
+        query: ExecutionQuery,
+    ) -> Result<PageOf<ExecutionSummary>, Problem> {
         caller.demand(Permission::Read)?;
         let query = ExecutionQuery { limit: query.limit.clamp(1, 500), ..query };
-        let page = self.store.executions(&caller.principal.tenant, query).await.map_err(|e| store_problem(&e))?;
+        let page =
+            self.store.executions(&caller.principal.tenant, query).await.map_err(|e| store_problem(&e))?;
         Ok(PageOf { items: page.items, next: page.next })
     }
 
@@ -38,7 +43,13 @@ impl App {
     }
 
     /// Events of an execution after sequence `after` (0 begins at the beginning), at most `limit`.
-    pub async fn history(&self, caller: &Caller, id: &str, after: u64, limit: u32) -> Result<PageOf<HistoryEntry>, Problem> {
+    pub async fn history(
+        &self,
+        caller: &Caller,
+        id: &str,
+        after: u64,
+        limit: u32,
+    ) -> Result<PageOf<HistoryEntry>, Problem> {
         caller.demand(Permission::Read)?;
         let (tenant, id) = (&caller.principal.tenant, execution_id(id)?);
         let limit = u64::from(limit.clamp(1, 1000));
@@ -48,29 +59,55 @@ impl App {
         for (sequence, event) in (after..).zip(history.events) {
             let json = serde_json::to_value(&event).map_err(Problem::machine)?;
             let kind = json["event"].as_str().unwrap_or_default().to_owned();
-            items.push(HistoryEntry { sequence, at: event.at, summary: summary(&event.body), kind, event: json });
+            items.push(HistoryEntry {
+                sequence,
+                at: event.at,
+                summary: summary(&event.body),
+                kind,
+                event: json,
+            });
         }
         let end = after.saturating_add(items.len() as u64);
         Ok(PageOf { items, next: (end < history.total).then(|| end.to_string()) })
     }
 
     /// Stops an execution for good.
-    pub async fn cancel(self: &Arc<Self>, caller: &Caller, id: &str, reason: &str) -> Result<ExecutionSummary, Problem> {
+    pub async fn cancel(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: &str,
+        reason: &str,
+    ) -> Result<ExecutionSummary, Problem> {
         self.act(caller, id, reason, Input::Cancel).await
     }
 
     /// Holds an execution: nothing new starts.
-    pub async fn pause(self: &Arc<Self>, caller: &Caller, id: &str, reason: &str) -> Result<ExecutionSummary, Problem> {
+    pub async fn pause(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: &str,
+        reason: &str,
+    ) -> Result<ExecutionSummary, Problem> {
         self.act(caller, id, reason, Input::Pause).await
     }
 
     /// Lets a held execution go on.
-    pub async fn resume(self: &Arc<Self>, caller: &Caller, id: &str, reason: &str) -> Result<ExecutionSummary, Problem> {
+    pub async fn resume(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: &str,
+        reason: &str,
+    ) -> Result<ExecutionSummary, Problem> {
         self.act(caller, id, reason, Input::Resume).await
     }
 
     /// Tries a faulted execution, or its parked effects, again.
-    pub async fn retry(self: &Arc<Self>, caller: &Caller, id: &str, reason: &str) -> Result<ExecutionSummary, Problem> {
+    pub async fn retry(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: &str,
+        reason: &str,
+    ) -> Result<ExecutionSummary, Problem> {
         self.act(caller, id, reason, Input::Retry).await
     }
 
@@ -89,7 +126,12 @@ impl App {
     }
 
     /// Answers when the execution has ended, or as it is after `wait`.
-    pub async fn wait_for_end(&self, caller: &Caller, id: &str, wait: Duration) -> Result<ExecutionView, Problem> {
+    pub async fn wait_for_end(
+        &self,
+        caller: &Caller,
+        id: &str,
+        wait: Duration,
+    ) -> Result<ExecutionView, Problem> {
         caller.demand(Permission::Read)?;
         let parsed = execution_id(id)?;
         let deadline = tokio::time::Instant::now() + wait;
@@ -119,7 +161,8 @@ impl App {
 
 /// An identifier that cannot be one names nothing.
 pub(crate) fn execution_id(id: &str) -> Result<ExecutionId, Problem> {
-    ExecutionId::new(id).map_err(|_| Problem::not_found("execution", &id.chars().take(64).collect::<String>()))
+    ExecutionId::new(id)
+        .map_err(|_| Problem::not_found("execution", &id.chars().take(64).collect::<String>()))
 }
 
 pub(crate) fn checked_reason(reason: &str) -> Result<String, Problem> {
@@ -231,7 +274,9 @@ fn explanation(row: &ExecutionSummary, state: &Execution) -> String {
         return match (row.status.as_str(), row.outcome.as_deref()) {
             ("completed", Some("verified")) => "it completed, and every effect was checked".to_owned(),
             ("completed", _) => "it completed, but not every effect could be checked".to_owned(),
-            ("faulted", _) => format!("it ended with an error: {}", row.error.as_deref().unwrap_or("see `error`")),
+            ("faulted", _) => {
+                format!("it ended with an error: {}", row.error.as_deref().unwrap_or("see `error`"))
+            }
             ("cancelled", _) => row.error.clone().unwrap_or_else(|| "an operator cancelled it".to_owned()),
             _ => "it is under way".to_owned(),
         };
@@ -239,12 +284,19 @@ fn explanation(row: &ExecutionSummary, state: &Execution) -> String {
     let (kind, what) = blocked.split_once(':').unwrap_or((blocked, ""));
     match kind {
         "approval" => format!("it waits for a person to decide approval {what}; silence becomes no"),
-        "control" => format!("the control `{what}` holds it; it goes on by itself when an operator turns that off"),
-        "dead-letter" => format!("an effect is parked ({}); redrive dead letter {what} when the cause is gone, or cancel", row.error.as_deref().unwrap_or("see its evidence")),
+        "control" => {
+            format!("the control `{what}` holds it; it goes on by itself when an operator turns that off")
+        }
+        "dead-letter" => format!(
+            "an effect is parked ({}); redrive dead letter {what} when the cause is gone, or cancel",
+            row.error.as_deref().unwrap_or("see its evidence")
+        ),
         "operator" => "an operator paused it; resume lets it go on".to_owned(),
         "effect" => format!("effect {what} is under way"),
         "retry" => format!("effect {what} failed for now and is tried again at {}", wake(state)),
-        "verification" => format!("effect {what} answered; whether it is real is asked again at {}", wake(state)),
+        "verification" => {
+            format!("effect {what} answered; whether it is real is asked again at {}", wake(state))
+        }
         _ => format!("it waits until {}", wake(state)),
     }
 }
@@ -258,7 +310,10 @@ fn summary(body: &model::EventBody) -> String {
     use model::EventBody as E;
     use model::effect::Answer;
     match body {
-        E::Started(started) => format!("started {}/{}:{} for {}", started.namespace, started.name, started.version, started.requester),
+        E::Started(started) => format!(
+            "started {}/{}:{} for {}",
+            started.namespace, started.name, started.version, started.requester
+        ),
         E::Judged { effect, verdict, .. } => format!(
             "effect {} judged: {} (risk {})",
             effect.0,
@@ -274,14 +329,20 @@ fn summary(body: &model::EventBody) -> String {
         E::EffectStarted { effect, attempt, .. } => format!("effect {} started, attempt {attempt}", effect.0),
         E::EffectPredicted { effect, .. } => format!("effect {} predicted, nothing was sent", effect.0),
         E::EffectAnswered { effect, attempt, answer } => match answer {
-            Answer::Done { .. } | Answer::Stored { .. } => format!("effect {} answered, attempt {attempt}", effect.0),
+            Answer::Done { .. } | Answer::Stored { .. } => {
+                format!("effect {} answered, attempt {attempt}", effect.0)
+            }
             Answer::Refused { error, transient, .. } => format!(
                 "effect {} refused{}: {}",
                 effect.0,
                 if *transient { " for now" } else { "" },
                 error.detail.as_deref().unwrap_or(&error.kind)
             ),
-            Answer::Lost { error } => format!("effect {}: answer lost: {}", effect.0, error.detail.as_deref().unwrap_or(&error.kind)),
+            Answer::Lost { error } => format!(
+                "effect {}: answer lost: {}",
+                effect.0,
+                error.detail.as_deref().unwrap_or(&error.kind)
+            ),
         },
         E::EffectVoided { effect, reason, .. } => format!("effect {}: permit given back: {reason}", effect.0),
         E::Woke => "time came".to_owned(),

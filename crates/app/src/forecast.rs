@@ -20,7 +20,12 @@ const WAKES_MAX: usize = 1000;
 
 impl App {
     /// The plan of a workflow with this input. Touches nothing outside and stores nothing.
-    pub(crate) async fn forecast(&self, definition: Arc<Definition>, started: Started, now: Timestamp) -> Result<PlanView, Problem> {
+    pub(crate) async fn forecast(
+        &self,
+        definition: Arc<Definition>,
+        started: Started,
+        now: Timestamp,
+    ) -> Result<PlanView, Problem> {
         let policies = self.policies_of(&started.tenant).await?;
         let controls = self.switches.now();
         let plan = started.plan;

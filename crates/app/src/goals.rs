@@ -31,7 +31,11 @@ struct Understood {
 
 impl App {
     /// Takes a goal. Text that is ambiguous or incomplete is asked back (422), never guessed.
-    pub async fn submit_goal(self: &Arc<Self>, caller: &Caller, goal: GoalRequest) -> Result<GoalAnswer, Problem> {
+    pub async fn submit_goal(
+        self: &Arc<Self>,
+        caller: &Caller,
+        goal: GoalRequest,
+    ) -> Result<GoalAnswer, Problem> {
         caller.demand(Permission::SubmitGoal)?;
         let now = self.clock.now();
         let body = self.goal_digest(&goal);
@@ -44,15 +48,21 @@ impl App {
         }
         let understood = self.understand(caller, &goal).await?;
         let id = match &goal.execution_id {
-            Some(id) => ExecutionId::new(id)
-                .map_err(|e| Problem::new(422, 4001, "invalid request", e.to_string()).field("/execution_id", e.to_string()))?,
+            Some(id) => ExecutionId::new(id).map_err(|e| {
+                Problem::new(422, 4001, "invalid request", e.to_string())
+                    .field("/execution_id", e.to_string())
+            })?,
             None => ExecutionId::generate(&*self.ids, now),
         };
         let started = self.started(caller, &understood, id.clone(), now)?;
         if goal.plan_only {
-            return Ok(GoalAnswer::Planned(Box::new(self.forecast(understood.definition, started, now).await?)));
+            return Ok(GoalAnswer::Planned(Box::new(
+                self.forecast(understood.definition, started, now).await?,
+            )));
         }
-        if goal.execution_id.is_some() && let Some(answer) = self.same_execution(caller, &id, &started.plan).await? {
+        if goal.execution_id.is_some()
+            && let Some(answer) = self.same_execution(caller, &id, &started.plan).await?
+        {
             return self.wait_if_asked(caller, answer, goal.wait).await;
         }
         let plan = started.plan;
@@ -96,16 +106,27 @@ impl App {
                     input.extend(extra.clone());
                 }
                 let version = workflow.version.clone().unwrap_or_default();
-                let definition = self.definition(tenant, &workflow.namespace, &workflow.name, &version).await?;
+                let definition =
+                    self.definition(tenant, &workflow.namespace, &workflow.name, &version).await?;
                 // An agent's sentence is still a model's: the label of the speaker joins the parser's.
                 let label = Label::INTENT.join(caller.principal.label());
                 check_input(&definition, &input)?;
-                Ok(Understood { definition, input: Value::from_json(&input, label), input_label: label, intent: Some(text.clone()) })
+                Ok(Understood {
+                    definition,
+                    input: Value::from_json(&input, label),
+                    input_label: label,
+                    intent: Some(text.clone()),
+                })
             }
             (None, Some(workflow)) => {
                 let definition = self.named(tenant, workflow).await?;
                 check_input(&definition, &extra)?;
-                Ok(Understood { definition, input: given, input_label: caller.principal.label(), intent: None })
+                Ok(Understood {
+                    definition,
+                    input: given,
+                    input_label: caller.principal.label(),
+                    intent: None,
+                })
             }
             (Some(_), Some(_)) | (None, None) => {
                 let detail = "give either `intent` (a sentence) or `workflow` (a name), and not both";
@@ -123,7 +144,12 @@ impl App {
     }
 
     /// The workflow and input that a sentence asks for; `extra` fills what the sentence leaves open.
-    async fn read_intent(&self, tenant: &TenantId, text: &str, extra: &serde_json::Value) -> Result<(WorkflowName, serde_json::Value), Problem> {
+    async fn read_intent(
+        &self,
+        tenant: &TenantId,
+        text: &str,
+        extra: &serde_json::Value,
+    ) -> Result<(WorkflowName, serde_json::Value), Problem> {
         let index = self.intents(tenant).await?;
         let name = |w: &guard::intent::WorkflowRef| WorkflowName {
             namespace: w.namespace.clone(),
@@ -133,7 +159,8 @@ impl App {
         match index.parse(text) {
             Parsed::Match { workflow, input, .. } => Ok((name(&workflow), input)),
             Parsed::Missing { workflow, missing, input, .. } => {
-                let open: Vec<_> = missing.into_iter().filter(|question| extra.get(&question.slot).is_none()).collect();
+                let open: Vec<_> =
+                    missing.into_iter().filter(|question| extra.get(&question.slot).is_none()).collect();
                 if open.is_empty() {
                     return Ok((name(&workflow), input));
                 }
@@ -149,12 +176,17 @@ impl App {
                 Err(problem)
             }
             Parsed::Ambiguous { candidates } => {
-                let names: Vec<String> = candidates.iter().map(|c| format!("`{}` ({})", c.title, c.example)).collect();
-                let detail = format!("several workflows fit equally well: {}; name one, or say more", names.join(", "));
+                let names: Vec<String> =
+                    candidates.iter().map(|c| format!("`{}` ({})", c.title, c.example)).collect();
+                let detail = format!(
+                    "several workflows fit equally well: {}; name one, or say more",
+                    names.join(", ")
+                );
                 Err(Problem::new(422, 2022, "ambiguous intent", detail).with("candidates", json!(candidates)))
             }
             Parsed::Unknown { nearest } => {
-                let names: Vec<String> = nearest.iter().map(|c| format!("`{}` (\"{}\")", c.title, c.example)).collect();
+                let names: Vec<String> =
+                    nearest.iter().map(|c| format!("`{}` (\"{}\")", c.title, c.example)).collect();
                 let detail = if names.is_empty() {
                     "no published workflow has example intents: publish one, or name a workflow".to_owned()
                 } else {
@@ -165,12 +197,19 @@ impl App {
         }
     }
 
-    fn started(&self, caller: &Caller, understood: &Understood, id: ExecutionId, now: Timestamp) -> Result<Started, Problem> {
+    fn started(
+        &self,
+        caller: &Caller,
+        understood: &Understood,
+        id: ExecutionId,
+        now: Timestamp,
+    ) -> Result<Started, Problem> {
         let definition = &understood.definition;
         let plan = model::digest_of(&(definition.digest, &understood.input));
         let deadline = match &definition.timeout {
             Some(dsl::template::Template::Constant(value)) => {
-                let after = dsl::duration::of(value).map_err(|e| Problem::new(422, 1000, "workflow refused", e))?;
+                let after =
+                    dsl::duration::of(value).map_err(|e| Problem::new(422, 1000, "workflow refused", e))?;
                 Some(now.plus(after))
             }
             Some(_) => {
@@ -201,9 +240,16 @@ impl App {
     }
 
     /// The answer when an execution of this id exists: the same plan is the same goal, another one a conflict.
-    async fn same_execution(&self, caller: &Caller, id: &ExecutionId, plan: &Digest) -> Result<Option<GoalAccepted>, Problem> {
+    async fn same_execution(
+        &self,
+        caller: &Caller,
+        id: &ExecutionId,
+        plan: &Digest,
+    ) -> Result<Option<GoalAccepted>, Problem> {
         let tenant = &caller.principal.tenant;
-        let Some(row) = self.store.execution(tenant, id).await.map_err(|e| store_problem(&e))? else { return Ok(None) };
+        let Some(row) = self.store.execution(tenant, id).await.map_err(|e| store_problem(&e))? else {
+            return Ok(None);
+        };
         let state = self.brought_back(tenant, id).await?.0;
         if state.started.plan != *plan {
             let detail = format!("execution `{id}` exists with another plan; choose another id");
@@ -227,14 +273,27 @@ impl App {
         }))
     }
 
-    async fn answered_before(&self, caller: &Caller, goal: &GoalRequest, body: &Digest, now: Timestamp) -> Result<Option<GoalAccepted>, Problem> {
+    async fn answered_before(
+        &self,
+        caller: &Caller,
+        goal: &GoalRequest,
+        body: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<GoalAccepted>, Problem> {
         let Some(key) = &goal.idempotency_key else { return Ok(None) };
-        if key.is_empty() || key.len() > KEY_BYTES_MAX || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        if key.is_empty()
+            || key.len() > KEY_BYTES_MAX
+            || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
+        {
             let detail = "`Idempotency-Key` must be 1 to 255 printable ASCII characters";
             return Err(Problem::new(400, 4002, "bad parameter", detail).field("Idempotency-Key", detail));
         }
         let stored_key = answer_key(caller, key);
-        let found = self.store.deduplicated(&caller.principal.tenant, &stored_key, now).await.map_err(|e| store_problem(&e))?;
+        let found = self
+            .store
+            .deduplicated(&caller.principal.tenant, &stored_key, now)
+            .await
+            .map_err(|e| store_problem(&e))?;
         let Some(found) = found else { return Ok(None) };
         if found["body"] != json!(body) {
             let detail = "this `Idempotency-Key` was used for another request; use a new key";
@@ -248,7 +307,14 @@ impl App {
         }
     }
 
-    fn answer_put(&self, caller: &Caller, goal: &GoalRequest, body: &Digest, accepted: &GoalAccepted, now: Timestamp) -> Vec<Put> {
+    fn answer_put(
+        &self,
+        caller: &Caller,
+        goal: &GoalRequest,
+        body: &Digest,
+        accepted: &GoalAccepted,
+        now: Timestamp,
+    ) -> Vec<Put> {
         let Some(key) = &goal.idempotency_key else { return Vec::new() };
         vec![Put::Answer {
             tenant: caller.principal.tenant.clone(),
@@ -268,7 +334,12 @@ impl App {
             .collect()
     }
 
-    async fn wait_if_asked(&self, caller: &Caller, mut accepted: GoalAccepted, wait: Option<std::time::Duration>) -> Result<GoalAnswer, Problem> {
+    async fn wait_if_asked(
+        &self,
+        caller: &Caller,
+        mut accepted: GoalAccepted,
+        wait: Option<std::time::Duration>,
+    ) -> Result<GoalAnswer, Problem> {
         if let Some(wait) = wait {
             let view = self.wait_for_end(caller, accepted.execution_id.as_str(), wait.min(WAIT_MAX)).await?;
             accepted.status = view.summary.status;
@@ -287,7 +358,8 @@ fn answer_key(caller: &Caller, key: &str) -> String {
 
 fn check_input(definition: &Definition, input: &serde_json::Value) -> Result<(), Problem> {
     let Some(schema) = &definition.input.schema else { return Ok(()) };
-    let mut problem = Problem::new(422, 2020, "invalid input", "the input is not what the workflow's schema asks for");
+    let mut problem =
+        Problem::new(422, 2020, "invalid input", "the input is not what the workflow's schema asks for");
     for error in schema.validator.iter_errors(input).take(20) {
         problem = problem.field(format!("/input{}", error.instance_path()), error.to_string());
     }
@@ -298,9 +370,15 @@ fn refuse_filtered(verdict: &filter::FilterVerdict, field: &str) -> Result<(), P
     if verdict.allowed() {
         return Ok(());
     }
-    let mut problem = Problem::new(422, 3020, "refused by the content filter", "the content filter refuses this request; the fields say why");
+    let mut problem = Problem::new(
+        422,
+        3020,
+        "refused by the content filter",
+        "the content filter refuses this request; the fields say why",
+    );
     for finding in &verdict.findings {
-        problem = problem.field(format!("{field}{}", finding.pointer), format!("{}: `{}`", finding.rule, finding.matched));
+        problem = problem
+            .field(format!("{field}{}", finding.pointer), format!("{}: `{}`", finding.rule, finding.matched));
     }
     Err(problem)
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use engine::Execution;
-use model::{Problem, Timestamp};
 use model::approval::ApprovalStatus;
 use model::control::ControlName;
 use model::principal::Permission;
+use model::{Problem, Timestamp};
 use parking_lot::Mutex;
 use store::ApprovalQuery;
 
@@ -52,9 +52,14 @@ impl App {
         caller.demand(Permission::Read)?;
         let tenant = &caller.principal.tenant;
         let by_status = self.store.count_by_status(tenant).await.map_err(|e| store_problem(&e))?;
-        let pending = ApprovalQuery { status: Some(ApprovalStatus::Pending), limit: COUNTED_MAX, ..ApprovalQuery::default() };
+        let pending = ApprovalQuery {
+            status: Some(ApprovalStatus::Pending),
+            limit: COUNTED_MAX,
+            ..ApprovalQuery::default()
+        };
         let approvals = self.store.approvals(tenant, pending).await.map_err(|e| store_problem(&e))?;
-        let letters = self.store.dead_letters(tenant, true, None, COUNTED_MAX).await.map_err(|e| store_problem(&e))?;
+        let letters =
+            self.store.dead_letters(tenant, true, None, COUNTED_MAX).await.map_err(|e| store_problem(&e))?;
         let head = self.store.head().await.map_err(|e| store_problem(&e))?;
         let controls = self.switches.now();
         let now = self.clock.now().0.div_euclid(MINUTE_MS);
@@ -69,9 +74,15 @@ impl App {
                 .rev()
                 .map(|ago| counts.and_then(|c| c.ended.get(&minute(ago))).copied().unwrap_or(0))
                 .collect(),
-            outcomes: counts.map(|c| c.outcomes.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect()).unwrap_or_default(),
+            outcomes: counts
+                .map(|c| c.outcomes.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect())
+                .unwrap_or_default(),
             audit_size: head.size,
-            controls_on: ControlName::ALL.into_iter().filter(|c| controls.on(*c)).map(|c| c.name().to_owned()).collect(),
+            controls_on: ControlName::ALL
+                .into_iter()
+                .filter(|c| controls.on(*c))
+                .map(|c| c.name().to_owned())
+                .collect(),
         })
     }
 }

@@ -35,7 +35,13 @@ pub(crate) struct Ruled {
 
 impl App {
     /// Judges one requested effect of an execution.
-    pub(crate) fn judge(&self, state: &Execution, effect: &Effect, policies: &TenantPolicies, now: Timestamp) -> Gate {
+    pub(crate) fn judge(
+        &self,
+        state: &Execution,
+        effect: &Effect,
+        policies: &TenantPolicies,
+        now: Timestamp,
+    ) -> Gate {
         let controls = self.switches.now();
         if controls.on(ControlName::KillSwitch) {
             return Gate::Held(ControlName::KillSwitch);
@@ -59,7 +65,8 @@ impl App {
             Decision::Deny => Judgement::Deny { digest, verdict },
             Decision::Allow => self.permit(digest, verdict, &controls, now),
             Decision::RequireApproval(_) => {
-                let usable = effect.approved == Some(digest) && effect.approved_until.is_some_and(|until| now < until);
+                let usable =
+                    effect.approved == Some(digest) && effect.approved_until.is_some_and(|until| now < until);
                 if usable {
                     self.permit(digest, verdict, &controls, now)
                 } else {
@@ -71,12 +78,29 @@ impl App {
         })
     }
 
-    fn permit(&self, digest: Digest, verdict: Arc<Verdict>, controls: &Controls, now: Timestamp) -> Judgement {
-        Judgement::Permit { digest, verdict, permit: PermitId::generate(&*self.ids, now), epoch: controls.epoch }
+    fn permit(
+        &self,
+        digest: Digest,
+        verdict: Arc<Verdict>,
+        controls: &Controls,
+        now: Timestamp,
+    ) -> Judgement {
+        Judgement::Permit {
+            digest,
+            verdict,
+            permit: PermitId::generate(&*self.ids, now),
+            epoch: controls.epoch,
+        }
     }
 
     /// Risk and policy, without consequences. Also what plans are made of.
-    pub(crate) fn rule(&self, state: &Execution, effect: &Effect, policies: &TenantPolicies, controls: &Controls) -> Ruled {
+    pub(crate) fn rule(
+        &self,
+        state: &Execution,
+        effect: &Effect,
+        policies: &TenantPolicies,
+        controls: &Controls,
+    ) -> Ruled {
         let origins = provenance::describe(&effect.arguments);
         let risk = score(state, effect, &origins);
         let input = policy_input(state, effect, &origins, &risk);
@@ -93,7 +117,10 @@ impl App {
             verdict.reasons = vec![reason];
         }
         if controls.on(ControlName::Takeover) && verdict.decision == Decision::Allow {
-            verdict.decision = Decision::RequireApproval(Quorum { approvers: 1, roles: vec!["operator".into(), "admin".into()] });
+            verdict.decision = Decision::RequireApproval(Quorum {
+                approvers: 1,
+                roles: vec!["operator".into(), "admin".into()],
+            });
             verdict.reasons = vec!["operator takeover: every effect waits for a human".to_owned()];
         }
         let digest = model::digest_of(&(effect.digest, verdict.policy, &verdict.decision));
@@ -143,7 +170,11 @@ fn amount(effect: &Effect) -> Option<(f64, Option<String>)> {
         Data::String(s) => s.parse().ok()?,
         _ => return None,
     };
-    let currency = fields.currency.as_ref().and_then(|p| at_pointer(&effect.arguments, p)).and_then(|v| v.as_str().map(str::to_owned));
+    let currency = fields
+        .currency
+        .as_ref()
+        .and_then(|p| at_pointer(&effect.arguments, p))
+        .and_then(|v| v.as_str().map(str::to_owned));
     Some((value, currency))
 }
 
@@ -153,7 +184,13 @@ fn unreadable_amount(effect: &Effect) -> Option<String> {
     let fields = effect.contract.amount.as_ref()?;
     let given = at_pointer(&effect.arguments, &fields.value).filter(|value| !value.is_null())?;
     let readable = amount(effect).is_some_and(|(value, _)| value.is_finite());
-    (!readable).then(|| format!("the amount at `{}` is a {} that is not a number, so no limit can be held against it", fields.value, given.kind()))
+    (!readable).then(|| {
+        format!(
+            "the amount at `{}` is a {} that is not a number, so no limit can be held against it",
+            fields.value,
+            given.kind()
+        )
+    })
 }
 
 fn at_pointer<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
@@ -165,7 +202,12 @@ fn at_pointer<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
 }
 
 /// The document that policies see; `docs/policies.md` describes it.
-fn policy_input(state: &Execution, effect: &Effect, origins: &[Provenance], risk: &Risk) -> serde_json::Value {
+fn policy_input(
+    state: &Execution,
+    effect: &Effect,
+    origins: &[Provenance],
+    risk: &Risk,
+) -> serde_json::Value {
     let started = &state.started;
     let contract = &effect.contract;
     json!({
@@ -190,7 +232,9 @@ pub(crate) fn in_one_line(effect: &Effect) -> String {
     match &effect.request {
         model::Request::Http(http) => format!("{} {}", http.method, http.uri),
         model::Request::Process(process) => match &process.program {
-            model::effect::Program::Shell { command } => format!("sh -c {command}").chars().take(200).collect(),
+            model::effect::Program::Shell { command } => {
+                format!("sh -c {command}").chars().take(200).collect()
+            }
             model::effect::Program::Script { language, code } => {
                 format!("{language}: {}", code.lines().next().unwrap_or_default()).chars().take(200).collect()
             }

@@ -110,7 +110,13 @@ impl App {
     async fn reload_policies(&self, tenant: &TenantId) -> Result<Arc<TenantPolicies>, Problem> {
         let stored = self.stored_policies(tenant).await?;
         let loaded = Arc::new(compiled_set(&stored).map_err(|e| {
-            Problem::new(503, 3031, "policy unreadable", "the stored policy does not compile, so nothing is allowed").internal(e)
+            Problem::new(
+                503,
+                3031,
+                "policy unreadable",
+                "the stored policy does not compile, so nothing is allowed",
+            )
+            .internal(e)
         })?);
         self.policies.tenants.write().insert(tenant.clone(), Arc::clone(&loaded));
         Ok(loaded)
@@ -122,7 +128,8 @@ impl App {
         documents
             .into_iter()
             .map(|(name, document)| {
-                let stored = serde_json::from_value(document).map_err(|e| Problem::machine(format!("policy `{name}`: {e}")))?;
+                let stored = serde_json::from_value(document)
+                    .map_err(|e| Problem::machine(format!("policy `{name}`: {e}")))?;
                 Ok((name, stored))
             })
             .collect()
@@ -137,7 +144,9 @@ impl App {
         if_match: Option<String>,
     ) -> Result<PolicyView, Problem> {
         caller.demand(Permission::ChangePolicy)?;
-        model::id::TokenId::new(name).map_err(|e| Problem::new(422, 3030, "policy refused", e.to_string()).field("name", e.to_string()))?;
+        model::id::TokenId::new(name).map_err(|e| {
+            Problem::new(422, 3030, "policy refused", e.to_string()).field("name", e.to_string())
+        })?;
         let tenant = &caller.principal.tenant;
         let bundle = compiled(name, &modules).map_err(|e| refused(&e))?;
         let failed: Vec<String> = bundle
@@ -147,7 +156,8 @@ impl App {
             .map(|test| format!("{}: {}", test.name, test.message.unwrap_or_default()))
             .collect();
         if !failed.is_empty() {
-            let detail = format!("the bundle's own tests fail, and the one in force stays: {}", failed.join("; "));
+            let detail =
+                format!("the bundle's own tests fail, and the one in force stays: {}", failed.join("; "));
             return Err(Problem::new(422, 3033, "policy tests fail", detail));
         }
         let _one_at_a_time = self.policies.changing.lock().await;
@@ -160,17 +170,32 @@ impl App {
                 None => String::new(),
             };
             if expected.trim_matches('"') != digest {
-                return Err(Problem::new(412, 4120, "precondition failed", "the policy is not the one that `If-Match` names; read it again"));
+                return Err(Problem::new(
+                    412,
+                    4120,
+                    "precondition failed",
+                    "the policy is not the one that `If-Match` names; read it again",
+                ));
             }
         }
         let now = self.clock.now();
-        let entry = Stored { version: before.as_ref().map_or(1, |b| b.version + 1), modules, by: caller.principal.id.to_string(), at: now };
+        let entry = Stored {
+            version: before.as_ref().map_or(1, |b| b.version + 1),
+            modules,
+            by: caller.principal.id.to_string(),
+            at: now,
+        };
         stored.insert(name.to_owned(), entry.clone());
         let set = Arc::new(compiled_set(&stored).map_err(|e| refused(&e))?);
         let document = serde_json::to_value(&entry).map_err(Problem::machine)?;
         let details = json!({ "version": entry.version, "digest": bundle.digest(), "set": set.digest() });
         self.commit_one(Batch {
-            puts: vec![Put::Document { tenant: tenant.clone(), kind: KIND.into(), key: name.into(), document }],
+            puts: vec![Put::Document {
+                tenant: tenant.clone(),
+                kind: KIND.into(),
+                key: name.into(),
+                document,
+            }],
             records: vec![record::by_caller(caller, now, "policy.put", format!("policies/{name}"), details)],
             ..Batch::default()
         })
@@ -192,7 +217,13 @@ impl App {
         self.commit_one(Batch {
             expect: vec![Expect::Document(tenant.clone(), KIND.into(), name.into(), guard)],
             puts: vec![Put::Remove { tenant: tenant.clone(), kind: KIND.into(), key: name.into() }],
-            records: vec![record::by_caller(caller, self.clock.now(), "policy.deleted", format!("policies/{name}"), json!({}))],
+            records: vec![record::by_caller(
+                caller,
+                self.clock.now(),
+                "policy.deleted",
+                format!("policies/{name}"),
+                json!({}),
+            )],
             ..Batch::default()
         })
         .await?;
@@ -207,7 +238,9 @@ impl App {
         let stored = self.stored_policies(&caller.principal.tenant).await?;
         with_default(&stored)
             .iter()
-            .map(|(name, entry)| Ok(view(name, entry, compiled(name, &entry.modules).map_err(|e| refused(&e))?.digest())))
+            .map(|(name, entry)| {
+                Ok(view(name, entry, compiled(name, &entry.modules).map_err(|e| refused(&e))?.digest()))
+            })
             .collect()
     }
 
@@ -235,7 +268,12 @@ impl App {
             None => self.policies_of(&caller.principal.tenant).await?,
         };
         let ruling = policies.decide(&input).map_err(|e| {
-            Problem::new(422, 3034, "policy failed", format!("the policy failed on this input, so it would deny: {e}"))
+            Problem::new(
+                422,
+                3034,
+                "policy failed",
+                format!("the policy failed on this input, so it would deny: {e}"),
+            )
         })?;
         let (approvers, roles) = match &ruling.decision {
             Decision::RequireApproval(quorum) => (quorum.approvers, quorum.roles.clone()),
@@ -255,7 +293,8 @@ impl App {
 }
 
 fn compiled(name: &str, modules: &BTreeMap<String, String>) -> Result<Bundle, PolicyError> {
-    let files: Vec<(&str, &str)> = modules.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let files: Vec<(&str, &str)> =
+        modules.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     for (path, text) in &files {
         nesting::check(path, text)?;
     }
@@ -263,8 +302,10 @@ fn compiled(name: &str, modules: &BTreeMap<String, String>) -> Result<Bundle, Po
 }
 
 fn compiled_set(stored: &BTreeMap<String, Stored>) -> Result<TenantPolicies, PolicyError> {
-    let bundles: Result<Vec<_>, _> =
-        with_default(stored).iter().map(|(name, entry)| compiled(name, &entry.modules).map(Arc::new)).collect();
+    let bundles: Result<Vec<_>, _> = with_default(stored)
+        .iter()
+        .map(|(name, entry)| compiled(name, &entry.modules).map(Arc::new))
+        .collect();
     TenantPolicies::new(bundles?)
 }
 
@@ -272,7 +313,10 @@ fn with_default(stored: &BTreeMap<String, Stored>) -> BTreeMap<String, Stored> {
     let mut all = stored.clone();
     all.entry(DEFAULT.to_owned()).or_insert_with(|| Stored {
         version: 0,
-        modules: guard::policy::DEFAULT_FILES.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect(),
+        modules: guard::policy::DEFAULT_FILES
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+            .collect(),
         by: "system".to_owned(),
         at: Timestamp(0),
     });
@@ -280,11 +324,23 @@ fn with_default(stored: &BTreeMap<String, Stored>) -> BTreeMap<String, Stored> {
 }
 
 fn view(name: &str, entry: &Stored, digest: Digest) -> PolicyView {
-    PolicyView { name: name.to_owned(), version: entry.version, digest, modules: entry.modules.clone(), by: entry.by.clone(), at: entry.at }
+    PolicyView {
+        name: name.to_owned(),
+        version: entry.version,
+        digest,
+        modules: entry.modules.clone(),
+        by: entry.by.clone(),
+        at: entry.at,
+    }
 }
 
 fn refused(error: &PolicyError) -> Problem {
     let place = format!("{}:{}:{}", error.file, error.line, error.column);
-    Problem::new(422, 3030, "policy refused", format!("the bundle does not compile, and the one in force stays: {error}"))
-        .field(place, error.message.clone())
+    Problem::new(
+        422,
+        3030,
+        "policy refused",
+        format!("the bundle does not compile, and the one in force stays: {error}"),
+    )
+    .field(place, error.message.clone())
 }

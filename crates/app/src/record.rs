@@ -8,7 +8,13 @@ use serde_json::json;
 use crate::caller::Caller;
 
 /// A record of what a caller did.
-pub(crate) fn by_caller(caller: &Caller, now: Timestamp, action: &str, resource: String, details: serde_json::Value) -> Record {
+pub(crate) fn by_caller(
+    caller: &Caller,
+    now: Timestamp,
+    action: &str,
+    resource: String,
+    details: serde_json::Value,
+) -> Record {
     Record {
         at: now,
         tenant: caller.principal.tenant.clone(),
@@ -25,7 +31,14 @@ pub(crate) fn by_caller(caller: &Caller, now: Timestamp, action: &str, resource:
 }
 
 /// A record of what OmniHub itself did in an execution.
-pub(crate) fn by_system(tenant: &TenantId, now: Timestamp, action: &str, resource: String, correlation: &str, details: serde_json::Value) -> Record {
+pub(crate) fn by_system(
+    tenant: &TenantId,
+    now: Timestamp,
+    action: &str,
+    resource: String,
+    correlation: &str,
+    details: serde_json::Value,
+) -> Record {
     Record {
         at: now,
         tenant: tenant.clone(),
@@ -68,7 +81,15 @@ pub(crate) fn of_events(state: &engine::Execution, events: &[Event], caller: Opt
                 details["attempt"] = json!(attempt);
                 details["digest"] = json!(digest);
                 details["approval"] = json!(approval);
-                records.push(record(tenant, execution, event.at, "effect.permitted", Some(number), details, None));
+                records.push(record(
+                    tenant,
+                    execution,
+                    event.at,
+                    "effect.permitted",
+                    Some(number),
+                    details,
+                    None,
+                ));
                 continue;
             }
             records.push(record(tenant, execution, event.at, "effect.judged", Some(number), details, None));
@@ -150,10 +171,18 @@ fn described(state: &engine::Execution, body: &EventBody) -> Option<Described> {
             ("effect.voided", Some(*effect), json!({ "attempt": attempt, "reason": reason }))
         }
         EventBody::Woke => return None,
-        EventBody::Cancelled { by, reason } => ("execution.cancelled", None, json!({ "by": by, "reason": guard::pii::redact(reason) })),
-        EventBody::Paused { by, reason } => ("execution.paused", None, json!({ "by": by, "reason": guard::pii::redact(reason) })),
-        EventBody::Resumed { by, reason } => ("execution.resumed", None, json!({ "by": by, "reason": guard::pii::redact(reason) })),
-        EventBody::Retried { by, reason } => ("execution.retried", None, json!({ "by": by, "reason": guard::pii::redact(reason) })),
+        EventBody::Cancelled { by, reason } => {
+            ("execution.cancelled", None, json!({ "by": by, "reason": guard::pii::redact(reason) }))
+        }
+        EventBody::Paused { by, reason } => {
+            ("execution.paused", None, json!({ "by": by, "reason": guard::pii::redact(reason) }))
+        }
+        EventBody::Resumed { by, reason } => {
+            ("execution.resumed", None, json!({ "by": by, "reason": guard::pii::redact(reason) }))
+        }
+        EventBody::Retried { by, reason } => {
+            ("execution.retried", None, json!({ "by": by, "reason": guard::pii::redact(reason) }))
+        }
         EventBody::Ended { status, outcome, digest } => {
             ("execution.ended", None, json!({ "status": status, "outcome": outcome, "digest": digest }))
         }
@@ -166,7 +195,15 @@ pub(crate) fn of_outcome(state: &engine::Execution, effect: &engine::Effect) -> 
         "operation": effect.operation, "outcome": effect.outcome.map(model::Outcome::name),
         "evidence": effect.evidence.as_deref().map(guard::pii::redact),
     });
-    record(&state.started.tenant, state.started.execution.as_str(), state.now, "outcome.settled", Some(effect.number), details, None)
+    record(
+        &state.started.tenant,
+        state.started.execution.as_str(),
+        state.now,
+        "outcome.settled",
+        Some(effect.number),
+        details,
+        None,
+    )
 }
 
 fn record(

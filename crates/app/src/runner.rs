@@ -8,30 +8,28 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Execution, Input, Judgement, Phase, Rejected, Status};
-use model::approval::{Approval, ApprovalStatus};
+use engine::{Execution, Input, Judgement, Phase, Rejected};
+use model::approval::Approval;
 use model::control::ControlName;
-use model::effect::{Answer, EffectNumber};
-use model::event::{ApprovalDecision, Awaited, Event, EventBody, Started};
-use model::id::DeadLetterId;
-use model::verdict::{Decision, Quorum, Verdict};
-use model::{ExecutionId, Problem, TenantId, Timestamp, Value};
+use model::effect::EffectNumber;
+use model::event::{Event, EventBody, Started};
+use model::{ExecutionId, Problem, TenantId, Timestamp};
 use parking_lot::Mutex;
 use store::{Batch, CommitError, ExecutionRow, Expect, Put};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::app::{App, commit_problem, store_problem};
 use crate::caller::Caller;
-use crate::permit::{Gate, in_one_line};
+use crate::letters::opened;
+use crate::permit::Gate;
 use crate::record;
+use crate::rows::row_of;
 use crate::snapshots::Snapshotted;
-use crate::view::{DeadLetterView, Live};
+use crate::view::Live;
 use crate::work::Work;
 
 /// How long one attempt of an HTTP effect may take.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
-/// Payloads above this size go to the blob store, in bytes of JSON.
-const INLINE_BYTES_MAX: usize = 64 * 1024;
 /// Judgements of one step at the most; more effects than this wait for the next step.
 const JUDGEMENTS_MAX: usize = 256;
 
@@ -197,13 +195,23 @@ impl App {
     }
 
     /// Changes an execution that is held: decide, judge, commit, then let the outside know.
-    pub(crate) async fn go_on(self: &Arc<Self>, held: Held, change: Change, caller: Option<&Caller>) -> Result<Advanced, Problem> {
+    pub(crate) async fn go_on(
+        self: &Arc<Self>,
+        held: Held,
+        change: Change,
+        caller: Option<&Caller>,
+    ) -> Result<Advanced, Problem> {
         let Some(caller) = caller.cloned() else { return self.go_on_whole(held, change, None).await };
         let app = Arc::clone(self);
         to_the_end(async move { app.go_on_whole(held, change, Some(&caller)).await }).await
     }
 
-    async fn go_on_whole(self: &Arc<Self>, held: Held, change: Change, caller: Option<&Caller>) -> Result<Advanced, Problem> {
+    async fn go_on_whole(
+        self: &Arc<Self>,
+        held: Held,
+        change: Change,
+        caller: Option<&Caller>,
+    ) -> Result<Advanced, Problem> {
         let policies = match self.policies_of(&held.key.0).await {
             Ok(policies) => policies,
             Err(problem) => {
@@ -212,7 +220,9 @@ impl App {
             }
         };
         let Held { key, slot, mut cell } = held;
-        let Some(mut state) = cell.state.take() else { return Err(Problem::not_found("execution", key.1.as_str())) };
+        let Some(mut state) = cell.state.take() else {
+            return Err(Problem::not_found("execution", key.1.as_str()));
+        };
         let Change { input, puts, records } = change;
         // What this process performs has not lost its answer.
         let recovers = matches!(input, Some(Input::Recover));
@@ -263,13 +273,24 @@ impl App {
     }
 
     /// Replays the whole history of an execution; with `tracing` the state has all effects and the tasks that ran.
-    pub(crate) async fn replayed(&self, tenant: &TenantId, id: &ExecutionId, tracing: bool) -> Result<Execution, Problem> {
+    pub(crate) async fn replayed(
+        &self,
+        tenant: &TenantId,
+        id: &ExecutionId,
+        tracing: bool,
+    ) -> Result<Execution, Problem> {
         let history = self.store.load(tenant, id).await.map_err(|e| store_problem(&e))?;
         let Some(history) = history else { return Err(Problem::not_found("execution", id.as_str())) };
         self.replay(tenant, id, history.events, tracing).await
     }
 
-    async fn replay(&self, tenant: &TenantId, id: &ExecutionId, mut events: Vec<Event>, tracing: bool) -> Result<Execution, Problem> {
+    async fn replay(
+        &self,
+        tenant: &TenantId,
+        id: &ExecutionId,
+        mut events: Vec<Event>,
+        tracing: bool,
+    ) -> Result<Execution, Problem> {
         for event in &mut events {
             self.inflate(tenant, event).await?;
         }
@@ -279,7 +300,9 @@ impl App {
         };
         let definition = self.definition(tenant, &started.namespace, &started.name, &started.version).await?;
         if definition.digest != started.definition {
-            return Err(corrupt("its workflow version compiles to another digest than the one it was started with"));
+            return Err(corrupt(
+                "its workflow version compiles to another digest than the one it was started with",
+            ));
         }
         Execution::replay(definition, &events, tracing).ok_or_else(|| corrupt("it cannot be replayed"))
     }
@@ -312,7 +335,13 @@ impl App {
     }
 
     /// Judges what the state requests, until nothing is requested or a control holds it.
-    fn pass_gate(&self, state: &mut Execution, policies: &crate::policies::TenantPolicies, events: &mut Vec<Event>, now: Timestamp) -> Outcome {
+    fn pass_gate(
+        &self,
+        state: &mut Execution,
+        policies: &crate::policies::TenantPolicies,
+        events: &mut Vec<Event>,
+        now: Timestamp,
+    ) -> Outcome {
         let mut outcome = Outcome::default();
         for judgements in 0.. {
             let Some(number) = state.requested().first().copied() else { break };
@@ -375,7 +404,8 @@ impl App {
         };
         batch.records.append(&mut records);
         for effect in state.effects.iter().filter(|e| e.settled_at == Some(state.now) && !events.is_empty()) {
-            let told = outcome.settled_before.contains(&effect.number) || events.iter().any(|event| answers(event, effect.number));
+            let told = outcome.settled_before.contains(&effect.number)
+                || events.iter().any(|event| answers(event, effect.number));
             if effect.outcome.is_some() && !told {
                 batch.records.push(record::of_outcome(state, effect));
             }
@@ -387,7 +417,14 @@ impl App {
                 "expires_at": approval.expires_at.to_rfc3339(), "approvers": approval.quorum.approvers,
             });
             let resource = format!("executions/{}/effects/{}", state.started.execution, approval.effect.0);
-            batch.records.push(record::by_system(tenant, now, "approval.requested", resource, state.started.execution.as_str(), details));
+            batch.records.push(record::by_system(
+                tenant,
+                now,
+                "approval.requested",
+                resource,
+                state.started.execution.as_str(),
+                details,
+            ));
         }
         batch.puts.extend(outcome.puts);
         batch.puts.extend(self.closed_approvals(state, &events, now).await?);
@@ -400,72 +437,6 @@ impl App {
             batch.events = Some((tenant.clone(), state.started.execution.clone(), before, events));
         }
         Ok((row, outcome.works))
-    }
-
-    /// Approvals that these events decided, expired or made pointless.
-    async fn closed_approvals(&self, state: &Execution, events: &[Event], now: Timestamp) -> Result<Vec<Put>, Problem> {
-        let tenant = &state.started.tenant;
-        let mut puts = Vec::new();
-        let expired = events.iter().filter_map(|event| match &event.body {
-            EventBody::ApprovalDecided { approval, decision: ApprovalDecision::Expired, .. } => Some(approval),
-            _ => None,
-        });
-        for id in expired {
-            puts.extend(self.closed(tenant, id, ApprovalStatus::Expired, now).await?);
-        }
-        // A task that timed out or an execution that ended leaves approvals behind that nobody may decide any more.
-        let ended = events.iter().any(|e| matches!(e.body, EventBody::Woke | EventBody::Cancelled { .. } | EventBody::Ended { .. }));
-        if ended {
-            for effect in state.effects.iter().filter(|e| e.outcome.is_some() && e.settled_at == Some(state.now)) {
-                if let Some(id) = &effect.approval {
-                    let decided = events.iter().any(|e| matches!(&e.body, EventBody::ApprovalDecided { approval, .. } if approval == id));
-                    if !decided {
-                        puts.extend(self.closed(tenant, id, ApprovalStatus::Withdrawn, now).await?);
-                    }
-                }
-            }
-        }
-        Ok(puts)
-    }
-
-    /// Parked effects open a dead letter; effects that are not parked any more close theirs, whoever or whatever did it.
-    async fn dead_letters_of(&self, state: &Execution, events: &[Event], row: &ExecutionRow, now: Timestamp) -> Result<Vec<Put>, Problem> {
-        let mut puts = Vec::new();
-        let by = events.iter().find_map(|event| match &event.body {
-            EventBody::Retried { by, .. } | EventBody::Cancelled { by, .. } => Some(by.to_string()),
-            _ => None,
-        });
-        // Time closes them too: a task that waited for a parked effect may time out and go on without it.
-        let closing = by.is_some() || events.iter().any(|event| matches!(event.body, EventBody::Woke));
-        for effect in state.effects.iter().filter(|effect| effect.parked_at.is_some() && !effect.attempts.is_empty()) {
-            let parked = matches!(effect.phase, Phase::Parked { .. }) || matches!(state.end, Some(engine::End::Faulted(_)));
-            let mut letter = dead_letter(state, effect, row, parked, now);
-            let opens = parked && effect.parked_at == Some(state.now);
-            let closes = !parked && closing && self.is_open_letter(&row.tenant, &letter.id).await?;
-            if closes {
-                letter.redriven_at = Some(now);
-                letter.redriven_by.clone_from(&by);
-            }
-            if opens || closes {
-                let document = serde_json::to_value(&letter).map_err(Problem::machine)?;
-                puts.push(Put::DeadLetter { tenant: row.tenant.clone(), id: letter.id, open: parked, document });
-            }
-        }
-        Ok(puts)
-    }
-
-    async fn is_open_letter(&self, tenant: &TenantId, id: &DeadLetterId) -> Result<bool, Problem> {
-        let found = self.store.dead_letter(tenant, id).await.map_err(|e| store_problem(&e))?;
-        Ok(found.is_some_and(|letter| letter["open"] == serde_json::Value::Bool(true)))
-    }
-
-    async fn closed(&self, tenant: &TenantId, id: &model::id::ApprovalId, status: ApprovalStatus, now: Timestamp) -> Result<Option<Put>, Problem> {
-        let found = self.store.approval(tenant, id).await.map_err(|e| store_problem(&e))?;
-        Ok(found.filter(|approval| approval.status == ApprovalStatus::Pending).map(|mut approval| {
-            approval.status = status;
-            approval.decided_at = Some(now);
-            Put::Approval(Box::new(approval))
-        }))
     }
 
     async fn commit_step(&self, batch: Batch) -> Result<(), CommitError> {
@@ -507,60 +478,14 @@ impl App {
             self.hot.forget(key, slot, cell);
         }
     }
-
-    /// Moves large payloads of an event to the blob store.
-    async fn offload(&self, tenant: &TenantId, event: &mut Event) -> Result<(), Problem> {
-        match &mut event.body {
-            EventBody::EffectAnswered { answer, .. } => {
-                if let Answer::Done { output } = answer
-                    && weighs_more(output, INLINE_BYTES_MAX)
-                {
-                    *answer = Answer::Stored { digest: self.put_blob(tenant, output).await? };
-                }
-            }
-            EventBody::Started(started) if weighs_more(&started.input, INLINE_BYTES_MAX) => {
-                started.input_blob = Some(self.put_blob(tenant, &started.input).await?);
-                started.input = Value::NULL;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    async fn put_blob(&self, tenant: &TenantId, value: &Value) -> Result<model::Digest, Problem> {
-        let bytes = serde_json::to_vec(value).map_err(Problem::machine)?;
-        self.store.put_blob(tenant, bytes).await.map_err(|e| store_problem(&e))
-    }
-
-    /// Puts large payloads back.
-    pub(crate) async fn inflate(&self, tenant: &TenantId, event: &mut Event) -> Result<(), Problem> {
-        match &mut event.body {
-            EventBody::EffectAnswered { answer, .. } => {
-                if let Answer::Stored { digest } = answer {
-                    *answer = Answer::Done { output: self.read_blob(tenant, digest).await? };
-                }
-            }
-            EventBody::Started(started) => {
-                if let Some(digest) = started.input_blob.take() {
-                    started.input = self.read_blob(tenant, &digest).await?;
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    async fn read_blob(&self, tenant: &TenantId, digest: &model::Digest) -> Result<Value, Problem> {
-        let bytes = self.store.blob(tenant, digest).await.map_err(|e| store_problem(&e))?;
-        let bytes = bytes.ok_or_else(|| Problem::machine(format!("the blob {digest} is gone")))?;
-        serde_json::from_slice(&bytes).map_err(Problem::machine)
-    }
 }
 
 /// Runs a change that a caller asked for in a task of its own. A caller who hangs up drops the request's future; a
 /// permit that was committed and never handed to a worker would then wait for the next restart, and a slot that was
 /// locked and never let go would stay in memory.
-pub(crate) async fn to_the_end<T: Send + 'static>(change: impl Future<Output = Result<T, Problem>> + Send + 'static) -> Result<T, Problem> {
+pub(crate) async fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
     match tokio::spawn(change).await {
         Ok(done) => done,
         Err(error) => Err(Problem::machine(format!("a change broke off: {error}"))),
@@ -589,62 +514,6 @@ impl Hot {
     }
 }
 
-/// The row that lists show, from the state.
-pub(crate) fn row_of(state: &Execution, held: Option<&'static str>, now: Timestamp) -> ExecutionRow {
-    let started = &state.started;
-    let status = state.status();
-    let blocked_on = if state.end.is_some() { None } else { blocked_on(state, held) };
-    let status = match (held, status) {
-        (Some(_), Status::Running) => Status::Waiting,
-        (_, status) => status,
-    };
-    let error = match &state.end {
-        Some(engine::End::Faulted(error)) => {
-            Some(format!("{}: {}", error.title.as_deref().unwrap_or(&error.kind), error.detail.as_deref().unwrap_or_default()))
-        }
-        Some(engine::End::Cancelled(reason)) => Some(reason.clone()),
-        Some(engine::End::Completed(_)) => None,
-        None => state.open_effects().find(|e| matches!(e.phase, Phase::Parked { .. })).and_then(|e| e.evidence.clone()),
-    };
-    ExecutionRow {
-        tenant: started.tenant.clone(),
-        id: started.execution.clone(),
-        namespace: started.namespace.clone(),
-        name: started.name.clone(),
-        version: started.version.clone(),
-        status: status.name().to_owned(),
-        outcome: state.outcome().map(|o| o.name().to_owned()),
-        blocked_on,
-        requester: started.requester.to_string(),
-        intent: started.intent.clone(),
-        error,
-        started_at: state.started_at,
-        updated_at: now,
-        ended_at: state.end.is_some().then_some(state.now),
-        due_at: state.next_wakeup().map(|(at, _)| at),
-    }
-}
-
-fn blocked_on(state: &Execution, held: Option<&'static str>) -> Option<String> {
-    if let Some(control) = held {
-        return Some(format!("control:{control}"));
-    }
-    if state.paused {
-        return Some("operator:paused".to_owned());
-    }
-    state
-        .open_effects()
-        .find_map(|effect| match &effect.phase {
-            Phase::AwaitingApproval { .. } => effect.approval.as_ref().map(|id| format!("approval:{id}")),
-            Phase::Parked { .. } => Some(format!("dead-letter:{}", dead_letter_id(state, effect))),
-            Phase::Started => Some(format!("effect:{}", effect.number.0)),
-            Phase::Backoff { .. } => Some(format!("retry:{}", effect.number.0)),
-            Phase::Verifying(v) if v.probe.is_none() => Some(format!("verification:{}", effect.number.0)),
-            Phase::Verifying(_) | Phase::Requested | Phase::Denied | Phase::Settled => None,
-        })
-        .or_else(|| state.next_wakeup().map(|_| "timer".to_owned()))
-}
-
 /// Approvals and dead letters that a batch opens, changes or closes, by topic, for those who watch them.
 fn notices(batch: &Batch) -> Vec<(&'static str, String)> {
     let of = |put: &Put| match put {
@@ -657,47 +526,14 @@ fn notices(batch: &Batch) -> Vec<(&'static str, String)> {
 
 /// True when the batch records an end; an execution that has ended may still be written again.
 fn ends(batch: &Batch) -> bool {
-    batch.events.as_ref().is_some_and(|(_, _, _, events)| events.iter().any(|e| matches!(e.body, EventBody::Ended { .. })))
+    batch
+        .events
+        .as_ref()
+        .is_some_and(|(_, _, _, events)| events.iter().any(|e| matches!(e.body, EventBody::Ended { .. })))
 }
 
 fn answers(event: &Event, number: EffectNumber) -> bool {
     matches!(&event.body, EventBody::EffectAnswered { effect, .. } if *effect == number)
-}
-
-/// The approval that a judgement opens.
-fn opened(state: &Execution, effect: &engine::Effect, verdict: &Verdict, awaited: &Awaited, digest: model::Digest, now: Timestamp) -> Approval {
-    let started = &state.started;
-    let quorum = match &verdict.decision {
-        Decision::RequireApproval(quorum) => quorum.clone(),
-        Decision::Allow | Decision::Deny => Quorum { approvers: 1, roles: vec!["admin".to_owned()] },
-    };
-    Approval {
-        id: awaited.id.clone(),
-        tenant: started.tenant.clone(),
-        execution: started.execution.clone(),
-        effect: effect.number,
-        workflow: format!("{}/{}:{}", started.namespace, started.name, started.version),
-        task: effect.task.to_string(),
-        operation: effect.operation.clone(),
-        target: effect.request.target(),
-        digest,
-        arguments: effect.arguments.clone(),
-        provenance: effect.arguments.provenance(),
-        predicted: in_one_line(effect),
-        effect_kind: effect.contract.effect,
-        class: effect.contract.class,
-        blast_radius: effect.contract.blast_radius.clone(),
-        risk: verdict.risk.clone(),
-        reasons: verdict.reasons.clone(),
-        requester: started.requester.clone(),
-        quorum,
-        status: ApprovalStatus::Pending,
-        votes: Vec::new(),
-        requested_at: now,
-        expires_at: awaited.expires_at,
-        decided_at: None,
-        edited_by: effect.edited_by.clone(),
-    }
 }
 
 fn work_of(state: &Execution, number: EffectNumber, epoch: u64) -> Option<Work> {
@@ -721,60 +557,12 @@ fn work_of(state: &Execution, number: EffectNumber, epoch: u64) -> Option<Work> 
     })
 }
 
-/// The dead letter of an effect, as it stands now.
-fn dead_letter(state: &Execution, effect: &engine::Effect, row: &ExecutionRow, open: bool, now: Timestamp) -> DeadLetterView {
-    DeadLetterView {
-        id: dead_letter_id(state, effect),
-        execution: row.id.clone(),
-        effect: effect.number.0,
-        task: effect.task.to_string(),
-        operation: effect.operation.clone(),
-        workflow: format!("{}/{}:{}", row.namespace, row.name, row.version),
-        reason: effect.evidence.clone().or_else(|| row.error.clone()).unwrap_or_default(),
-        attempts: u32::try_from(effect.attempts.len()).unwrap_or(u32::MAX),
-        open,
-        parked_at: effect.parked_at.unwrap_or(now),
-        redriven_at: None,
-        redriven_by: None,
-    }
-}
-
-/// One dead letter for each effect: its id is made from the execution's, so that parking again opens it again.
-pub(crate) fn dead_letter_id(state: &Execution, effect: &engine::Effect) -> DeadLetterId {
-    let digest = model::Digest::of(format!("{}|{}", state.started.tenant, state.started.execution).as_bytes());
-    let name = format!("{:012x}-{}-{}", state.started_at.0, digest.short(), effect.number.0);
-    DeadLetterId::new(name).expect("hexadecimal digits and hyphens are an identifier")
-}
-
 fn rejected_problem(rejected: &Rejected) -> Problem {
     match rejected {
-        Rejected::BadArguments(_) => Problem::new(422, 3013, "arguments refused", rejected.to_string()).field("/arguments", rejected.to_string()),
+        Rejected::BadArguments(_) => Problem::new(422, 3013, "arguments refused", rejected.to_string())
+            .field("/arguments", rejected.to_string()),
         Rejected::Ended(_) | Rejected::NoEffect(_) | Rejected::Elsewhere { .. } | Rejected::Nothing(_) => {
             Problem::new(409, 2010, "not possible now", rejected.to_string())
         }
     }
-}
-
-/// True when the JSON of a value is larger than `bytes`; stops counting as soon as that is known.
-fn weighs_more(value: &Value, bytes: usize) -> bool {
-    fn weigh(value: &Value, left: &mut usize) -> bool {
-        use model::Data;
-        let own = match &value.data {
-            Data::String(s) => s.len() + 2,
-            Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Array(_) | Data::Object(_) => 8,
-        };
-        if own > *left {
-            return true;
-        }
-        *left -= own;
-        match &value.data {
-            Data::Array(items) => items.iter().any(|v| weigh(v, left)),
-            Data::Object(map) => map.iter().any(|(k, v)| {
-                *left = left.saturating_sub(k.len() + 3);
-                weigh(v, left)
-            }),
-            _ => false,
-        }
-    }
-    weigh(value, &mut { bytes })
 }

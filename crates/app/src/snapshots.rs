@@ -59,7 +59,11 @@ impl Snapshotted {
 
 impl App {
     /// The state of an execution, without the tasks that ran: from its snapshot, or else from its whole history.
-    pub(crate) async fn brought_back(&self, tenant: &TenantId, id: &ExecutionId) -> Result<(Execution, Snapshotted), Problem> {
+    pub(crate) async fn brought_back(
+        &self,
+        tenant: &TenantId,
+        id: &ExecutionId,
+    ) -> Result<(Execution, Snapshotted), Problem> {
         let begun = Instant::now();
         match self.restored(tenant, id).await {
             Ok(Some((state, snapshotted))) => {
@@ -75,18 +79,30 @@ impl App {
         Ok((self.replayed(tenant, id, false).await?, Snapshotted::default()))
     }
 
-    async fn restored(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<(Execution, Snapshotted)>, Problem> {
-        let Some((version, bytes)) = self.store.snapshot(tenant, id).await.map_err(|e| store_problem(&e))? else { return Ok(None) };
+    async fn restored(
+        &self,
+        tenant: &TenantId,
+        id: &ExecutionId,
+    ) -> Result<Option<(Execution, Snapshotted)>, Problem> {
+        let Some((version, bytes)) = self.store.snapshot(tenant, id).await.map_err(|e| store_problem(&e))?
+        else {
+            return Ok(None);
+        };
         let snapshot = Snapshot::from_bytes(&bytes).map_err(Problem::machine)?;
         let started = snapshot.started();
         if snapshot.version() != version || started.execution != *id || started.tenant != *tenant {
-            return Err(Problem::machine(format!("the snapshot stored for `{id}` at event {version} is of another state")));
+            return Err(Problem::machine(format!(
+                "the snapshot stored for `{id}` at event {version} is of another state"
+            )));
         }
         let definition = self.definition(tenant, &started.namespace, &started.name, &started.version).await?;
         let mut state = Execution::restore(definition, snapshot).map_err(Problem::machine)?;
-        let rest = self.store.load_from(tenant, id, version, u64::MAX).await.map_err(|e| store_problem(&e))?;
+        let rest =
+            self.store.load_from(tenant, id, version, u64::MAX).await.map_err(|e| store_problem(&e))?;
         let rest = rest.filter(|rest| rest.total >= version);
-        let Some(rest) = rest else { return Err(Problem::machine(format!("the history of `{id}` is shorter than its snapshot"))) };
+        let Some(rest) = rest else {
+            return Err(Problem::machine(format!("the history of `{id}` is shorter than its snapshot")));
+        };
         for mut event in rest.events {
             self.inflate(tenant, &mut event).await?;
             state.apply(&event);

@@ -110,7 +110,11 @@ impl App {
     }
 
     /// Gives the same input to many executions, a bounded number at once. Answers how many failed.
-    async fn all_at_once(self: &Arc<Self>, keys: Vec<(TenantId, ExecutionId)>, input: fn() -> Input) -> usize {
+    async fn all_at_once(
+        self: &Arc<Self>,
+        keys: Vec<(TenantId, ExecutionId)>,
+        input: fn() -> Input,
+    ) -> usize {
         let mut running = JoinSet::new();
         let mut failures = 0;
         for (tenant, id) in keys {

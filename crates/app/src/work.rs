@@ -91,14 +91,18 @@ impl App {
 
     /// The last look before the outside: false when a control or a policy changed since the permit was given.
     pub fn may_start(&self, work: &Work) -> bool {
-        self.policies.in_force(&work.tenant, work.policy) && self.switches.holding(|controls| {
-            !controls.on(ControlName::KillSwitch) && controls.epoch == work.epoch && controls.allows(&work.tenant, &work.operation)
-        })
+        self.policies.in_force(&work.tenant, work.policy)
+            && self.switches.holding(|controls| {
+                !controls.on(ControlName::KillSwitch)
+                    && controls.epoch == work.epoch
+                    && controls.allows(&work.tenant, &work.operation)
+            })
     }
 
     /// Gives a permit back unused: the effect is judged again.
     pub async fn give_back(self: &Arc<Self>, work: &Work, reason: &str, connections: Vec<Connection>) {
-        let input = engine::Input::Voided { effect: work.effect, attempt: work.attempt, reason: reason.to_owned() };
+        let input =
+            engine::Input::Voided { effect: work.effect, attempt: work.attempt, reason: reason.to_owned() };
         let now = self.clock.now();
         let records = connections.into_iter().map(|connection| connection.record(work, now)).collect();
         self.report_input(work, input, records).await;
@@ -134,7 +138,12 @@ impl App {
         }
     }
 
-    async fn take_report(self: &Arc<Self>, work: &Work, input: engine::Input, records: Vec<audit::Record>) -> Result<(), Problem> {
+    async fn take_report(
+        self: &Arc<Self>,
+        work: &Work,
+        input: engine::Input,
+        records: Vec<audit::Record>,
+    ) -> Result<(), Problem> {
         let held = self.hold(&work.tenant, &work.execution).await?;
         self.go_on(held, Change { input: Some(input), records, ..Change::default() }, None).await.map(drop)
     }
@@ -144,7 +153,14 @@ impl App {
     async fn record_late(&self, work: &Work, word: &'static str, mut records: Vec<audit::Record>) {
         let details = json!({ "operation": work.operation, "attempt": work.attempt, "answer": word });
         let resource = format!("executions/{}/effects/{}", work.execution, work.effect.0);
-        records.push(record::by_system(&work.tenant, self.clock.now(), "effect.answered-late", resource, work.execution.as_str(), details));
+        records.push(record::by_system(
+            &work.tenant,
+            self.clock.now(),
+            "effect.answered-late",
+            resource,
+            work.execution.as_str(),
+            details,
+        ));
         if let Err(problem) = self.commit_one(Batch { records, ..Batch::default() }).await {
             tracing::error!(execution.id = %work.execution, error = %problem, "a late answer could not be recorded");
         }

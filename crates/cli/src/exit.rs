@@ -134,7 +134,8 @@ fn candidate_line(candidate: &serde_json::Value) -> String {
     if text("/workflow/name").is_empty() {
         return one_line(candidate);
     }
-    let mut line = format!("{}/{}:{}", text("/workflow/namespace"), text("/workflow/name"), text("/workflow/version"));
+    let mut line =
+        format!("{}/{}:{}", text("/workflow/namespace"), text("/workflow/name"), text("/workflow/version"));
     if !text("/title").is_empty() {
         line = format!("{line}  {}", text("/title"));
     }

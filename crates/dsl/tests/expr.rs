@@ -42,9 +42,14 @@ fn the_table_holds() {
 fn results_agree_with_jq_when_it_is_installed() {
     let rows: Vec<_> = rows().filter(|row| row[0] == "jq").collect();
     assert!(rows.len() > 150);
-    let parts: Vec<String> = rows.iter().map(|[_, input, text, _]| format!("(({input}) | [{text}\n])")).collect();
+    let parts: Vec<String> =
+        rows.iter().map(|[_, input, text, _]| format!("(({input}) | [{text}\n])")).collect();
     let program = format!("[{}]", parts.join(",\n"));
-    let spawned = Command::new("jq").args(["-n", "-c", "-f", "/dev/stdin"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let spawned = Command::new("jq")
+        .args(["-n", "-c", "-f", "/dev/stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
     let Ok(mut jq) = spawned else {
         println!("skipped: `jq` is not installed");
         return;
@@ -68,7 +73,12 @@ fn members_keep_their_order() {
 
 #[test]
 fn exactly_one_value_is_wanted() {
-    for (text, part) in [("empty", "no value"), ("1, 2", "more than one"), (".[]?", "no value"), ("range(1e9)", "more than one")] {
+    for (text, part) in [
+        ("empty", "no value"),
+        ("1, 2", "more than one"),
+        (".[]?", "no value"),
+        ("range(1e9)", "more than one"),
+    ] {
         let error = Expr::parse(text).expect("valid").eval(&Value::NULL, &Vars(&[]), &mut Budget::default());
         let error = error.expect_err("not one value");
         assert_eq!(error.kind, ErrorKind::NotOne, "{text}");
@@ -90,7 +100,11 @@ fn free_variables_are_known_before_and_missing_ones_are_errors() {
 
 #[test]
 fn raised_values_reach_the_caller() {
-    let error = Expr::parse("error({code: 7})").expect("valid").eval(&Value::NULL, &Vars(&[]), &mut Budget::default());
+    let error = Expr::parse("error({code: 7})").expect("valid").eval(
+        &Value::NULL,
+        &Vars(&[]),
+        &mut Budget::default(),
+    );
     assert_eq!(error.expect_err("raised").kind, ErrorKind::Raised(json(r#"{"code":7}"#)));
 }
 
@@ -102,7 +116,8 @@ fn every_limit_can_be_set_and_is_named() {
         (Limits { bytes: 100, ..Limits::default() }, "\"abc\" * 100", "100 bytes"),
         (Limits { outputs: 5, ..Limits::default() }, "[range(9)]", "5 outputs"),
     ] {
-        let result = Expr::parse(text).expect("valid").eval(&Value::NULL, &Vars(&[]), &mut Budget::new(limits));
+        let result =
+            Expr::parse(text).expect("valid").eval(&Value::NULL, &Vars(&[]), &mut Budget::new(limits));
         let message = result.expect_err("a budget").message;
         assert!(message.contains(name), "{message}");
     }

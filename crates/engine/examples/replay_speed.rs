@@ -51,7 +51,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let begun = Instant::now();
     let read: Vec<Event> = serde_json::from_slice(&stored)?;
-    let replayed = Execution::replay(Arc::clone(&definition), &read, false).ok_or("it does not begin with `started`")?;
+    let replayed =
+        Execution::replay(Arc::clone(&definition), &read, false).ok_or("it does not begin with `started`")?;
     println!("whole history:                {:>8.1} ms", begun.elapsed().as_secs_f64() * 1e3);
 
     let begun = Instant::now();
@@ -61,7 +62,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("snapshot and {REST} events:      {:>8.1} ms", begun.elapsed().as_secs_f64() * 1e3);
 
     let same = replayed.snapshot().to_bytes()? == restored.snapshot().to_bytes()?;
-    println!("effects kept of {}: {}; both states the same: {same}", restored.effects.requested(), restored.effects.iter().count());
+    println!(
+        "effects kept of {}: {}; both states the same: {same}",
+        restored.effects.requested(),
+        restored.effects.iter().count()
+    );
     if same { Ok(()) } else { Err("a snapshot and the rest differ from the whole history".into()) }
 }
 
@@ -76,13 +81,22 @@ fn history(definition: &Arc<dsl::Definition>) -> Result<(Vec<Event>, Vec<u8>), B
         let digest = state.effect(number).ok_or("it is requested")?.digest;
         // Another reason each time: the same verdict twice would leave no event.
         let reasons = vec![format!("rule {}", number.0)];
-        let verdict = Arc::new(Verdict { decision: Decision::Allow, reasons, policy: Digest::of(b"policy"), risk: risk.clone() });
-        let judgement = Judgement::Permit { digest, verdict, permit: PermitId::new(format!("p{}", number.0))?, epoch: 0 };
+        let verdict = Arc::new(Verdict {
+            decision: Decision::Allow,
+            reasons,
+            policy: Digest::of(b"policy"),
+            risk: risk.clone(),
+        });
+        let judgement =
+            Judgement::Permit { digest, verdict, permit: PermitId::new(format!("p{}", number.0))?, epoch: 0 };
         events.extend(engine::step(&mut state, Input::Judged(number, judgement), now)?.events);
         let answer = Answer::Done { output: Value::from_json(&json!({"one": 1}), Label::EXTERNAL) };
-        events.extend(engine::step(&mut state, Input::Answered { effect: number, attempt: 1, answer }, now)?.events);
+        events.extend(
+            engine::step(&mut state, Input::Answered { effect: number, attempt: 1, answer }, now)?.events,
+        );
     }
-    let first = Execution::replay(Arc::clone(definition), &events[..events.len() - REST], false).ok_or("it does not begin with `started`")?;
+    let first = Execution::replay(Arc::clone(definition), &events[..events.len() - REST], false)
+        .ok_or("it does not begin with `started`")?;
     let snapshot = first.snapshot().to_bytes()?;
     Ok((events, snapshot))
 }

@@ -17,7 +17,12 @@ use crate::state::{Doing, End, Execution, Frame, ListFrame, Part, Phase, TryPhas
 
 impl Execution {
     /// The state right after the first event.
-    pub(crate) fn begin(definition: Arc<Definition>, started: Arc<Started>, at: Timestamp, tracing: bool) -> Self {
+    pub(crate) fn begin(
+        definition: Arc<Definition>,
+        started: Arc<Started>,
+        at: Timestamp,
+        tracing: bool,
+    ) -> Self {
         let input = started.input.with_label_everywhere(started.input_label);
         let workflow_var = workflow_var(&definition, &started, input.clone(), at);
         let mut state = Self {
@@ -78,7 +83,8 @@ impl Execution {
             self.effects.forget(event.at, used);
         }
         // What is settled stays settled, whatever a history says of it later; kept or forgotten, it is the same.
-        let over = effect_of(&event.body).is_some_and(|number| self.effect(number).is_none_or(|e| e.outcome.is_some()));
+        let over = effect_of(&event.body)
+            .is_some_and(|number| self.effect(number).is_none_or(|e| e.outcome.is_some()));
         let signal = if over { Signal::Blocked } else { self.react(&event.body) };
         self.run(signal);
     }
@@ -98,15 +104,23 @@ impl Execution {
                         Signal::Blocked
                     }
                     (Decision::Deny, _) => {
-                        let detail = format!("policy denies `{}`: {}", self.effect_ref(*effect).operation, verdict.reasons.join("; "));
-                        self.denied(*effect, WorkflowError::governed("policy-denied", 403, "Policy Denied", detail))
+                        let detail = format!(
+                            "policy denies `{}`: {}",
+                            self.effect_ref(*effect).operation,
+                            verdict.reasons.join("; ")
+                        );
+                        self.denied(
+                            *effect,
+                            WorkflowError::governed("policy-denied", 403, "Policy Denied", detail),
+                        )
                     }
                     (Decision::Allow, _) | (Decision::RequireApproval(_), None) => Signal::Blocked,
                 }
             }
-            EventBody::Barred { effect, reason } => {
-                self.denied(*effect, WorkflowError::governed("not-allowed", 403, "Operation Not Allowed", reason.clone()))
-            }
+            EventBody::Barred { effect, reason } => self.denied(
+                *effect,
+                WorkflowError::governed("not-allowed", 403, "Operation Not Allowed", reason.clone()),
+            ),
             EventBody::ApprovalDecided { effect, approval: _, decision, by, reason } => {
                 let denied = |status| {
                     let detail = match by {
@@ -115,7 +129,9 @@ impl Execution {
                     };
                     WorkflowError::governed("approval-denied", status, "Approval Denied", detail)
                 };
-                let Phase::AwaitingApproval { expires_at } = self.effect_ref(*effect).phase else { return Signal::Blocked };
+                let Phase::AwaitingApproval { expires_at } = self.effect_ref(*effect).phase else {
+                    return Signal::Blocked;
+                };
                 match decision {
                     ApprovalDecision::Approved => {
                         let effect = self.effect_mut(*effect);
@@ -180,7 +196,12 @@ impl Execution {
         let now = self.now;
         if self.started.deadline.is_some_and(|at| at <= now) {
             self.abandon_everything();
-            return self.fault(WorkflowError::standard("timeout", 408, "Timeout", "the workflow's time-out struck"));
+            return self.fault(WorkflowError::standard(
+                "timeout",
+                408,
+                "Timeout",
+                "the workflow's time-out struck",
+            ));
         }
         if let Some(signal) = self.time_out(now) {
             return signal;
@@ -217,7 +238,12 @@ impl Execution {
         let whole = frame.deadline.is_some_and(|at| at <= now);
         // A task's own time-out is raised by the task; an attempt's is raised inside its `try`.
         let end = if whole { position } else { position + 1 };
-        let mut error = WorkflowError::standard("timeout", 408, "Timeout", format!("the time-out of `{}` struck", frame.task.name));
+        let mut error = WorkflowError::standard(
+            "timeout",
+            408,
+            "Timeout",
+            format!("the time-out of `{}` struck", frame.task.name),
+        );
         error.instance = Some(frame.task.pointer.to_string());
         self.abandon_above(position);
         Some(self.raise_within(end, error))

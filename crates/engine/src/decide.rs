@@ -197,7 +197,10 @@ fn record_end(state: &mut Execution, now: Timestamp, step: &mut Step) {
         End::Faulted(error) => model::digest_of(error),
         End::Cancelled(reason) => model::digest_of(reason),
     };
-    let event = Event { at: now, body: EventBody::Ended { status: state.status().name().to_owned(), outcome, digest } };
+    let event = Event {
+        at: now,
+        body: EventBody::Ended { status: state.status().name().to_owned(), outcome, digest },
+    };
     state.apply(&event);
     step.events.push(event);
 }
@@ -212,7 +215,9 @@ fn decide(state: &Execution, input: Input, now: Timestamp) -> Result<Vec<EventBo
         }
         Input::Edit { effect, approval, arguments, by } => {
             awaiting(state, effect, &approval)?;
-            state.edited_request(effect, &arguments).map_err(|e| Rejected::BadArguments(e.detail.unwrap_or(e.kind)))?;
+            state
+                .edited_request(effect, &arguments)
+                .map_err(|e| Rejected::BadArguments(e.detail.unwrap_or(e.kind)))?;
             Ok(vec![EventBody::Edited { effect, approval, arguments, by }])
         }
         Input::Answered { effect, attempt, answer } => {
@@ -231,11 +236,19 @@ fn decide(state: &Execution, input: Input, now: Timestamp) -> Result<Vec<EventBo
         }
         Input::Pause(by, reason) => {
             running(state)?;
-            if state.paused { Err(Rejected::Nothing("the execution is paused already")) } else { Ok(vec![EventBody::Paused { by, reason }]) }
+            if state.paused {
+                Err(Rejected::Nothing("the execution is paused already"))
+            } else {
+                Ok(vec![EventBody::Paused { by, reason }])
+            }
         }
         Input::Resume(by, reason) => {
             running(state)?;
-            if state.paused { Ok(vec![EventBody::Resumed { by, reason }]) } else { Err(Rejected::Nothing("the execution is not paused")) }
+            if state.paused {
+                Ok(vec![EventBody::Resumed { by, reason }])
+            } else {
+                Err(Rejected::Nothing("the execution is not paused"))
+            }
         }
         Input::Retry(by, reason) => retried(state, by, reason, now),
     }
@@ -254,12 +267,18 @@ fn judged(state: &Execution, effect: EffectNumber, judgement: Judgement) -> Resu
             // A repeated attempt under the same verdict says nothing new.
             let same = known.verdict.as_ref().is_some_and(|before| **before == *verdict);
             let started = EventBody::EffectStarted { effect, attempt, digest, permit, epoch, approval };
-            if same { vec![started] } else { vec![EventBody::Judged { effect, digest, verdict, approval: None }, started] }
+            if same {
+                vec![started]
+            } else {
+                vec![EventBody::Judged { effect, digest, verdict, approval: None }, started]
+            }
         }
         Judgement::Ask { digest, verdict, awaited } => {
             vec![EventBody::Judged { effect, digest, verdict, approval: Some(awaited) }]
         }
-        Judgement::Deny { digest, verdict } => vec![EventBody::Judged { effect, digest, verdict, approval: None }],
+        Judgement::Deny { digest, verdict } => {
+            vec![EventBody::Judged { effect, digest, verdict, approval: None }]
+        }
         Judgement::Bar(reason) => vec![EventBody::Barred { effect, reason }],
         Judgement::Predict { digest, verdict, output } => vec![
             EventBody::Judged { effect, digest, verdict: allowed(&verdict), approval: None },
@@ -272,7 +291,9 @@ fn judged(state: &Execution, effect: EffectNumber, judgement: Judgement) -> Resu
 fn allowed(verdict: &Verdict) -> Arc<Verdict> {
     let mut verdict = verdict.clone();
     if !matches!(verdict.decision, Decision::Allow) {
-        verdict.reasons.insert(0, format!("safe mode; live it would be {}", decision_name(&verdict.decision)));
+        verdict
+            .reasons
+            .insert(0, format!("safe mode; live it would be {}", decision_name(&verdict.decision)));
         verdict.decision = Decision::Allow;
     }
     Arc::new(verdict)
@@ -293,17 +314,21 @@ fn woken(state: &Execution, now: Timestamp) -> Vec<EventBody> {
     let mut events: Vec<EventBody> = state
         .open_effects()
         .filter_map(|effect| match (&effect.phase, &effect.approval) {
-            (Phase::AwaitingApproval { expires_at }, Some(approval)) if *expires_at <= now => Some(EventBody::ApprovalDecided {
-                effect: effect.number,
-                approval: approval.clone(),
-                decision: ApprovalDecision::Expired,
-                by: None,
-                reason: "nobody decided in time, which means no".to_owned(),
-            }),
+            (Phase::AwaitingApproval { expires_at }, Some(approval)) if *expires_at <= now => {
+                Some(EventBody::ApprovalDecided {
+                    effect: effect.number,
+                    approval: approval.clone(),
+                    decision: ApprovalDecision::Expired,
+                    by: None,
+                    reason: "nobody decided in time, which means no".to_owned(),
+                })
+            }
             _ => None,
         })
         .collect();
-    let due = state.next_wakeup().is_some_and(|(at, reason)| at <= now && reason != crate::WakeReason::ApprovalExpiry);
+    let due = state
+        .next_wakeup()
+        .is_some_and(|(at, reason)| at <= now && reason != crate::WakeReason::ApprovalExpiry);
     if due {
         events.insert(0, EventBody::Woke);
     }
@@ -326,7 +351,12 @@ fn recovered(state: &Execution) -> Vec<EventBody> {
         .collect()
 }
 
-fn retried(state: &Execution, by: PrincipalId, reason: String, now: Timestamp) -> Result<Vec<EventBody>, Rejected> {
+fn retried(
+    state: &Execution,
+    by: PrincipalId,
+    reason: String,
+    now: Timestamp,
+) -> Result<Vec<EventBody>, Rejected> {
     match &state.end {
         Some(End::Faulted(_)) => match refusal(state, now) {
             Some(why) => Err(Rejected::Nothing(why)),
@@ -344,7 +374,9 @@ fn retried(state: &Execution, by: PrincipalId, reason: String, now: Timestamp) -
             if parked.is_empty() {
                 Err(Rejected::Nothing("nothing is parked or faulted, so there is nothing to try again"))
             } else if parked.contains(&false) {
-                Err(Rejected::Nothing("whether the effect happened is unknown and it cannot be asked or repeated: a person has to look, then cancel the execution"))
+                Err(Rejected::Nothing(
+                    "whether the effect happened is unknown and it cannot be asked or repeated: a person has to look, then cancel the execution",
+                ))
             } else {
                 Ok(vec![EventBody::Retried { by, reason }])
             }
@@ -358,7 +390,9 @@ fn refusal(state: &Execution, now: Timestamp) -> Option<&'static str> {
         return Some("the workflow's time-out has struck: start a new execution");
     }
     let Some(top) = state.stack.last() else {
-        return Some("the workflow's own input or output is what failed, and would fail again: start a new execution");
+        return Some(
+            "the workflow's own input or output is what failed, and would fail again: start a new execution",
+        );
     };
     let Frame::Task(task) = top else { return None };
     match &task.doing {
@@ -367,7 +401,10 @@ fn refusal(state: &Execution, now: Timestamp) -> Option<&'static str> {
         Doing::Do if matches!(task.task.kind, TaskKind::Do(_)) => Some(AROUND),
         Doing::Effect(number) => {
             let effect = state.effect_ref(*number);
-            let repeatable = matches!(effect.contract.class, EffectClass::Pure | EffectClass::Read | EffectClass::Idempotent);
+            let repeatable = matches!(
+                effect.contract.class,
+                EffectClass::Pure | EffectClass::Read | EffectClass::Idempotent
+            );
             let real = effect.outcome != Some(Outcome::Failed) && !effect.attempts.is_empty();
             (real && !repeatable).then_some("the effect happened or may have happened, and cannot be repeated: a person has to look, then cancel the execution")
         }
@@ -380,7 +417,11 @@ const AROUND: &str = "what failed is an expression around tasks that are done, a
 /// An effect that something is wanted of.
 fn known(state: &Execution, effect: EffectNumber) -> Result<&crate::Effect, Rejected> {
     let was = (1..=state.effects.requested()).contains(&effect.0);
-    let missing = if was { Rejected::Elsewhere { effect, expected: "open any more" } } else { Rejected::NoEffect(effect) };
+    let missing = if was {
+        Rejected::Elsewhere { effect, expected: "open any more" }
+    } else {
+        Rejected::NoEffect(effect)
+    };
     state.effect(effect).ok_or(missing)
 }
 
@@ -393,7 +434,8 @@ fn under_way(state: &Execution, effect: EffectNumber, attempt: u32) -> Result<()
 fn awaiting(state: &Execution, effect: EffectNumber, approval: &ApprovalId) -> Result<(), Rejected> {
     running(state)?;
     let known = known(state, effect)?;
-    let waits = matches!(known.phase, Phase::AwaitingApproval { .. }) && known.approval.as_ref() == Some(approval);
+    let waits =
+        matches!(known.phase, Phase::AwaitingApproval { .. }) && known.approval.as_ref() == Some(approval);
     if waits { Ok(()) } else { Err(Rejected::Elsewhere { effect, expected: "waiting for this approval" }) }
 }
 

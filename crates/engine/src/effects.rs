@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use dsl::plan::{Action, Work};
 use model::action::{ActionRef, Contract, EffectClass, EffectKind};
-use model::effect::{Answer, Authentication, EffectNumber, retry_delay};
+use model::effect::{Answer, EffectNumber, retry_delay};
 use model::problem::WorkflowError;
-use model::{Data, Digest, Label, Outcome, Request, Timestamp, Value};
+use model::{Digest, Label, Outcome, Request, Timestamp, Value};
 use serde::Serialize;
 
 use crate::EFFECTS_MAX;
+use crate::arguments::{inline_arguments, inline_edited, relabelled};
 use crate::flow::Signal;
 use crate::request;
 use crate::scope::check_schema;
-use crate::state::{Attempt, Doing, Effect, Execution, Phase, Verification};
+use crate::state::{Attempt, Doing, Effect, Execution, Phase};
 
 /// What a permit is bound to, besides the policy that the gate adds.
 #[derive(Serialize)]
@@ -42,7 +43,12 @@ impl Execution {
     ) -> Result<Signal, WorkflowError> {
         let definition = Arc::clone(&self.definition);
         let Some(action) = definition.actions.get(reference) else {
-            return Err(WorkflowError::standard("configuration", 400, "Configuration Error", format!("`{reference}` is not pinned")));
+            return Err(WorkflowError::standard(
+                "configuration",
+                400,
+                "Configuration Error",
+                format!("`{reference}` is not pinned"),
+            ));
         };
         let task = match probe_of {
             Some(number) => Arc::clone(&self.effect_ref(number).task),
@@ -50,7 +56,15 @@ impl Execution {
         };
         let key = self.key_of(action, &arguments, &task, probe_of)?;
         let request = self.action_request(action, &arguments, &key)?;
-        self.push_effect(task, action.reference.to_string(), Some(Arc::clone(action)), arguments, request, key, probe_of)
+        self.push_effect(
+            task,
+            action.reference.to_string(),
+            Some(Arc::clone(action)),
+            arguments,
+            request,
+            key,
+            probe_of,
+        )
     }
 
     /// Requests an act that is written in the definition itself.
@@ -70,7 +84,10 @@ impl Execution {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one place makes effects; a struct would repeat the effect's own members")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one place makes effects; a struct would repeat the effect's own members"
+    )]
     fn push_effect(
         &mut self,
         task: Arc<str>,
@@ -83,7 +100,12 @@ impl Execution {
     ) -> Result<Signal, WorkflowError> {
         let number = EffectNumber(self.effects.requested().saturating_add(1));
         if number.0 > EFFECTS_MAX {
-            return Err(WorkflowError::standard("runtime", 500, "Budget Spent", format!("more than {EFFECTS_MAX} effects")));
+            return Err(WorkflowError::standard(
+                "runtime",
+                500,
+                "Budget Spent",
+                format!("more than {EFFECTS_MAX} effects"),
+            ));
         }
         let contract = contract_of(action.as_deref(), &request);
         let digest = self.digest_for(&task, &operation, &arguments, &request, &contract);
@@ -124,7 +146,14 @@ impl Execution {
         Ok(Signal::Blocked)
     }
 
-    fn digest_for(&self, task: &str, operation: &str, arguments: &Value, request: &Request, contract: &Contract) -> Digest {
+    fn digest_for(
+        &self,
+        task: &str,
+        operation: &str,
+        arguments: &Value,
+        request: &Request,
+        contract: &Contract,
+    ) -> Digest {
         model::digest_of(&Bound {
             tenant: self.started.tenant.as_str(),
             execution: self.started.execution.as_str(),
@@ -139,7 +168,12 @@ impl Execution {
     }
 
     /// The concrete act of an action with these arguments.
-    fn action_request(&self, action: &Action, arguments: &Value, key: &str) -> Result<Request, WorkflowError> {
+    fn action_request(
+        &self,
+        action: &Action,
+        arguments: &Value,
+        key: &str,
+    ) -> Result<Request, WorkflowError> {
         if let Some(schema) = &action.input {
             check_schema(schema, arguments, &format!("an argument of `{}`", action.reference))?;
         }
@@ -148,12 +182,22 @@ impl Execution {
         request::build(&action.run, arguments, &scope, request::key_header(action, key))
     }
 
-    fn key_of(&self, action: &Action, arguments: &Value, task: &str, probe_of: Option<EffectNumber>) -> Result<String, WorkflowError> {
+    fn key_of(
+        &self,
+        action: &Action,
+        arguments: &Value,
+        task: &str,
+        probe_of: Option<EffectNumber>,
+    ) -> Result<String, WorkflowError> {
         match (&action.key, probe_of) {
             (Some(expr), _) => {
                 let value = self.outer_scope().with("input", arguments).eval(expr, arguments)?;
                 value.as_str().map(str::to_owned).ok_or_else(|| {
-                    let detail = format!("`idempotency.key` of `{}` gave a {} and must give text", action.reference, value.kind());
+                    let detail = format!(
+                        "`idempotency.key` of `{}` gave a {} and must give text",
+                        action.reference,
+                        value.kind()
+                    );
                     WorkflowError::standard("expression", 400, "Expression Error", detail)
                 })
             }
@@ -165,7 +209,9 @@ impl Execution {
     /// Hash of execution, task, and how often the flow came here. Retries of a `try` come with the same count.
     fn default_key(&self, task: &str) -> String {
         let visit = self.visits.get(task).copied().unwrap_or(0);
-        let digest = Digest::of(format!("{}|{}|{task}|{visit}", self.started.tenant, self.started.execution).as_bytes());
+        let digest = Digest::of(
+            format!("{}|{}|{task}|{visit}", self.started.tenant, self.started.execution).as_bytes(),
+        );
         // 128 bits: two effects with one key would be one effect to the outside.
         format!("{:032x}-{visit}", u128::from_be_bytes(digest.0[..16].try_into().unwrap_or_default()))
     }
@@ -175,7 +221,12 @@ impl Execution {
     }
 
     /// An approver's arguments take the place of the requested ones.
-    pub(crate) fn edit(&mut self, number: EffectNumber, arguments: &Value, by: &model::PrincipalId) -> Result<(), WorkflowError> {
+    pub(crate) fn edit(
+        &mut self,
+        number: EffectNumber,
+        arguments: &Value,
+        by: &model::PrincipalId,
+    ) -> Result<(), WorkflowError> {
         let (request, arguments, key) = self.edited_request(number, arguments)?;
         let effect = self.effect_ref(number);
         let digest = self.digest_for(&effect.task, &effect.operation, &arguments, &request, &effect.contract);
@@ -192,7 +243,11 @@ impl Execution {
     }
 
     /// What an edit would send, with which arguments and key; the error says why it cannot.
-    pub(crate) fn edited_request(&self, number: EffectNumber, arguments: &Value) -> Result<(Request, Value, String), WorkflowError> {
+    pub(crate) fn edited_request(
+        &self,
+        number: EffectNumber,
+        arguments: &Value,
+    ) -> Result<(Request, Value, String), WorkflowError> {
         let effect = self.effect_ref(number);
         let arguments = relabelled(arguments, &effect.arguments);
         let Some(action) = &effect.action else {
@@ -200,7 +255,9 @@ impl Execution {
         };
         // What was never sent has no key that the outside knows, so the key follows the arguments.
         let key = match &action.key {
-            Some(_) if effect.attempts.is_empty() => self.key_of(action, &arguments, &effect.task, effect.probe_of)?,
+            Some(_) if effect.attempts.is_empty() => {
+                self.key_of(action, &arguments, &effect.task, effect.probe_of)?
+            }
             _ => effect.key.clone(),
         };
         Ok((self.action_request(action, &arguments, &key)?, arguments, key))
@@ -227,7 +284,9 @@ impl Execution {
         }
         match answer {
             Answer::Done { output } => self.done(number, output),
-            Answer::Refused { error, transient: true, retry_after_ms } => self.failed_for_now(number, error, *retry_after_ms),
+            Answer::Refused { error, transient: true, retry_after_ms } => {
+                self.failed_for_now(number, error, *retry_after_ms)
+            }
             Answer::Refused { error, transient: false, .. } => {
                 let evidence = format!("refused: {}", describe(error));
                 let outcome = self.outcome_without_yes(number);
@@ -235,7 +294,9 @@ impl Execution {
                 self.resume_with_error(number, error.clone())
             }
             Answer::Lost { error } => self.lost(number, error),
-            Answer::Stored { digest } => self.park(number, format!("its answer {digest} was not put back from the blob store"), true),
+            Answer::Stored { digest } => {
+                self.park(number, format!("its answer {digest} was not put back from the blob store"), true)
+            }
         }
     }
 
@@ -243,7 +304,11 @@ impl Execution {
         let output = match self.action_output(number, raw) {
             Ok(output) => output,
             Err(error) => {
-                self.settle(number, Outcome::Unknown, format!("answered, but the answer is not of the promised shape: {}", describe(&error)));
+                self.settle(
+                    number,
+                    Outcome::Unknown,
+                    format!("answered, but the answer is not of the promised shape: {}", describe(&error)),
+                );
                 return self.resume_with_error(number, error);
             }
         };
@@ -253,25 +318,39 @@ impl Execution {
         match effect.contract.class {
             _ if checked => self.begin_verification(number, false),
             EffectClass::Pure | EffectClass::Read => {
-                self.settle(number, Outcome::Verified, "the answer is the outcome: nothing outside changes".to_owned());
+                self.settle(
+                    number,
+                    Outcome::Verified,
+                    "the answer is the outcome: nothing outside changes".to_owned(),
+                );
                 self.resume_with_output(number, output)
             }
-            EffectClass::Idempotent | EffectClass::Probeable | EffectClass::Compensable | EffectClass::Irreversible => {
-                self.settle(number, Outcome::Unknown, "it answered, and its contract names no check".to_owned());
+            EffectClass::Idempotent
+            | EffectClass::Probeable
+            | EffectClass::Compensable
+            | EffectClass::Irreversible => {
+                self.settle(
+                    number,
+                    Outcome::Unknown,
+                    "it answered, and its contract names no check".to_owned(),
+                );
                 self.resume_with_output(number, output)
             }
         }
     }
 
     /// `output` of the action, applied to the raw answer. Answers are untrusted.
-    fn action_output(&self, number: EffectNumber, raw: &Value) -> Result<Value, WorkflowError> {
+    pub(crate) fn action_output(&self, number: EffectNumber, raw: &Value) -> Result<Value, WorkflowError> {
         let effect = self.effect_ref(number);
         let raw = raw.with_label_everywhere(Label::EXTERNAL);
         let Some(action) = &effect.action else { return Ok(raw) };
         let output = match &action.output.transform {
             Some(template) => {
                 let var = action_var(action, &effect.key, None, Some(&effect.arguments));
-                self.outer_scope().with("input", &effect.arguments).with("action", &var).fill(template, &raw)?
+                self.outer_scope()
+                    .with("input", &effect.arguments)
+                    .with("action", &var)
+                    .fill(template, &raw)?
             }
             None => raw,
         };
@@ -281,7 +360,12 @@ impl Execution {
         Ok(output)
     }
 
-    fn failed_for_now(&mut self, number: EffectNumber, error: &WorkflowError, retry_after_ms: Option<u64>) -> Signal {
+    fn failed_for_now(
+        &mut self,
+        number: EffectNumber,
+        error: &WorkflowError,
+        retry_after_ms: Option<u64>,
+    ) -> Signal {
         let now = self.now;
         let author_retries = self.effect_ref(number).awaited && self.author_retries(error);
         let effect = self.effect_mut(number);
@@ -304,140 +388,23 @@ impl Execution {
         let effect = self.effect_ref(number);
         let probe = effect.action.as_ref().is_some_and(|action| action.ensure.is_some());
         if !effect.awaited {
-            self.settle(number, Outcome::Unknown, format!("nobody waited any more, and the answer was lost: {}", describe(error)));
+            self.settle(
+                number,
+                Outcome::Unknown,
+                format!("nobody waited any more, and the answer was lost: {}", describe(error)),
+            );
             return Signal::Blocked;
         }
         match effect.contract.class {
-            EffectClass::Pure | EffectClass::Read | EffectClass::Idempotent => self.failed_for_now(number, error, None),
+            EffectClass::Pure | EffectClass::Read | EffectClass::Idempotent => {
+                self.failed_for_now(number, error, None)
+            }
             EffectClass::Probeable if probe => self.begin_verification(number, true),
-            EffectClass::Probeable | EffectClass::Compensable | EffectClass::Irreversible => {
-                self.park(number, format!("the answer was lost, and it cannot be repeated: {}", describe(error)), false)
-            }
-        }
-    }
-
-    fn begin_verification(&mut self, number: EffectNumber, lost: bool) -> Signal {
-        let now = self.now;
-        let effect = self.effect_mut(number);
-        let Some(within) = effect.action.as_ref().and_then(|action| action.ensure.as_ref()).map(|ensure| ensure.within) else {
-            return Signal::Blocked;
-        };
-        let verification = Verification { probe: None, next_at: None, until: now.plus(within), lost, answered: false };
-        effect.phase = Phase::Verifying(verification);
-        self.probe(number)
-    }
-
-    /// Asks whether an effect is real.
-    pub(crate) fn probe(&mut self, number: EffectNumber) -> Signal {
-        let effect = self.effect_mut(number);
-        effect.probes += 1;
-        let Some(action) = effect.action.clone() else { return Signal::Blocked };
-        let Some(ensure) = &action.ensure else { return Signal::Blocked };
-        let effect = self.effect_ref(number);
-        let var = action_var(&action, &effect.key, effect.output.as_ref(), Some(&effect.arguments));
-        let arguments = self.outer_scope().with("input", &effect.arguments).with("action", &var).fill(&ensure.with, &effect.arguments);
-        let requested = arguments.and_then(|arguments| self.begin_action(&ensure.probe, arguments, Some(number)));
-        let next = EffectNumber(self.effects.requested());
-        match requested {
-            Ok(_) => {
-                if let Phase::Verifying(v) = &mut self.effect_mut(number).phase {
-                    v.probe = Some(next);
-                    v.next_at = None;
-                }
-                Signal::Blocked
-            }
-            Err(error) => self.park(number, format!("its probe cannot be made: {}", describe(&error)), false),
-        }
-    }
-
-    fn probe_answered(&mut self, probe: EffectNumber, checked: EffectNumber, answer: &Answer) -> Signal {
-        match answer {
-            Answer::Done { output } => match self.action_output(probe, output) {
-                Ok(output) => {
-                    self.effect_mut(probe).output = Some(output.clone());
-                    self.settle(probe, Outcome::Verified, "the probe answered".to_owned());
-                    self.judge_probe(checked, &output)
-                }
-                Err(error) => {
-                    self.settle(probe, Outcome::Failed, describe(&error));
-                    self.probe_again(checked, false)
-                }
-            },
-            Answer::Refused { error, .. } | Answer::Lost { error } => {
-                self.settle(probe, Outcome::Failed, describe(error));
-                self.probe_again(checked, false)
-            }
-            Answer::Stored { digest } => {
-                self.settle(probe, Outcome::Failed, format!("its answer {digest} was not put back from the blob store"));
-                self.probe_again(checked, false)
-            }
-        }
-    }
-
-    fn judge_probe(&mut self, checked: EffectNumber, output: &Value) -> Signal {
-        let effect = self.effect_ref(checked);
-        let Some(action) = effect.action.clone() else { return Signal::Blocked };
-        let Some(ensure) = &action.ensure else { return Signal::Blocked };
-        let var = action_var(&action, &effect.key, effect.output.as_ref(), Some(&effect.arguments));
-        let holds = self.outer_scope().with("input", &effect.arguments).with("action", &var).test(&ensure.that, output);
-        match holds {
-            Ok(true) => {
-                let lost = matches!(&effect.phase, Phase::Verifying(v) if v.lost);
-                let evidence = format!("`{}` held on the answer of `{}`", ensure.that.text(), ensure.probe);
-                if lost {
-                    // The answer never came, so what the probe saw stands in for it.
-                    self.effect_mut(checked).output = Some(output.clone());
-                }
-                self.settle(checked, Outcome::Verified, evidence);
-                let output = self.effect_ref(checked).output.clone().unwrap_or(Value::NULL);
-                self.resume_with_output(checked, output)
-            }
-            Ok(false) => self.probe_again(checked, true),
-            Err(error) => {
-                let evidence = format!("`ensure.that` could not be evaluated: {}", describe(&error));
-                self.park(checked, evidence, false)
-            }
-        }
-    }
-
-    /// The probe did not say yes. `answered` tells whether it said no.
-    fn probe_again(&mut self, checked: EffectNumber, answered: bool) -> Signal {
-        let now = self.now;
-        let effect = self.effect_mut(checked);
-        let every = effect.action.as_ref().and_then(|action| action.ensure.as_ref()).map_or(std::time::Duration::ZERO, |e| e.every);
-        let Phase::Verifying(v) = &mut effect.phase else { return Signal::Blocked };
-        v.probe = None;
-        v.answered |= answered;
-        let next = now.plus(every.max(std::time::Duration::from_millis(100)));
-        if next <= v.until {
-            v.next_at = Some(next);
-            return Signal::Blocked;
-        }
-        let (lost, said_no) = (v.lost, v.answered && answered);
-        self.verification_over(checked, lost, said_no)
-    }
-
-    fn verification_over(&mut self, number: EffectNumber, lost: bool, said_no: bool) -> Signal {
-        let now = self.now;
-        let that = self.effect_ref(number).action.as_ref().and_then(|a| a.ensure.as_ref()).map(|e| e.that.text().to_owned()).unwrap_or_default();
-        match (lost, said_no) {
-            (_, false) => self.park(number, "the probe gave no answer in time, so nobody knows whether it is real".to_owned(), true),
-            (true, true) => {
-                // Asked for the whole window and never seen: it did not happen, so the same key may be sent again.
-                let effect = self.effect_mut(number);
-                effect.failures += 1;
-                if effect.failures > effect.contract.retries_max {
-                    return self.park(number, "the answer was lost again and again, and the probe never saw it".to_owned(), true);
-                }
-                let failures = effect.failures;
-                effect.phase = Phase::Backoff { until: now.plus(retry_delay(failures)) };
-                Signal::Blocked
-            }
-            (false, true) => {
-                let detail = format!("the outside answered yes, and `{that}` does not hold");
-                self.settle(number, Outcome::Failed, detail.clone());
-                self.resume_with_error(number, WorkflowError::governed("postcondition", 412, "Postcondition Failed", detail))
-            }
+            EffectClass::Probeable | EffectClass::Compensable | EffectClass::Irreversible => self.park(
+                number,
+                format!("the answer was lost, and it cannot be repeated: {}", describe(error)),
+                false,
+            ),
         }
     }
 
@@ -446,7 +413,11 @@ impl Execution {
         let evidence = error.detail.clone().unwrap_or_default();
         if let Some(checked) = self.effect_ref(number).probe_of {
             self.settle(number, Outcome::Failed, evidence);
-            return self.park(checked, "its probe is not permitted, so nobody knows whether it is real".to_owned(), true);
+            return self.park(
+                checked,
+                "its probe is not permitted, so nobody knows whether it is real".to_owned(),
+                true,
+            );
         }
         let outcome = self.outcome_without_yes(number);
         self.settle(number, outcome, evidence);
@@ -459,7 +430,11 @@ impl Execution {
     fn outcome_without_yes(&self, number: EffectNumber) -> Outcome {
         let effect = self.effect_ref(number);
         let lost = effect.attempts.iter().any(|attempt| attempt.answer == Some("lost"));
-        if lost && effect.contract.class == EffectClass::Idempotent { Outcome::Unknown } else { Outcome::Failed }
+        if lost && effect.contract.class == EffectClass::Idempotent {
+            Outcome::Unknown
+        } else {
+            Outcome::Failed
+        }
     }
 
     fn last_lost(&self, number: EffectNumber) -> bool {
@@ -477,7 +452,7 @@ impl Execution {
         }
     }
 
-    fn park(&mut self, number: EffectNumber, reason: String, repeatable: bool) -> Signal {
+    pub(crate) fn park(&mut self, number: EffectNumber, reason: String, repeatable: bool) -> Signal {
         let now = self.now;
         let effect = self.effect_mut(number);
         effect.evidence = Some(reason);
@@ -533,7 +508,8 @@ impl Execution {
 
     /// Gives up on an effect: what was never sent has failed, what is under way is unknown until it answers.
     pub(crate) fn abandon(&mut self, number: EffectNumber) {
-        let probes: Vec<EffectNumber> = self.open.iter().copied().filter(|n| self.effect_ref(*n).probe_of == Some(number)).collect();
+        let probes: Vec<EffectNumber> =
+            self.open.iter().copied().filter(|n| self.effect_ref(*n).probe_of == Some(number)).collect();
         for probe in probes {
             self.settle(probe, Outcome::Failed, "no longer needed".to_owned());
         }
@@ -543,7 +519,9 @@ impl Execution {
         let (outcome, evidence) = match &effect.phase {
             Phase::Settled | Phase::Denied => (None, ""),
             Phase::Started if !reads => (Some(Outcome::Unknown), "given up while it was under way"),
-            Phase::Verifying(_) if !reads => (Some(Outcome::Unknown), "given up before its outcome was known"),
+            Phase::Verifying(_) if !reads => {
+                (Some(Outcome::Unknown), "given up before its outcome was known")
+            }
             Phase::Parked { .. } if !reads && (answered("done") || answered("lost")) => {
                 (Some(Outcome::Unknown), "given up before its outcome was known")
             }
@@ -558,7 +536,7 @@ impl Execution {
         self.effect_mut(number).awaited = false;
     }
 
-    fn resume_with_output(&mut self, number: EffectNumber, output: Value) -> Signal {
+    pub(crate) fn resume_with_output(&mut self, number: EffectNumber, output: Value) -> Signal {
         if self.waits_for(number) { Signal::Complete(output) } else { Signal::Blocked }
     }
 
@@ -575,7 +553,13 @@ impl Execution {
     pub(crate) fn start_attempt(&mut self, number: EffectNumber, attempt: u32, at: Timestamp) {
         let effect = self.effect_mut(number);
         effect.phase = Phase::Started;
-        effect.attempts.push(Attempt { number: attempt, started_at: at, ended_at: None, answer: None, error: None });
+        effect.attempts.push(Attempt {
+            number: attempt,
+            started_at: at,
+            ended_at: None,
+            answer: None,
+            error: None,
+        });
     }
 }
 
@@ -589,7 +573,12 @@ pub(crate) fn contract_of(action: Option<&Action>, request: &Request) -> Arc<Con
 }
 
 /// `$action` in the expressions of an action document.
-fn action_var(action: &Action, key: &str, output: Option<&Value>, arguments: Option<&Value>) -> Value {
+pub(crate) fn action_var(
+    action: &Action,
+    key: &str,
+    output: Option<&Value>,
+    arguments: Option<&Value>,
+) -> Value {
     let mut members = vec![
         ("key", Value::string(key)),
         ("name", Value::string(&action.reference.name)),
@@ -602,84 +591,6 @@ fn action_var(action: &Action, key: &str, output: Option<&Value>, arguments: Opt
     Value::object(members)
 }
 
-/// Edited arguments: what a person changed comes from that person, what stayed keeps its origins.
-fn relabelled(edited: &Value, before: &Value) -> Value {
-    if edited == before {
-        return before.clone();
-    }
-    let data = match (&edited.data, &before.data) {
-        (Data::Object(edited), Data::Object(before)) => Data::Object(Arc::new(
-            edited.iter().map(|(name, value)| (name.clone(), relabelled(value, before.get(name).unwrap_or(&Value::NULL)))).collect(),
-        )),
-        (Data::Array(edited), Data::Array(before)) => Data::Array(Arc::new(
-            edited.iter().enumerate().map(|(i, value)| relabelled(value, before.get(i).unwrap_or(&Value::NULL))).collect(),
-        )),
-        _ => return edited.with_label_everywhere(Label::CALLER),
-    };
-    Value::labelled(data, before.label)
-}
-
-/// What people see and may edit of an act written in the definition.
-fn inline_arguments(request: &Request) -> Value {
-    let pairs = |pairs: &[(String, String)]| Value::object(pairs.iter().map(|(k, v)| (k.as_str(), Value::string(v))));
-    match request {
-        Request::Http(http) => {
-            let mut members = vec![
-                ("method", Value::string(&http.method)),
-                ("uri", Value::string(&http.uri)),
-                ("headers", pairs(&http.headers)),
-                ("body", http.body.clone().unwrap_or(Value::NULL)),
-            ];
-            // Whose rights it uses is a part of what is decided; values of secrets are not.
-            members.extend(http.authentication.as_ref().map(|with| ("authentication", shown_authentication(with))));
-            if http.redirect {
-                members.push(("redirect", Value::new(Data::Bool(true))));
-            }
-            Value::object(members)
-        }
-        Request::Process(process) => Value::object([
-            ("program", Value::from_json(&serde_json::to_value(&process.program).unwrap_or_default(), Label::DEFINITION)),
-            ("arguments", Value::array(process.arguments.iter().map(Value::string))),
-            ("stdin", process.stdin.as_ref().map_or(Value::NULL, Value::string)),
-            ("environment", pairs(&process.environment)),
-        ]),
-    }
-}
-
-fn shown_authentication(authentication: &Authentication) -> Value {
-    match authentication {
-        Authentication::Basic { username, .. } => Value::object([("basic", Value::string(username))]),
-        Authentication::Bearer { .. } => Value::object([("bearer", Value::string("given in the definition"))]),
-        Authentication::Secret { name, .. } => Value::object([("secret", Value::string(name))]),
-    }
-}
-
-/// An inline act with edited members; method and program cannot be edited.
-fn inline_edited(request: &Request, arguments: &Value) -> Result<Request, WorkflowError> {
-    let invalid = |detail: &str| WorkflowError::standard("validation", 400, "Validation Error", detail.to_owned());
-    let mut edited = request.clone();
-    match &mut edited {
-        Request::Http(http) => {
-            if arguments.get("method").and_then(Value::as_str) != Some(&http.method) {
-                return Err(invalid("`method` of an inline call cannot be edited"));
-            }
-            let uri = arguments.get("uri").and_then(Value::as_str).ok_or_else(|| invalid("`uri` must be text"))?;
-            let uri = url::Url::parse(uri).map_err(|e| invalid(&format!("`uri` is not a URI: {e}")))?;
-            http.uri = uri.into();
-            http.body = arguments.get("body").filter(|body| !body.is_null()).cloned();
-        }
-        Request::Process(process) => {
-            let list = match arguments.get("arguments").map(|v| &v.data) {
-                Some(Data::Array(items)) => items.iter().map(|v| v.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>(),
-                _ => None,
-            };
-            process.arguments = list.ok_or_else(|| invalid("`arguments` must be a list of texts"))?;
-            process.stdin = arguments.get("stdin").and_then(Value::as_str).map(str::to_owned);
-        }
-    }
-    if inline_arguments(&edited) == *arguments { Ok(edited) } else { Err(invalid("only `uri`, `body`, `arguments` and `stdin` of an inline act can be edited")) }
-}
-
 fn kind_of_method(method: &str) -> EffectKind {
     match method {
         "GET" | "HEAD" | "OPTIONS" => EffectKind::Read,
@@ -688,7 +599,7 @@ fn kind_of_method(method: &str) -> EffectKind {
     }
 }
 
-fn describe(error: &WorkflowError) -> String {
+pub(crate) fn describe(error: &WorkflowError) -> String {
     let title = error.title.as_deref().unwrap_or(&error.kind);
     match &error.detail {
         Some(detail) => format!("{title} ({}): {detail}", error.status),

@@ -16,7 +16,14 @@ const DELAY_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// The kinds of errors that the language itself raises.
 const STANDARD_KINDS: [&str; 8] = [
-    "configuration", "validation", "expression", "authentication", "authorization", "timeout", "communication", "runtime",
+    "configuration",
+    "validation",
+    "expression",
+    "authentication",
+    "authorization",
+    "timeout",
+    "communication",
+    "runtime",
 ];
 
 /// What a `try` does with an error.
@@ -73,9 +80,9 @@ impl Execution {
     /// True when the `try` that this error would come to has a retry policy of its own.
     pub(crate) fn author_retries(&self, error: &WorkflowError) -> bool {
         let value = error_value(error);
-        let nearest = (0..self.stack.len())
-            .rev()
-            .find(|position| is_trying_body(&self.stack[*position]) && self.catches(*position, error, &value) == Ok(true));
+        let nearest = (0..self.stack.len()).rev().find(|position| {
+            is_trying_body(&self.stack[*position]) && self.catches(*position, error, &value) == Ok(true)
+        });
         nearest.and_then(|position| try_at(&self.stack[position])).is_some_and(|task| task.retry.is_some())
     }
 
@@ -84,12 +91,19 @@ impl Execution {
         let value = error_value(error);
         (0..self.stack.len()).any(|position| {
             is_trying_body(&self.stack[position])
-                && self.handling(position, error, &value).is_ok_and(|handling| !matches!(handling, Handling::Pass))
+                && self
+                    .handling(position, error, &value)
+                    .is_ok_and(|handling| !matches!(handling, Handling::Pass))
         })
     }
 
     /// Retry first; then `catch.do`. An error whose retries are spent and that nothing else handles is not swallowed.
-    fn handling(&self, position: usize, error: &WorkflowError, value: &Value) -> Result<Handling, WorkflowError> {
+    fn handling(
+        &self,
+        position: usize,
+        error: &WorkflowError,
+        value: &Value,
+    ) -> Result<Handling, WorkflowError> {
         let Some(task) = try_at(&self.stack[position]) else { return Ok(Handling::Pass) };
         if !self.catches(position, error, value)? {
             return Ok(Handling::Pass);
@@ -147,7 +161,9 @@ impl Execution {
     /// The delay before the next round; none when there is no further round.
     fn next_round(&self, position: usize, value: &Value) -> Result<Option<Duration>, WorkflowError> {
         let Frame::Task(frame) = &self.stack[position] else { return Ok(None) };
-        let (TaskKind::Try(task), Doing::Try(trying)) = (&frame.task.kind, &frame.doing) else { return Ok(None) };
+        let (TaskKind::Try(task), Doing::Try(trying)) = (&frame.task.kind, &frame.doing) else {
+            return Ok(None);
+        };
         let Some(retry) = &task.retry else { return Ok(None) };
         let scope = self.scope_at(position, &frame.input).with(&task.error_as, value);
         let wanted = retry.when.as_ref().map_or(Ok(true), |e| scope.test(e, &frame.input))?;
@@ -168,7 +184,14 @@ impl Execution {
     }
 
     /// Jitter is drawn from the execution's id, the task and the round, so that a replay draws the same.
-    fn jitter(&self, scope: &Scope<'_>, retry: &Retry, input: &Value, pointer: &str, number: u32) -> Result<Duration, WorkflowError> {
+    fn jitter(
+        &self,
+        scope: &Scope<'_>,
+        retry: &Retry,
+        input: &Value,
+        pointer: &str,
+        number: u32,
+    ) -> Result<Duration, WorkflowError> {
         let Some((from, to)) = &retry.jitter else { return Ok(Duration::ZERO) };
         let (from, to) = (scope.duration(from, input)?, scope.duration(to, input)?);
         let digest = model::Digest::of(format!("{}|{pointer}|{number}", self.started.execution).as_bytes());
@@ -215,7 +238,8 @@ fn same_kind(a: &str, b: &str) -> bool {
 }
 
 fn standard_kind(uri: &str) -> Option<&'static str> {
-    if !(uri.contains("serverlessworkflow.io/") || uri.contains("openworkflow")) || !uri.contains("/errors/") {
+    if !(uri.contains("serverlessworkflow.io/") || uri.contains("openworkflow")) || !uri.contains("/errors/")
+    {
         return None;
     }
     let last = uri.trim_end_matches('/').rsplit('/').next()?;
@@ -250,7 +274,11 @@ mod tests {
     #[test]
     fn delays_grow_as_the_policy_says() {
         let second = Duration::from_secs(1);
-        let table = [(Backoff::Constant, [1, 1, 1, 1]), (Backoff::Linear, [1, 2, 3, 4]), (Backoff::Exponential, [1, 2, 4, 8])];
+        let table = [
+            (Backoff::Constant, [1, 1, 1, 1]),
+            (Backoff::Linear, [1, 2, 3, 4]),
+            (Backoff::Exponential, [1, 2, 4, 8]),
+        ];
         for (backoff, expected) in table {
             let delays: Vec<u64> = (1..=4).map(|n| grown(second, backoff, n).as_secs()).collect();
             assert_eq!(delays, expected, "{backoff:?}");

@@ -36,7 +36,9 @@ impl Execution {
         loop {
             self.transitions += 1;
             if self.transitions > TRANSITIONS_MAX {
-                let detail = format!("more than {TRANSITIONS_MAX} transitions without an effect: does the flow loop for ever?");
+                let detail = format!(
+                    "more than {TRANSITIONS_MAX} transitions without an effect: does the flow loop for ever?"
+                );
                 self.fault(WorkflowError::standard("runtime", 500, "Budget Spent", detail));
                 return;
             }
@@ -64,7 +66,12 @@ impl Execution {
     pub(crate) fn enter_list(&mut self, part: Part, data: Value) -> Signal {
         let owner = self.top_task().map(|frame| Arc::clone(&frame.task));
         if self.stack.len() >= DEPTH_MAX * 2 {
-            return Signal::Raise(WorkflowError::standard("runtime", 500, "Budget Spent", format!("more than {DEPTH_MAX} nested tasks")));
+            return Signal::Raise(WorkflowError::standard(
+                "runtime",
+                500,
+                "Budget Spent",
+                format!("more than {DEPTH_MAX} nested tasks"),
+            ));
         }
         self.stack.push(Frame::List(ListFrame { owner, part, position: 0, data }));
         Signal::Next
@@ -88,7 +95,8 @@ impl Execution {
         // `$task` of `output` and `export` has the raw output, too.
         let shapes = task.output.transform.is_some() || task.export.transform.is_some();
         let var = if shapes { completed_var(&frame.var, &raw) } else { Value::NULL };
-        let shaped = match self.shape(&task.output, raw, self.scope(&input).with("task", &var), "the output") {
+        let shaped = match self.shape(&task.output, raw, self.scope(&input).with("task", &var), "the output")
+        {
             Ok(output) => output,
             Err(error) => return Signal::Raise(error),
         };
@@ -151,7 +159,13 @@ impl Execution {
     }
 
     /// `as`, then `schema`.
-    fn shape(&self, output: &Output, raw: Value, scope: Scope<'_>, what: &str) -> Result<Value, WorkflowError> {
+    fn shape(
+        &self,
+        output: &Output,
+        raw: Value,
+        scope: Scope<'_>,
+        what: &str,
+    ) -> Result<Value, WorkflowError> {
         let shaped = match &output.transform {
             Some(template) => scope.with("output", &raw).fill(template, &raw)?,
             None => raw,

@@ -5,6 +5,7 @@
 //! state. Tasks that touch nothing outside (`set`, `switch`, `for` …) are recomputed by `apply` and leave no event.
 
 mod apply;
+mod arguments;
 mod decide;
 mod effects;
 mod errors;
@@ -16,6 +17,7 @@ mod snapshot;
 mod state;
 mod tasks;
 mod trace;
+mod verification;
 mod wakeup;
 
 pub use decide::{Input, Judgement, Rejected, Step, step};

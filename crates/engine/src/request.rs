@@ -15,7 +15,12 @@ const PROCESS_TIMEOUT_MS: u64 = 300_000;
 const WORDS_MAX: usize = 256;
 
 /// Evaluates `work`; `input` is `.`.
-pub(crate) fn build(work: &Work, input: &Value, scope: &Scope<'_>, key: Option<(&str, &str)>) -> Result<Request, WorkflowError> {
+pub(crate) fn build(
+    work: &Work,
+    input: &Value,
+    scope: &Scope<'_>,
+    key: Option<(&str, &str)>,
+) -> Result<Request, WorkflowError> {
     Ok(match work {
         Work::Http(http) => Request::Http(build_http(http, input, scope, key)?),
         Work::Process(process) => Request::Process(build_process(process, input, scope)?),
@@ -25,7 +30,9 @@ pub(crate) fn build(work: &Work, input: &Value, scope: &Scope<'_>, key: Option<(
 /// What people and policies see of an inline act, with the origins of what was put into it. A request holds texts,
 /// so the origins of a part are those of everything that it was made of.
 pub(crate) fn labelled(work: &Work, input: &Value, scope: &Scope<'_>, arguments: &Value) -> Value {
-    let of = |template: Option<&Template>| template.and_then(|t| scope.fill(t, input).ok()).map_or(Label::DEFINITION, |v| v.label_of_all());
+    let of = |template: Option<&Template>| {
+        template.and_then(|t| scope.fill(t, input).ok()).map_or(Label::DEFINITION, |v| v.label_of_all())
+    };
     let label = |name: &str| match (work, name) {
         (Work::Http(http), "uri") => uri_label(&http.uri, input, scope).join(of(http.query.as_ref())),
         (Work::Http(http), "headers") => of(http.headers.as_ref()),
@@ -37,19 +44,23 @@ pub(crate) fn labelled(work: &Work, input: &Value, scope: &Scope<'_>, arguments:
         _ => Label::DEFINITION,
     };
     match &arguments.data {
-        Data::Object(members) => {
-            Value::object(members.iter().map(|(name, value)| (name, value.with_label_everywhere(label(name)))))
-        }
+        Data::Object(members) => Value::object(
+            members.iter().map(|(name, value)| (name, value.with_label_everywhere(label(name)))),
+        ),
         _ => arguments.clone(),
     }
 }
 
 fn uri_label(template: &UriTemplate, input: &Value, scope: &Scope<'_>) -> Label {
     match template {
-        UriTemplate::Expr(expr) => scope.eval(expr, input).map_or(Label::DEFINITION, |value| value.label_of_all()),
+        UriTemplate::Expr(expr) => {
+            scope.eval(expr, input).map_or(Label::DEFINITION, |value| value.label_of_all())
+        }
         UriTemplate::Pieces(pieces) => pieces.iter().fold(Label::DEFINITION, |label, piece| match piece {
             UriPiece::Text(_) => label,
-            UriPiece::Name(name) => label.join(input.get(name).map_or(Label::DEFINITION, Value::label_of_all)),
+            UriPiece::Name(name) => {
+                label.join(input.get(name).map_or(Label::DEFINITION, Value::label_of_all))
+            }
         }),
     }
 }
@@ -59,7 +70,12 @@ pub(crate) fn key_header<'a>(action: &'a Action, key: &'a str) -> Option<(&'a st
     action.key_header.as_deref().map(|header| (header, key))
 }
 
-fn build_http(http: &HttpWork, input: &Value, scope: &Scope<'_>, key: Option<(&str, &str)>) -> Result<HttpRequest, WorkflowError> {
+fn build_http(
+    http: &HttpWork,
+    input: &Value,
+    scope: &Scope<'_>,
+    key: Option<(&str, &str)>,
+) -> Result<HttpRequest, WorkflowError> {
     let mut uri = build_uri(&http.uri, input, scope)?;
     if let Some(query) = &http.query {
         for (name, value) in text_pairs(&scope.fill(query, input)?, "query")? {
@@ -79,7 +95,11 @@ fn build_http(http: &HttpWork, input: &Value, scope: &Scope<'_>, key: Option<(&s
         uri: uri.into(),
         headers,
         body: http.body.as_ref().map(|body| scope.fill(body, input)).transpose()?,
-        authentication: http.authentication.as_ref().map(|a| build_authentication(a, input, scope)).transpose()?,
+        authentication: http
+            .authentication
+            .as_ref()
+            .map(|a| build_authentication(a, input, scope))
+            .transpose()?,
         output: http.output,
         redirect: http.redirect,
     })
@@ -89,7 +109,10 @@ fn build_uri(template: &UriTemplate, input: &Value, scope: &Scope<'_>) -> Result
     let text = match template {
         UriTemplate::Expr(expr) => {
             let value = scope.eval(expr, input)?;
-            value.as_str().map(str::to_owned).ok_or_else(|| invalid(format!("the endpoint gave a {} and must give text", value.kind())))?
+            value
+                .as_str()
+                .map(str::to_owned)
+                .ok_or_else(|| invalid(format!("the endpoint gave a {} and must give text", value.kind())))?
         }
         UriTemplate::Pieces(pieces) => {
             let mut text = String::new();
@@ -99,12 +122,18 @@ fn build_uri(template: &UriTemplate, input: &Value, scope: &Scope<'_>) -> Result
                 match piece {
                     UriPiece::Text(literal) => text.push_str(literal),
                     UriPiece::Name(name) => {
-                        let value = input
-                            .get(name)
-                            .ok_or_else(|| invalid(format!("the endpoint needs `{name}`, and the task's data has no such member")))?;
-                        let value = word(value).ok_or_else(|| invalid(format!("`{name}` is a {} and cannot stand in a URI", value.kind())))?;
+                        let value = input.get(name).ok_or_else(|| {
+                            invalid(format!(
+                                "the endpoint needs `{name}`, and the task's data has no such member"
+                            ))
+                        })?;
+                        let value = word(value).ok_or_else(|| {
+                            invalid(format!("`{name}` is a {} and cannot stand in a URI", value.kind()))
+                        })?;
                         if value.is_empty() && !text.contains('?') {
-                            return Err(invalid(format!("`{name}` is empty, and the endpoint without it is another one")));
+                            return Err(invalid(format!(
+                                "`{name}` is empty, and the endpoint without it is another one"
+                            )));
                         }
                         text.push_str(&percent_encoded(&value));
                         named.push((text.len(), name));
@@ -112,7 +141,9 @@ fn build_uri(template: &UriTemplate, input: &Value, scope: &Scope<'_>) -> Result
                 }
             }
             if let Some((_, name)) = named.iter().find(|(end, _)| is_dots(segment_at(&text, *end))) {
-                return Err(invalid(format!("`{name}` makes a dot segment, which would lead out of its place in the endpoint")));
+                return Err(invalid(format!(
+                    "`{name}` makes a dot segment, which would lead out of its place in the endpoint"
+                )));
             }
             text
         }
@@ -151,17 +182,28 @@ fn percent_encoded(text: &str) -> String {
     out
 }
 
-fn build_authentication(work: &AuthenticationWork, input: &Value, scope: &Scope<'_>) -> Result<Authentication, WorkflowError> {
+fn build_authentication(
+    work: &AuthenticationWork,
+    input: &Value,
+    scope: &Scope<'_>,
+) -> Result<Authentication, WorkflowError> {
     Ok(match work {
-        AuthenticationWork::Basic { username, password } => {
-            Authentication::Basic { username: scope.text(username, input)?, password: scope.text(password, input)? }
-        }
+        AuthenticationWork::Basic { username, password } => Authentication::Basic {
+            username: scope.text(username, input)?,
+            password: scope.text(password, input)?,
+        },
         AuthenticationWork::Bearer { token } => Authentication::Bearer { token: scope.text(token, input)? },
-        AuthenticationWork::Secret { name, with } => Authentication::Secret { name: name.clone(), with: *with },
+        AuthenticationWork::Secret { name, with } => {
+            Authentication::Secret { name: name.clone(), with: *with }
+        }
     })
 }
 
-fn build_process(process: &ProcessWork, input: &Value, scope: &Scope<'_>) -> Result<ProcessRequest, WorkflowError> {
+fn build_process(
+    process: &ProcessWork,
+    input: &Value,
+    scope: &Scope<'_>,
+) -> Result<ProcessRequest, WorkflowError> {
     let code = scope.text(&process.code, input)?;
     let arguments = match &process.arguments {
         Some(arguments) => words(&scope.fill(arguments, input)?)?,
@@ -204,7 +246,8 @@ fn text_pairs(value: &Value, what: &str) -> Result<Vec<(String, String)>, Workfl
 
 /// A list of texts, or an object as `--name value` pairs.
 fn words(value: &Value) -> Result<Vec<String>, WorkflowError> {
-    let text = |v: &Value| word(v).ok_or_else(|| invalid(format!("an argument is a {} and must be text", v.kind())));
+    let text =
+        |v: &Value| word(v).ok_or_else(|| invalid(format!("an argument is a {} and must be text", v.kind())));
     let words: Vec<String> = match &value.data {
         Data::Null => Vec::new(),
         Data::Array(items) => items.iter().map(text).collect::<Result<_, _>>()?,

@@ -35,7 +35,11 @@ impl<'a> Scope<'a> {
                 "expression",
                 400,
                 "Expression Error",
-                format!("the condition `{}` gave a {} and must give true or false", expr.text(), value.kind()),
+                format!(
+                    "the condition `{}` gave a {} and must give true or false",
+                    expr.text(),
+                    value.kind()
+                ),
             )),
         }
     }
@@ -57,7 +61,12 @@ impl<'a> Scope<'a> {
     pub(crate) fn text(&self, template: &Template, input: &Value) -> Result<String, WorkflowError> {
         let value = self.fill(template, input)?;
         value.as_str().map(str::to_owned).ok_or_else(|| {
-            WorkflowError::standard("expression", 400, "Expression Error", format!("a {} stands where text is needed", value.kind()))
+            WorkflowError::standard(
+                "expression",
+                400,
+                "Expression Error",
+                format!("a {} stands where text is needed", value.kind()),
+            )
         })
     }
 }
@@ -101,7 +110,13 @@ impl Execution {
 
     /// Variables of the permit gate's and workflow's own expressions, outside any task.
     pub(crate) fn outer_scope(&self) -> Scope<'_> {
-        Scope { pairs: vec![("context", &self.context), ("workflow", &self.workflow_var), ("runtime", &self.runtime_var)] }
+        Scope {
+            pairs: vec![
+                ("context", &self.context),
+                ("workflow", &self.workflow_var),
+                ("runtime", &self.runtime_var),
+            ],
+        }
     }
 }
 
@@ -117,7 +132,12 @@ pub(crate) fn check_schema(schema: &Schema, value: &Value, what: &str) -> Result
         Some(error) => {
             let place = error.instance_path().to_string();
             let place = if place.is_empty() { "/".to_owned() } else { place };
-            Err(WorkflowError::standard("validation", 400, "Validation Error", format!("{what} is wrong at `{place}`: {error}")))
+            Err(WorkflowError::standard(
+                "validation",
+                400,
+                "Validation Error",
+                format!("{what} is wrong at `{place}`: {error}"),
+            ))
         }
     }
 }

@@ -336,7 +336,11 @@ impl Execution {
         if open().any(|p| matches!(p, Phase::Parked { .. })) {
             return Status::Suspended;
         }
-        if open().any(|p| matches!(p, Phase::Requested | Phase::Started)) { Status::Running } else { Status::Waiting }
+        if open().any(|p| matches!(p, Phase::Requested | Phase::Started)) {
+            Status::Running
+        } else {
+            Status::Waiting
+        }
     }
 
     /// Whether the effects are real; none before the end.

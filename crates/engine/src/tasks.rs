@@ -29,7 +29,12 @@ impl Execution {
             Ok(input) => input,
             Err(error) => return self.raise_at(&task, error),
         };
-        let deadline = match task.timeout.as_ref().map(|after| self.scope(&input).with("task", &var).duration(after, &input)).transpose() {
+        let deadline = match task
+            .timeout
+            .as_ref()
+            .map(|after| self.scope(&input).with("task", &var).duration(after, &input))
+            .transpose()
+        {
             Ok(after) => after.map(|after| self.now.plus(after)),
             Err(error) => return self.raise_at(&task, error),
         };
@@ -134,7 +139,8 @@ impl Execution {
         if list.is_empty() {
             return Ok(Signal::Complete(input));
         }
-        let doing = Doing::For { items: Arc::clone(list), index: 0, item_var: Value::NULL, index_var: Value::NULL };
+        let doing =
+            Doing::For { items: Arc::clone(list), index: 0, item_var: Value::NULL, index_var: Value::NULL };
         self.set_doing(doing);
         Ok(self.next_iteration(input))
     }
@@ -144,7 +150,9 @@ impl Execution {
         let Some(Frame::Task(frame)) = self.stack.last_mut() else { return Signal::Blocked };
         let task = Arc::clone(&frame.task);
         let TaskKind::For(each) = &task.kind else { return Signal::Blocked };
-        let Doing::For { items, index, item_var, index_var } = &mut frame.doing else { return Signal::Blocked };
+        let Doing::For { items, index, item_var, index_var } = &mut frame.doing else {
+            return Signal::Blocked;
+        };
         let Some(item) = items.get(*index) else { return Signal::Complete(data) };
         *item_var = item.clone();
         *index_var = index_value(*index);
@@ -160,7 +168,12 @@ impl Execution {
         Ok(Signal::Blocked)
     }
 
-    fn built_error(&self, raise: &RaiseError, input: &Value, task: &Task) -> Result<WorkflowError, WorkflowError> {
+    fn built_error(
+        &self,
+        raise: &RaiseError,
+        input: &Value,
+        task: &Task,
+    ) -> Result<WorkflowError, WorkflowError> {
         let scope = self.scope(input);
         let text = |template: &Option<dsl::template::Template>| {
             template.as_ref().map(|template| scope.text(template, input)).transpose()
@@ -168,7 +181,11 @@ impl Execution {
         let status = scope.fill(&raise.status, input)?;
         let number = match &status.data {
             Data::Int(i) => u16::try_from(*i).ok(),
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "checked to be in range"
+            )]
             Data::Float(f) if f.fract() == 0.0 && (0.0..65536.0).contains(f) => Some(*f as u16),
             Data::String(s) => s.parse().ok(),
             _ => None,

@@ -41,7 +41,8 @@ impl Execution {
         let struck = |(at, reason): (Timestamp, WakeReason)| at <= now && reason == WakeReason::Timeout;
         !self.paused
             && self.end.is_none()
-            && (self.started.deadline.is_some_and(|at| at <= now) || self.stack.iter().flat_map(frame_wakeups).any(struck))
+            && (self.started.deadline.is_some_and(|at| at <= now)
+                || self.stack.iter().flat_map(frame_wakeups).any(struck))
     }
 }
 

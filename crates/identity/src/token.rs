@@ -66,7 +66,8 @@ impl Token {
             return None;
         }
         let (id, secret) = text.strip_prefix("omh_")?.split_once('_')?;
-        let fine = !secret.is_empty() && secret.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        let fine = !secret.is_empty()
+            && secret.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         fine.then_some(())?;
         Some(Self { id: TokenId::new(id).ok()?, secret: secret.to_owned() })
     }
@@ -137,7 +138,9 @@ mod tests {
 
     #[test]
     fn what_is_not_of_the_form_is_no_token() {
-        for text in ["", "omh_", "omh_x", "omh_x_", "Bearer omh_a_b", "omh_a_b c", "omh_a b_c", &"omh_a_b".repeat(99)] {
+        for text in
+            ["", "omh_", "omh_x", "omh_x_", "Bearer omh_a_b", "omh_a_b c", "omh_a b_c", &"omh_a_b".repeat(99)]
+        {
             assert!(Token::parse(text).is_none(), "{text}");
         }
     }

@@ -26,7 +26,8 @@ impl FromStr for ActionRef {
 
     /// Reads `name:version` or `name:version@default`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not an action: write `name:version`, for example `refund-create:1.0.0`");
+        let wrong =
+            || format!("`{text}` is not an action: write `name:version`, for example `refund-create:1.0.0`");
         let bare = text.strip_suffix("@default").unwrap_or(text);
         let (name, version) = bare.split_once(':').ok_or_else(wrong)?;
         let name_fine = !name.is_empty()

@@ -53,7 +53,8 @@ impl From<Digest> for String {
 impl TryFrom<String> for Digest {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        Digest::parse(&text).ok_or_else(|| format!("`{text}` is not a digest: write sha256: and 64 hexadecimal digits"))
+        Digest::parse(&text)
+            .ok_or_else(|| format!("`{text}` is not a digest: write sha256: and 64 hexadecimal digits"))
     }
 }
 
@@ -197,7 +198,10 @@ mod tests {
 
     #[test]
     fn members_are_sorted_and_numbers_shortest() {
-        check(r#"{"b": 1.0, "a": [25.00, 1e30, 0.000001, 1e-7, -0.0]}"#, r#"{"a":[25,1e+30,0.000001,1e-7,0],"b":1}"#);
+        check(
+            r#"{"b": 1.0, "a": [25.00, 1e30, 0.000001, 1e-7, -0.0]}"#,
+            r#"{"a":[25,1e+30,0.000001,1e-7,0],"b":1}"#,
+        );
     }
 
     #[test]
@@ -207,7 +211,10 @@ mod tests {
 
     #[test]
     fn names_are_ordered_by_utf_16() {
-        check(r#"{"\ufb33": 1, "\ud83d\ude00": 2, "\u20ac": 3, "1": 4}"#, "{\"1\":4,\"€\":3,\"😀\":2,\"\u{fb33}\":1}");
+        check(
+            r#"{"\ufb33": 1, "\ud83d\ude00": 2, "\u20ac": 3, "1": 4}"#,
+            "{\"1\":4,\"€\":3,\"😀\":2,\"\u{fb33}\":1}",
+        );
     }
 
     #[test]

@@ -89,8 +89,10 @@ impl Controls {
 
     /// True when every allow-list in force names `operation`.
     pub fn allows(&self, tenant: &TenantId, operation: &str) -> bool {
-        let listed = |control: &Control| !control.on || control.operations.iter().any(|o| matches(o, operation));
-        self.global.get(&ControlName::AllowList).is_none_or(listed) && self.tenants.get(tenant).is_none_or(listed)
+        let listed =
+            |control: &Control| !control.on || control.operations.iter().any(|o| matches(o, operation));
+        self.global.get(&ControlName::AllowList).is_none_or(listed)
+            && self.tenants.get(tenant).is_none_or(listed)
     }
 }
 
@@ -98,6 +100,8 @@ impl Controls {
 fn matches(pattern: &str, operation: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(beginning) => operation.starts_with(beginning),
-        None => operation == pattern || operation.strip_prefix(pattern).is_some_and(|rest| rest.starts_with(':')),
+        None => {
+            operation == pattern || operation.strip_prefix(pattern).is_some_and(|rest| rest.starts_with(':'))
+        }
     }
 }

@@ -27,7 +27,11 @@ impl Request {
         match self {
             Self::Http(http) => match url::Url::parse(&http.uri) {
                 Ok(uri) => {
-                    format!("{}:{}", uri.host_str().unwrap_or_default(), uri.port_or_known_default().unwrap_or(0))
+                    format!(
+                        "{}:{}",
+                        uri.host_str().unwrap_or_default(),
+                        uri.port_or_known_default().unwrap_or(0)
+                    )
                 }
                 Err(_) => http.uri.clone(),
             },

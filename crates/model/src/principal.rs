@@ -77,7 +77,12 @@ impl Role {
             Role::Developer => matches!(permission, P::Read | P::SubmitGoal | P::PublishWorkflow),
             Role::Operator => matches!(
                 permission,
-                P::Read | P::SubmitGoal | P::OperateExecution | P::DecideApproval | P::SetControl | P::Redrive
+                P::Read
+                    | P::SubmitGoal
+                    | P::OperateExecution
+                    | P::DecideApproval
+                    | P::SetControl
+                    | P::Redrive
             ),
             Role::Compliance => matches!(permission, P::Read | P::ReadAudit),
             Role::Admin => true,

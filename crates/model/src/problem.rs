@@ -86,8 +86,13 @@ impl Problem {
 
     /// The machine failed, not the caller.
     pub fn machine(internal: impl fmt::Display) -> Self {
-        Problem::new(500, 5000, "internal error", "the server could not do this; the operator's log has the reason")
-            .internal(internal)
+        Problem::new(
+            500,
+            5000,
+            "internal error",
+            "the server could not do this; the operator's log has the reason",
+        )
+        .internal(internal)
     }
 }
 
@@ -133,6 +138,9 @@ impl WorkflowError {
 
     /// An error of a kind of our own: `approval-denied`, `postcondition`, `policy-denied`, `not-allowed`, `lost`.
     pub fn governed(kind: &str, status: u16, title: &str, detail: impl Into<String>) -> Self {
-        Self { kind: format!("https://omnihub.dev/errors/{kind}"), ..Self::standard(kind, status, title, detail) }
+        Self {
+            kind: format!("https://omnihub.dev/errors/{kind}"),
+            ..Self::standard(kind, status, title, detail)
+        }
     }
 }

@@ -42,11 +42,16 @@ impl Label {
 
     /// The origins by name, for people and policies.
     pub fn names(self) -> Vec<&'static str> {
-        [(Self::CALLER, "caller"), (Self::INTENT, "intent"), (Self::EXTERNAL, "external"), (Self::MODEL, "model")]
-            .into_iter()
-            .filter(|(label, _)| self.0 & label.0 != 0)
-            .map(|(_, name)| name)
-            .collect()
+        [
+            (Self::CALLER, "caller"),
+            (Self::INTENT, "intent"),
+            (Self::EXTERNAL, "external"),
+            (Self::MODEL, "model"),
+        ]
+        .into_iter()
+        .filter(|(label, _)| self.0 & label.0 != 0)
+        .map(|(_, name)| name)
+        .collect()
     }
 }
 
@@ -102,7 +107,9 @@ impl Value {
 
     /// An object from pairs.
     pub fn object<K: AsRef<str>>(members: impl IntoIterator<Item = (K, Value)>) -> Self {
-        Self::new(Data::Object(Arc::new(members.into_iter().map(|(k, v)| (Arc::from(k.as_ref()), v)).collect())))
+        Self::new(Data::Object(Arc::new(
+            members.into_iter().map(|(k, v)| (Arc::from(k.as_ref()), v)).collect(),
+        )))
     }
 
     /// A list.
@@ -114,10 +121,12 @@ impl Value {
     #[must_use]
     pub fn with_label_everywhere(&self, label: Label) -> Value {
         let data = match &self.data {
-            Data::Array(items) => Data::Array(Arc::new(items.iter().map(|v| v.with_label_everywhere(label)).collect())),
-            Data::Object(map) => {
-                Data::Object(Arc::new(map.iter().map(|(k, v)| (k.clone(), v.with_label_everywhere(label))).collect()))
+            Data::Array(items) => {
+                Data::Array(Arc::new(items.iter().map(|v| v.with_label_everywhere(label)).collect()))
             }
+            Data::Object(map) => Data::Object(Arc::new(
+                map.iter().map(|(k, v)| (k.clone(), v.with_label_everywhere(label))).collect(),
+            )),
             Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::String(_) => self.data.clone(),
         };
         Value { data, label: self.label.join(label) }
@@ -299,7 +308,10 @@ impl<'de> Deserialize<'de> for Value {
             fn visit_i64<E>(self, i: i64) -> Result<Value, E> {
                 Ok(Value::new(Data::Int(i)))
             }
-            #[expect(clippy::cast_precision_loss, reason = "whole numbers beyond 64 bits are doubles, as in jq")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "whole numbers beyond 64 bits are doubles, as in jq"
+            )]
             fn visit_u64<E>(self, u: u64) -> Result<Value, E> {
                 Ok(Value::new(i64::try_from(u).map_or(Data::Float(u as f64), Data::Int)))
             }

@@ -43,7 +43,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ) -> Result<Option<History>, StoreError>;
 
     /// The newest snapshot of an execution: how many events it stands for, and its bytes.
-    async fn snapshot(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<(u64, Vec<u8>)>, StoreError>;
+    async fn snapshot(
+        &self,
+        tenant: &TenantId,
+        id: &ExecutionId,
+    ) -> Result<Option<(u64, Vec<u8>)>, StoreError>;
 
     /// Executions whose `due_at` has come, oldest first.
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<(TenantId, ExecutionId)>, StoreError>;

@@ -138,7 +138,8 @@ async fn refund(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: axum:
         }
         let number = ledger.refunds.len() + 1;
         let refund = json!({"id": number, "key": key, "status": "settled", "refund": body.0});
-        let kept = if fault == Fault::Lie { refund } else { ledger.refunds.entry(key).or_insert(refund).clone() };
+        let kept =
+            if fault == Fault::Lie { refund } else { ledger.refunds.entry(key).or_insert(refund).clone() };
         let lose = fault == Fault::LoseAnswer && !std::mem::replace(&mut ledger.lost, true);
         (if lose { Fault::LoseAnswer } else { fault }, kept)
     };
@@ -152,7 +153,9 @@ async fn refund(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: axum:
             inner.go.notified().await;
             (StatusCode::CREATED, axum::Json(answer)).into_response()
         }
-        Fault::None | Fault::Lie | Fault::Down | Fault::Pending => (StatusCode::CREATED, axum::Json(answer)).into_response(),
+        Fault::None | Fault::Lie | Fault::Down | Fault::Pending => {
+            (StatusCode::CREATED, axum::Json(answer)).into_response()
+        }
     }
 }
 
@@ -165,7 +168,10 @@ struct Broken;
 
 impl futures_core::Stream for Broken {
     type Item = Result<hyper::body::Frame<bytes::Bytes>, std::io::Error>;
-    fn poll_next(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<Option<Self::Item>> {
+    fn poll_next(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
         std::task::Poll::Ready(Some(Err(std::io::Error::other("the line broke"))))
     }
 }
@@ -174,7 +180,9 @@ async fn read(State(inner): State<Arc<Inner>>, Path(key): Path<String>) -> Respo
     let mut ledger = inner.state.lock();
     ledger.reads += 1;
     match ledger.refunds.get(&key) {
-        Some(_) if ledger.fault == Some(Fault::Pending) => axum::Json(json!({"status": "pending"})).into_response(),
+        Some(_) if ledger.fault == Some(Fault::Pending) => {
+            axum::Json(json!({"status": "pending"})).into_response()
+        }
         Some(refund) => axum::Json(refund.clone()).into_response(),
         None => axum::Json(json!({"status": "none"})).into_response(),
     }

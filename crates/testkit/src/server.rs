@@ -94,7 +94,8 @@ impl Server {
         loop {
             if let Some(address) = read_address(&addresses) {
                 self.admin.address = address;
-                let token = std::fs::read_to_string(self.data().join("admin.token")).expect("the first start keeps a token");
+                let token = std::fs::read_to_string(self.data().join("admin.token"))
+                    .expect("the first start keeps a token");
                 self.admin.token = Some(token.trim().to_owned());
                 let ready = self.admin.try_send("GET", "/ready", &[], bytes::Bytes::new()).await;
                 if ready.is_ok_and(|answer| answer.status == 200) {
@@ -102,7 +103,11 @@ impl Server {
                 }
             }
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
-            assert!(ended.is_none() && began.elapsed() < START_MAX, "the server did not start ({ended:?}):\n{}", self.log());
+            assert!(
+                ended.is_none() && began.elapsed() < START_MAX,
+                "the server did not start ({ended:?}):\n{}",
+                self.log()
+            );
             tokio::time::sleep(LOOK).await;
         }
     }

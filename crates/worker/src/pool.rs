@@ -50,7 +50,11 @@ pub struct Pool {
 
 impl Pool {
     /// Runs the pool until the application has no more work to give. Programs die when `stop` turns true.
-    pub async fn run(app: Arc<App>, config: PoolConfig, stop: watch::Receiver<bool>) -> Result<(), egress::SetupError> {
+    pub async fn run(
+        app: Arc<App>,
+        config: PoolConfig,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), egress::SetupError> {
         let Some(mut work) = app.take_work() else { return Ok(()) };
         let ledger = Arc::new(Ledger::default());
         let door = Door::new(DoorConfig {
@@ -96,7 +100,8 @@ impl Pool {
         let began = std::time::Instant::now();
         let answer = match &work.request {
             Request::Http(request) => {
-                let limits = egress::Limits { whole: self.http_limits.whole.min(work.timeout), ..self.http_limits };
+                let limits =
+                    egress::Limits { whole: self.http_limits.whole.min(work.timeout), ..self.http_limits };
                 match self.grant(work) {
                     Ok(grant) => {
                         let withdrawn = AtomicBool::new(false);
@@ -105,7 +110,9 @@ impl Pool {
                             withdrawn.fetch_or(!may, Ordering::AcqRel);
                             may
                         };
-                        let answer = http::perform(&self.door, request, &grant, credentials, None, limits, &may_go).await;
+                        let answer =
+                            http::perform(&self.door, request, &grant, credentials, None, limits, &may_go)
+                                .await;
                         // Only when nothing was done: a write that a redirect answered may have been.
                         if withdrawn.load(Ordering::Acquire) && matches!(answer, Answer::Refused { .. }) {
                             return None;
@@ -117,7 +124,10 @@ impl Pool {
             }
             Request::Process(request) => match &self.sandbox {
                 Ok(sandbox) => {
-                    let limits = sandbox::Limits { wall: self.program_limits.wall.min(work.timeout), ..self.program_limits };
+                    let limits = sandbox::Limits {
+                        wall: self.program_limits.wall.min(work.timeout),
+                        ..self.program_limits
+                    };
                     process::perform(sandbox, request, limits, self.stop_programs.clone()).await
                 }
                 Err(why) => refused(format!("no program can be run safely on this machine: {why}")),
@@ -165,16 +175,30 @@ impl Pool {
         let Request::Http(request) = &work.request else { return Ok(None) };
         let Some(Authentication::Secret { name, with }) = &request.authentication else { return Ok(None) };
         let found = self.app.secret_for(work, name).await.map_err(|problem| {
-            let error = WorkflowError::standard("runtime", 503, "Secret Unavailable", format!("the secret store did not answer for `{name}`"));
+            let error = WorkflowError::standard(
+                "runtime",
+                503,
+                "Secret Unavailable",
+                format!("the secret store did not answer for `{name}`"),
+            );
             tracing::warn!(error = %problem, internal = problem.internal, "a secret could not be read");
             Answer::Refused { error, transient: true, retry_after_ms: None }
         })?;
-        let Some(secret) = found else { return Err(refused(format!("there is no secret `{name}`: put it with `omnihub secrets put {name}`"))) };
+        let Some(secret) = found else {
+            return Err(refused(format!(
+                "there is no secret `{name}`: put it with `omnihub secrets put {name}`"
+            )));
+        };
         let member = |member: &str| {
-            secret[member].as_str().map(str::to_owned).ok_or_else(|| refused(format!("the secret `{name}` has no `{member}`")))
+            secret[member]
+                .as_str()
+                .map(str::to_owned)
+                .ok_or_else(|| refused(format!("the secret `{name}` has no `{member}`")))
         };
         Ok(Some(match with {
-            SecretScheme::Basic => Credentials::Basic { username: member("username")?, password: member("password")? },
+            SecretScheme::Basic => {
+                Credentials::Basic { username: member("username")?, password: member("password")? }
+            }
             SecretScheme::Bearer => Credentials::Bearer { token: member("token")? },
         }))
     }

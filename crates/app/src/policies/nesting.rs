@@ -50,7 +50,12 @@ pub(super) fn check(path: &str, text: &str) -> Result<(), PolicyError> {
                 "nested too deep: at most {BRACKETS_MAX} brackets inside each other (and few places as deep as that), {CHAIN_MAX} operators in an expression, {ELSE_MAX} `else` in a rule"
             );
             let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-            return Err(PolicyError { file: path.to_owned(), line: number(line), column: number(column), message });
+            return Err(PolicyError {
+                file: path.to_owned(),
+                line: number(line),
+                column: number(column),
+                message,
+            });
         }
     }
     Ok(())
@@ -121,7 +126,9 @@ impl Count {
                 (self.chain, self.fresh, self.open) = (0, false, false);
                 true
             }
-            b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'&' | b'|' | b'=' | b'<' | b'>' | b'!' | b':' => self.link(),
+            b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'&' | b'|' | b'=' | b'<' | b'>' | b'!' | b':' => {
+                self.link()
+            }
             _ => true,
         }
     }
@@ -146,7 +153,8 @@ mod tests {
         for (path, text) in guard::policy::DEFAULT_FILES {
             assert_eq!(check(path, text), Ok(()));
         }
-        let lines = "deny contains \"[[[[\" if input.a.b == 1 + 2 # ((((\nallow if `[[[` != \"\\\"[[\"\n".repeat(2_000);
+        let lines = "deny contains \"[[[[\" if input.a.b == 1 + 2 # ((((\nallow if `[[[` != \"\\\"[[\"\n"
+            .repeat(2_000);
         assert_eq!(check("a.rego", &lines), Ok(()));
         let list = format!("x := {{{}}}", vec!["\"a-b\""; 5_000].join(", "));
         assert_eq!(check("a.rego", &list), Ok(()));

@@ -50,11 +50,18 @@ impl Operation {
 async fn operations(client: &Client) -> Vec<Operation> {
     let api = client.send("GET", "/openapi.json", &[], Bytes::new()).await.expect(200).json;
     let mut all = Vec::new();
-    for (path, item) in api["paths"].as_object().expect("paths").iter().filter(|(path, _)| path.starts_with("/api/")) {
+    for (path, item) in
+        api["paths"].as_object().expect("paths").iter().filter(|(path, _)| path.starts_with("/api/"))
+    {
         for (method, operation) in item.as_object().expect("operations") {
             let Some(id) = operation["operationId"].as_str() else { continue };
             let body = example(&api, operation);
-            all.push(Operation { method: method.to_uppercase(), path: path.clone(), id: id.to_owned(), body });
+            all.push(Operation {
+                method: method.to_uppercase(),
+                path: path.clone(),
+                id: id.to_owned(),
+                body,
+            });
         }
     }
     assert!(all.len() >= 50, "only {} operations", all.len());
@@ -65,8 +72,11 @@ fn example(api: &Json, operation: &Json) -> Option<(String, Json)> {
     let content = operation["requestBody"]["content"].as_object()?;
     content.iter().find_map(|(kind, media)| {
         let schema = media["schema"]["$ref"].as_str().and_then(|r| api.pointer(r.trim_start_matches('#')));
-        let named = media["examples"].as_object().and_then(|all| all.values().next()).map(|one| &one["value"]);
-        let example = named.or_else(|| media.get("example")).or_else(|| schema.and_then(|schema| schema.get("example")));
+        let named =
+            media["examples"].as_object().and_then(|all| all.values().next()).map(|one| &one["value"]);
+        let example = named
+            .or_else(|| media.get("example"))
+            .or_else(|| schema.and_then(|schema| schema.get("example")));
         Some((kind.clone(), example?.clone()))
     })
 }
@@ -77,9 +87,17 @@ fn problem(answer: &Answer, at: &str) -> String {
     assert!((400..500).contains(&answer.status), "{at}: {} {}", answer.status, answer.text);
     assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{at}: {}", answer.text);
     let code = answer.str("/code");
-    assert!(code.starts_with("OH-") && answer.str("/type") == format!("/errors/{code}"), "{at}: {}", answer.text);
+    assert!(
+        code.starts_with("OH-") && answer.str("/type") == format!("/errors/{code}"),
+        "{at}: {}",
+        answer.text
+    );
     assert_eq!(answer.json["status"].as_u64(), Some(u64::from(answer.status)), "{at}: {}", answer.text);
-    assert!(!answer.str("/detail").is_empty() && !answer.str("/instance").is_empty(), "{at}: {}", answer.text);
+    assert!(
+        !answer.str("/detail").is_empty() && !answer.str("/instance").is_empty(),
+        "{at}: {}",
+        answer.text
+    );
     code.to_owned()
 }
 
@@ -96,14 +114,26 @@ async fn without_a_token_there_is_nothing() {
         let path = operation.filled(|_| "x".to_owned());
         for client in [&nobody, &stranger] {
             let answer = operation.send(client, &path, None).await;
-            assert_eq!((answer.status, problem(&answer, &operation.id).as_str()), (401, "OH-4010"), "{}", operation.id);
+            assert_eq!(
+                (answer.status, problem(&answer, &operation.id).as_str()),
+                (401, "OH-4010"),
+                "{}",
+                operation.id
+            );
         }
     }
     for header in ["Basic YWRtaW46YWRtaW4=", "Bearer", "Bearer ", "bearer x y", "Token x"] {
         let answer = nobody.send("GET", "/api/v1/whoami", &[("authorization", header)], Bytes::new()).await;
         assert_eq!(answer.status, 401, "{header}: {}", answer.text);
     }
-    let by_query = nobody.send("GET", &format!("/api/v1/whoami?token={}", server.admin.token.as_deref().unwrap_or_default()), &[], Bytes::new()).await;
+    let by_query = nobody
+        .send(
+            "GET",
+            &format!("/api/v1/whoami?token={}", server.admin.token.as_deref().unwrap_or_default()),
+            &[],
+            Bytes::new(),
+        )
+        .await;
     assert_eq!(by_query.status, 401, "a token never goes in a URL");
 }
 
@@ -117,13 +147,17 @@ async fn another_tenants_things_do_not_exist() {
     let waiting = shop.ask().await;
     let approval = shop.approval_of(&waiting).await;
     admin.put("/secrets/theirs", json!({"token": "x"})).await.expect(204);
-    let letters = eventually(&shop.bob, "/dead-letters?open=true", |a| a.json["items"][0]["id"].is_string()).await;
+    let letters =
+        eventually(&shop.bob, "/dead-letters?open=true", |a| a.json["items"][0]["id"].is_string()).await;
     let letter = letters.str("/items/0/id").to_owned();
     let token = admin.get("/tokens").await.expect(200).str("/items/0/id").to_owned();
     let policies = admin.get("/policies").await.expect(200);
     let eve = shop.server.principal_in("acme", "user:eve", "user", &["admin"]).await;
 
-    let theirs = |operation: &Operation, name: &str| match (operation.path.split('/').nth(3).unwrap_or_default(), name) {
+    let theirs = |operation: &Operation, name: &str| match (
+        operation.path.split('/').nth(3).unwrap_or_default(),
+        name,
+    ) {
         ("executions", "id") => waiting.clone(),
         ("approvals", _) => text(&approval["id"]).to_owned(),
         ("dead-letters", _) => letter.clone(),
@@ -137,7 +171,15 @@ async fn another_tenants_things_do_not_exist() {
         _ => "nothing".to_owned(),
     };
     // What each tenant has of its own, and what is planned.
-    let own = ["controls.get", "controls.set", "policies.put", "secrets.put", "executions.rewind", "executions.fork", "executions.signal"];
+    let own = [
+        "controls.get",
+        "controls.set",
+        "policies.put",
+        "secrets.put",
+        "executions.rewind",
+        "executions.fork",
+        "executions.signal",
+    ];
     let mut walked = 0;
     for operation in operations(admin).await {
         if !operation.path.contains('{') || own.contains(&operation.id.as_str()) {
@@ -164,7 +206,9 @@ async fn another_tenants_things_do_not_exist() {
     assert_eq!(unknown.status, 404, "{}", unknown.text);
     let spoken = eve.post("/goals", json!({"intent": "refund order 1042, 25.00 EUR, broken"})).await;
     assert!(spoken.status == 422 && !spoken.text.contains("shop"), "{}", spoken.text);
-    let mine = eve.post("/tokens", json!({"principal": "user:mallory", "tenant": "default", "roles": ["admin"]})).await;
+    let mine = eve
+        .post("/tokens", json!({"principal": "user:mallory", "tenant": "default", "roles": ["admin"]}))
+        .await;
     assert!(matches!(mine.status, 403 | 404), "a tenant makes no tokens for another: {}", mine.text);
     // Nothing of that did anything.
     let still = shop.approval_of(&waiting).await;
@@ -187,14 +231,32 @@ async fn every_member_of_every_body_is_checked() {
         }
         let path = operation.filled(|_| "x".to_owned());
         for pointer in pointers(example) {
-            for wrong in [json!(null), json!(true), json!(7), json!(-1), json!(1.5), json!(""), json!("x"), json!("\u{202e}x"), json!("x".repeat(70_000)), json!([]), json!([[]]), json!({}), json!({"a": 1})] {
+            for wrong in [
+                json!(null),
+                json!(true),
+                json!(7),
+                json!(-1),
+                json!(1.5),
+                json!(""),
+                json!("x"),
+                json!("\u{202e}x"),
+                json!("x".repeat(70_000)),
+                json!([]),
+                json!([[]]),
+                json!({}),
+                json!({"a": 1}),
+            ] {
                 let mut body = example.clone();
                 let Some(place) = body.pointer_mut(&pointer) else { continue };
                 if kind_of(place) == kind_of(&wrong) && !wrong.is_string() {
                     continue;
                 }
                 *place = wrong.clone();
-                let at = format!("{} {pointer} = {}", operation.id, wrong.to_string().chars().take(20).collect::<String>());
+                let at = format!(
+                    "{} {pointer} = {}",
+                    operation.id,
+                    wrong.to_string().chars().take(20).collect::<String>()
+                );
                 let answer = operation.send(admin, &path, Some(&body)).await;
                 sent += 1;
                 if answer.status == 501 {
@@ -206,7 +268,11 @@ async fn every_member_of_every_body_is_checked() {
                     refused += 1;
                     let code = problem(&answer, &at);
                     if code == "OH-4220" {
-                        assert!(answer.str("/fields/0/field").starts_with('/'), "{at} names no field: {}", answer.text);
+                        assert!(
+                            answer.str("/fields/0/field").starts_with('/'),
+                            "{at} names no field: {}",
+                            answer.text
+                        );
                     }
                     codes.insert(code);
                 }
@@ -234,7 +300,9 @@ fn pointers(json: &Json) -> Vec<String> {
     let escape = |name: &str| name.replace('~', "~0").replace('/', "~1");
     let children: Vec<(String, &Json)> = match json {
         Json::Object(members) => members.iter().map(|(name, value)| (escape(name), value)).collect(),
-        Json::Array(items) => items.iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect(),
+        Json::Array(items) => {
+            items.iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect()
+        }
         _ => Vec::new(),
     };
     let mut all = Vec::new();
@@ -262,7 +330,9 @@ async fn healthy(server: &Server) {
     assert!(!log.contains("panicked"), "{log}");
     let id = server.id().expect("it runs");
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the process lives");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
     assert!(peak.is_some_and(|kib| kib < MEMORY_KIB_MAX), "the server held {peak:?} KiB");
 }
 
@@ -273,7 +343,9 @@ async fn hostile_bodies_and_paths_are_ordinary_refusals() {
     let json = [("content-type", "application/json")];
     let deep = format!("{{\"intent\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000));
     let deep_yaml = format!("document: {}1{}", "[".repeat(10_000), "]".repeat(10_000));
-    let laughs = (1..30).fold("a0: &a0 [x]\n".to_owned(), |all, n| format!("{all}a{n}: &a{n} [*a{p}, *a{p}, *a{p}, *a{p}]\n", p = n - 1));
+    let laughs = (1..30).fold("a0: &a0 [x]\n".to_owned(), |all, n| {
+        format!("{all}a{n}: &a{n} [*a{p}, *a{p}, *a{p}, *a{p}]\n", p = n - 1)
+    });
     let indented = (0..5_000).fold(String::new(), |all, n| format!("{all}{}a:\n", " ".repeat(n % 200)));
     let many = format!("{{{}}}", (0..60_000).map(|n| format!("\"m{n}\":0")).collect::<Vec<_>>().join(","));
     for (at, body) in [
@@ -292,27 +364,61 @@ async fn hostile_bodies_and_paths_are_ordinary_refusals() {
         let answer = admin.send("POST", "/api/v1/goals", &json, body.into()).await;
         problem(&answer, at);
     }
-    for (at, body) in [("deep", deep_yaml.as_str()), ("laughs", &laughs), ("indented", &indented), ("tag", "document: !!python/object:os.system x"), ("merge", "a: &a {b: 1}\nc: {<<: *a}"), ("a number", "7"), ("bomb of documents", "---\n---\n---\n")] {
+    for (at, body) in [
+        ("deep", deep_yaml.as_str()),
+        ("laughs", &laughs),
+        ("indented", &indented),
+        ("tag", "document: !!python/object:os.system x"),
+        ("merge", "a: &a {b: 1}\nc: {<<: *a}"),
+        ("a number", "7"),
+        ("bomb of documents", "---\n---\n---\n"),
+    ] {
         for path in ["/workflows", "/workflows/validate", "/actions"] {
             let answer = admin.post_yaml(path, body).await;
-            let checked = path.ends_with("validate") && answer.status == 200 && answer.json["valid"] == json!(false);
+            let checked =
+                path.ends_with("validate") && answer.status == 200 && answer.json["valid"] == json!(false);
             if !checked {
                 problem(&answer, &format!("{at} to {path}"));
             }
         }
     }
-    for id in ["..", "%2e%2e", "..%2f..%2fetc%2fpasswd", "%00", "%ff", "a%0d%0ab", "x%20y", "%F0%9F%98%80", "-", "'%20OR%201=1--", &"x".repeat(3_000)] {
-        for base in ["executions", "approvals", "dead-letters", "policies", "actions", "audit/proof", "controls"] {
+    for id in [
+        "..",
+        "%2e%2e",
+        "..%2f..%2fetc%2fpasswd",
+        "%00",
+        "%ff",
+        "a%0d%0ab",
+        "x%20y",
+        "%F0%9F%98%80",
+        "-",
+        "'%20OR%201=1--",
+        &"x".repeat(3_000),
+    ] {
+        for base in
+            ["executions", "approvals", "dead-letters", "policies", "actions", "audit/proof", "controls"]
+        {
             let path = format!("/api/v1/{base}/{id}");
             let answer = admin.send("GET", &path, &[], Bytes::new()).await;
             assert!(matches!(answer.status, 400 | 404 | 414), "{path}: {} {}", answer.status, answer.text);
             problem(&answer, &path);
         }
     }
-    for (path, status) in [("/api/v1/executions/../../etc/passwd", 404), ("/errors/..%2f..%2fCargo.toml", 404), ("/assets/../Cargo.toml", 404), ("/api/v1/audit/proof/-1", 404), ("/api/v1/audit/proof/99999999999999999999", 404)] {
+    for (path, status) in [
+        ("/api/v1/executions/../../etc/passwd", 404),
+        ("/errors/..%2f..%2fCargo.toml", 404),
+        ("/assets/../Cargo.toml", 404),
+        ("/api/v1/audit/proof/-1", 404),
+        ("/api/v1/audit/proof/99999999999999999999", 404),
+    ] {
         assert_eq!(admin.send("GET", path, &[], Bytes::new()).await.status, status, "{path}");
     }
-    for (method, path, status, code) in [("PATCH", "/api/v1/goals", 405, "OH-4050"), ("DELETE", "/api/v1/executions", 405, "OH-4050"), ("GET", "/api/v1/nothing", 404, "OH-4040"), ("BREW", "/api/v1/goals", 405, "OH-4050")] {
+    for (method, path, status, code) in [
+        ("PATCH", "/api/v1/goals", 405, "OH-4050"),
+        ("DELETE", "/api/v1/executions", 405, "OH-4050"),
+        ("GET", "/api/v1/nothing", 404, "OH-4040"),
+        ("BREW", "/api/v1/goals", 405, "OH-4050"),
+    ] {
         let answer = admin.send(method, path, &[], Bytes::new()).await;
         assert_eq!((answer.status, answer.str("/code")), (status, code), "{method} {path}: {}", answer.text);
     }
@@ -333,10 +439,18 @@ async fn raw_requests(server: &Server) {
         "\0\0\0\0\r\n\r\n".to_owned(),
         format!("GET /api/v1/whoami HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(200_000)),
         format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "y".repeat(200_000)),
-        format!("POST /api/v1/goals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-        format!("POST /api/v1/goals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: -1\r\n\r\n"),
-        format!("POST /api/v1/goals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{{}}"),
-        format!("POST /api/v1/goals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+        format!(
+            "POST /api/v1/goals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        ),
+        format!(
+            "POST /api/v1/goals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: -1\r\n\r\n"
+        ),
+        format!(
+            "POST /api/v1/goals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{{}}"
+        ),
+        format!(
+            "POST /api/v1/goals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+        ),
     ] {
         let mut stream = tokio::net::TcpStream::connect(server.admin.address).await.expect("it listens");
         // The server may hang up before everything is sent; that is an answer, too.
@@ -345,7 +459,11 @@ async fn raw_requests(server: &Server) {
         let mut answer = Vec::new();
         let _ = stream.take(RAW_BYTES_MAX).read_to_end(&mut answer).await;
         let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
-        assert!(line.is_empty() || line.starts_with("HTTP/1.1 4"), "{line} to {}", head.chars().take(120).collect::<String>());
+        assert!(
+            line.is_empty() || line.starts_with("HTTP/1.1 4"),
+            "{line} to {}",
+            head.chars().take(120).collect::<String>()
+        );
     }
 }
 
@@ -406,7 +524,9 @@ const HAZARDS: &[&str] = &[
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_expressions_are_ordinary_errors() {
     let server = plain().await;
-    let chain = (1..200).fold("\"x\" as $a0".to_owned(), |all, n| format!("{all} | ($a{p}+$a{p}) as $a{n}", p = n - 1)) + " | $a199";
+    let chain = (1..200)
+        .fold("\"x\" as $a0".to_owned(), |all, n| format!("{all} | ($a{p}+$a{p}) as $a{n}", p = n - 1))
+        + " | $a199";
     let nested = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     let parens = format!("{}1{}", "(".repeat(50_000), ")".repeat(50_000));
     let minus = "-".repeat(100_000) + "1";
@@ -419,7 +539,9 @@ async fn hostile_expressions_are_ordinary_errors() {
         refused += u32::from(!evaluated(&server, text, true).await);
     }
     // Long ones may be fine, if they end.
-    let backtracking = ["\"a\" * 50000 | test(\"(a+)+$b\")", "(\"a\" * 100000 + \"b\") | [match(\"(a*)*c\"; \"g\")]"].map(str::to_owned);
+    let backtracking =
+        ["\"a\" * 50000 | test(\"(a+)+$b\")", "(\"a\" * 100000 + \"b\") | [match(\"(a*)*c\"; \"g\")]"]
+            .map(str::to_owned);
     for text in backtracking.into_iter().chain([pipes, adds, ifs]) {
         evaluated(&server, &text, false).await;
     }
@@ -439,7 +561,11 @@ async fn hostile_expressions_are_ordinary_errors() {
         assert_eq!(status.expect("no panic"), "faulted");
     }
     // What works, works.
-    for (name, text, expected) in [("assign", "{} | .a.b = 1", json!({"a": {"b": 1}})), ("add", "[range(5)] | add", json!(10)), ("times", "\"x\" * 3", json!("xxx"))] {
+    for (name, text, expected) in [
+        ("assign", "{} | .a.b = 1", json!({"a": {"b": 1}})),
+        ("add", "[range(5)] | add", json!(10)),
+        ("times", "\"x\" * 3", json!("xxx")),
+    ] {
         server.admin.post("/workflows", workflow_of(name, text)).await.expect(201);
         let goal = json!({"workflow": {"namespace": "test", "name": name}, "input": {}});
         let ended = server.admin.post("/goals?wait=PT30S", goal).await.expect(200);
@@ -471,7 +597,9 @@ async fn evaluated(server: &Server, expression: &str, must_fail: bool) -> bool {
     let ended = server.admin.post("/goals?wait=PT30S", goal).await;
     assert_eq!(ended.status, 200, "{at} did not end: {}", ended.text);
     match ended.str("/status") {
-        "faulted" => assert!(ended.text.contains("xpression") || ended.text.contains("budget"), "{at}: {}", ended.text),
+        "faulted" => {
+            assert!(ended.text.contains("xpression") || ended.text.contains("budget"), "{at}: {}", ended.text)
+        }
         "completed" if !must_fail => {}
         other => panic!("{at} ended {other}: {}", ended.text.chars().take(500).collect::<String>()),
     }
@@ -495,19 +623,35 @@ async fn hostile_expressions_are_errors_wherever_they_stand() {
         ("export", set(json!({"export": {"as": bad}}))),
         ("switch", json!({"switch": [{"one": {"when": bad, "then": "end"}}]})),
         ("in", json!({"for": {"each": "x", "in": "${ [range(1e9)] }"}, "do": [{"y": {"set": {"x": 1}}}]})),
-        ("while", json!({"for": {"each": "x", "in": "${ [1] }"}, "while": bad, "do": [{"y": {"set": {"x": 1}}}]})),
-        ("raise", json!({"raise": {"error": {"type": "https://example.com/e", "status": 500, "detail": bad}}})),
+        (
+            "while",
+            json!({"for": {"each": "x", "in": "${ [1] }"}, "while": bad, "do": [{"y": {"set": {"x": 1}}}]}),
+        ),
+        (
+            "raise",
+            json!({"raise": {"error": {"type": "https://example.com/e", "status": 500, "detail": bad}}}),
+        ),
         ("arguments", shell(json!(["${ \"x\" * 3e9 }"]), "")),
         ("many", shell(json!("${ [range(90000) | tostring] }"), "")),
         ("endpoint", json!({"call": "http", "with": {"method": "get", "endpoint": bad}})),
-        ("catch", json!({"try": [{"y": {"raise": {"error": {"type": "https://example.com/e", "status": 500}}}}], "catch": {"when": bad, "do": [{"z": {"set": {"x": 1}}}]}})),
-        ("endless", json!({"for": {"each": "x", "in": "${ [range(90000)] }"}, "do": [{"y": {"for": {"each": "z", "in": "${ [range(90000)] }"}, "do": [{"y": {"set": {"x": 1}}}]}}]})),
+        (
+            "catch",
+            json!({"try": [{"y": {"raise": {"error": {"type": "https://example.com/e", "status": 500}}}}], "catch": {"when": bad, "do": [{"z": {"set": {"x": 1}}}]}}),
+        ),
+        (
+            "endless",
+            json!({"for": {"each": "x", "in": "${ [range(90000)] }"}, "do": [{"y": {"for": {"each": "z", "in": "${ [range(90000)] }"}, "do": [{"y": {"set": {"x": 1}}}]}}]}),
+        ),
     ] {
         let workflow = json!({"document": {"dsl": "1.0.3", "namespace": "test", "name": name, "version": "1.0.0"}, "do": [{"t": task}]});
         let published = server.admin.post("/workflows", workflow).await;
         if published.status != 201 {
             problem(&published, name);
-            assert!(published.text.contains("OH-29") || published.text.contains("OH-10"), "{name}: {}", published.text);
+            assert!(
+                published.text.contains("OH-29") || published.text.contains("OH-10"),
+                "{name}: {}",
+                published.text
+            );
             continue;
         }
         let goal = json!({"workflow": {"namespace": "test", "name": name}, "input": {}});
@@ -523,7 +667,10 @@ async fn hostile_schemas_are_refused_or_bounded() {
     let doubling: serde_json::Map<String, Json> = (0..40)
         .map(|n| {
             let next = json!({"$ref": format!("#/$defs/d{}", n + 1)});
-            (format!("d{n}"), if n == 39 { json!({"type": "object"}) } else { json!({"allOf": [next, next]}) })
+            (
+                format!("d{n}"),
+                if n == 39 { json!({"type": "object"}) } else { json!({"allOf": [next, next]}) },
+            )
         })
         .collect();
     let tree = (0..50).fold(json!({}), |inner, _| json!({"a": inner}));
@@ -532,16 +679,28 @@ async fn hostile_schemas_are_refused_or_bounded() {
     for (name, schema, input) in [
         ("doubling", json!({"$defs": doubling, "$ref": "#/$defs/d0"}), json!({})),
         ("recursive", json!({"allOf": [below, below]}), tree.clone()),
-        ("any", json!({"anyOf": [{"properties": {"a": {"$ref": "#"}}, "required": ["z"]}, {"properties": {"a": {"$ref": "#"}}, "required": ["y"]}]}), tree),
+        (
+            "any",
+            json!({"anyOf": [{"properties": {"a": {"$ref": "#"}}, "required": ["z"]}, {"properties": {"a": {"$ref": "#"}}, "required": ["y"]}]}),
+            tree,
+        ),
         ("itself", json!({"$ref": "#"}), json!({})),
         ("pattern", json!({"properties": {"x": {"pattern": "^(a+)+$"}}}), json!({"x": word})),
         ("lookaround", json!({"properties": {"x": {"pattern": "^(?=(a+)+b)(a+)+$"}}}), json!({"x": word})),
         ("back reference", json!({"properties": {"x": {"pattern": "^((a+)+)\\1+$"}}}), json!({"x": word})),
-        ("huge count", json!({"properties": {"x": {"pattern": "^(a{1000}){1000}{1000}$"}}}), json!({"x": "a"})),
+        (
+            "huge count",
+            json!({"properties": {"x": {"pattern": "^(a{1000}){1000}{1000}$"}}}),
+            json!({"x": "a"}),
+        ),
         ("remote", json!({"$ref": "http://169.254.169.254/schema"}), json!({})),
         ("file", json!({"$ref": "file:///etc/passwd"}), json!({})),
         ("dynamic", json!({"$dynamicAnchor": "x", "allOf": [{"$dynamicRef": "#x"}]}), json!({})),
-        ("unique", json!({"properties": {"x": {"uniqueItems": true}}}), json!({"x": (0..50_000).collect::<Vec<_>>()})),
+        (
+            "unique",
+            json!({"properties": {"x": {"uniqueItems": true}}}),
+            json!({"x": (0..50_000).collect::<Vec<_>>()}),
+        ),
     ] {
         let workflow = json!({
             "document": {"dsl": "1.0.3", "namespace": "test", "name": name.replace(' ', "-"), "version": "1.0.0"},
@@ -573,7 +732,12 @@ async fn every_code_has_its_page() {
         let Some(code) = name.strip_suffix(".md").filter(|code| code.starts_with("OH-")) else { continue };
         let page = nobody.send("GET", &format!("/errors/{code}"), &[], Bytes::new()).await;
         assert_eq!(page.status, 200, "{code}: {}", page.text);
-        assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")) && page.text.contains(&format!("<h1>{code}")), "{code}: {}", page.text);
+        assert!(
+            page.header("content-type").is_some_and(|kind| kind.starts_with("text/html"))
+                && page.text.contains(&format!("<h1>{code}")),
+            "{code}: {}",
+            page.text
+        );
         served += 1;
     }
     assert!(served >= 70, "{served}");

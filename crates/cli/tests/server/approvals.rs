@@ -24,7 +24,8 @@ impl Shop {
 
     /// Approves with other arguments.
     pub async fn edit(&self, who: &Client, approval: &Json, arguments: Json) -> Answer {
-        let body = json!({"digest": approval["digest"], "reason": "edited in a test", "arguments": arguments});
+        let body =
+            json!({"digest": approval["digest"], "reason": "edited in a test", "arguments": arguments});
         who.post(&format!("/approvals/{}/approve", text(&approval["id"])), body).await
     }
 
@@ -46,7 +47,10 @@ impl Shop {
         let path = format!("/audit?correlation={execution}&limit=200");
         let page = self.server.admin.get(&path).await.expect(200);
         let items = page.json["items"].as_array().cloned().unwrap_or_default();
-        items.iter().map(|i| (text(&i["record"]["action"]).to_owned(), text(&i["record"]["actor"]).to_owned())).collect()
+        items
+            .iter()
+            .map(|i| (text(&i["record"]["action"]).to_owned(), text(&i["record"]["actor"]).to_owned()))
+            .collect()
     }
 }
 
@@ -62,7 +66,10 @@ async fn nobody_decides_their_own_request() {
             let refused = shop.decide(alice, verb, &approval).await.expect(403);
             assert_eq!(refused.str("/code"), "OH-3011", "{}", refused.text);
         }
-        let edited = shop.edit(alice, &approval, json!({"orderId": "1", "amount": 1, "currency": "EUR"})).await.expect(403);
+        let edited = shop
+            .edit(alice, &approval, json!({"orderId": "1", "amount": 1, "currency": "EUR"}))
+            .await
+            .expect(403);
         assert_eq!(edited.str("/code"), "OH-3011", "{}", edited.text);
         let seen = alice.get(&format!("/approvals/{}", text(&approval["id"]))).await.expect(200);
         assert!(seen.str("/refusal").contains("nobody decides their own"), "{}", seen.text);
@@ -86,7 +93,11 @@ async fn only_those_who_may_decide() {
     stranger.get(&format!("/approvals/{}", text(&approval["id"]))).await.expect(404);
     let empty = stranger.get("/approvals").await.expect(200);
     assert_eq!(empty.json["items"], json!([]));
-    let unknown = shop.bob.post("/approvals/none-such/approve", json!({"digest": approval["digest"], "reason": "x"})).await.expect(404);
+    let unknown = shop
+        .bob
+        .post("/approvals/none-such/approve", json!({"digest": approval["digest"], "reason": "x"}))
+        .await
+        .expect(404);
     assert_eq!(unknown.str("/code"), "OH-4040", "{}", unknown.text);
     let mute = format!("/approvals/{}/approve", text(&approval["id"]));
     let mute = shop.bob.post(&mute, json!({"digest": approval["digest"], "reason": " "})).await.expect(422);
@@ -102,7 +113,10 @@ async fn a_stale_digest_is_a_conflict() {
     let approval = shop.approval_of(&execution).await;
     let other = shop.ask().await;
     let foreign = shop.approval_of(&other).await;
-    assert_ne!(approval["digest"], foreign["digest"], "the same arguments of another execution are another effect");
+    assert_ne!(
+        approval["digest"], foreign["digest"],
+        "the same arguments of another execution are another effect"
+    );
     let mut mixed = approval.clone();
     mixed["digest"] = foreign["digest"].clone();
     for verb in ["approve", "reject"] {
@@ -141,7 +155,12 @@ async fn an_edit_is_another_effect_for_somebody_else_to_decide() {
     assert_eq!(text(&done["outcome"]), "verified", "{done:#}");
     assert_eq!(shop.outside.refunds().len(), 1);
     assert_eq!(shop.outside.refunds()[0]["refund"], edited, "what was approved is what was sent");
-    let edits: Vec<_> = shop.audited(&execution).await.into_iter().filter(|(action, _)| action == "approval.edited").collect();
+    let edits: Vec<_> = shop
+        .audited(&execution)
+        .await
+        .into_iter()
+        .filter(|(action, _)| action == "approval.edited")
+        .collect();
     assert_eq!(edits, [("approval.edited".to_owned(), "user:bob".to_owned())]);
 }
 
@@ -185,7 +204,11 @@ async fn several_people_have_to_agree() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_policy_names_who_decides() {
     let shop = Shop::open().await;
-    shop.server.admin.put("/policies/admins", json!({"modules": {"admins.rego": ADMINS_ONLY}})).await.expect(200);
+    shop.server
+        .admin
+        .put("/policies/admins", json!({"modules": {"admins.rego": ADMINS_ONLY}}))
+        .await
+        .expect(200);
     let execution = shop.ask().await;
     let approval = shop.approval_of(&execution).await;
     assert_eq!(approval["quorum"]["roles"], json!(["admin"]));
@@ -210,14 +233,19 @@ async fn a_rejection_ends_it() {
     let late = shop.decide(&shop.server.admin, "approve", &approval).await.expect(409);
     assert!(late.str("/detail").contains("is rejected"), "{}", late.text);
     assert_eq!(shop.outside.posts(), 0);
-    assert!(shop.audited(&execution).await.contains(&("approval.rejected".to_owned(), "user:bob".to_owned())));
+    assert!(
+        shop.audited(&execution).await.contains(&("approval.rejected".to_owned(), "user:bob".to_owned()))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_is_no() {
     let shop = Shop::open_with(&[("OMNIHUB_APPROVALS__EXPIRES", "PT1S")]).await;
     let execution = shop.ask().await;
-    let approval = eventually(&shop.bob, &format!("/approvals?execution={execution}"), |a| a.json["items"][0]["id"].is_string()).await;
+    let approval = eventually(&shop.bob, &format!("/approvals?execution={execution}"), |a| {
+        a.json["items"][0]["id"].is_string()
+    })
+    .await;
     let approval = approval.json["items"][0].clone();
     let ended = shop.status(&execution, "faulted").await;
     assert_eq!(text(&ended["outcome"]), "failed", "{ended:#}");
@@ -256,7 +284,9 @@ async fn one_approval_serves_one_effect() {
     let calls = (0..8).map(|n| {
         let (who, approval) = (if n % 2 == 0 { shop.bob.clone() } else { carol.clone() }, approval.clone());
         let body = json!({"digest": approval["digest"], "reason": "at once"});
-        tokio::spawn(async move { who.post(&format!("/approvals/{}/approve", text(&approval["id"])), body).await })
+        tokio::spawn(
+            async move { who.post(&format!("/approvals/{}/approve", text(&approval["id"])), body).await },
+        )
     });
     let mut statuses = Vec::new();
     for call in calls.collect::<Vec<_>>() {
@@ -272,9 +302,24 @@ async fn one_approval_serves_one_effect() {
     let audited = shop.audited(&execution).await;
     let times = |wanted: &str| audited.iter().filter(|(action, _)| action == wanted).count();
     assert_eq!((times("approval.approved"), times("approval.requested")), (1, 1), "{audited:?}");
-    let permits = shop.server.admin.get(&format!("/audit?correlation={execution}&action=effect.permitted")).await.expect(200);
-    let used: Vec<&Json> = permits.json["items"].as_array().expect("a list").iter().map(|i| &i["record"]["details"]["approval"]).collect();
-    assert_eq!(used.iter().filter(|id| ***id == approval["id"]).count(), 1, "one permit was given for it: {}", permits.text);
+    let permits = shop
+        .server
+        .admin
+        .get(&format!("/audit?correlation={execution}&action=effect.permitted"))
+        .await
+        .expect(200);
+    let used: Vec<&Json> = permits.json["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|i| &i["record"]["details"]["approval"])
+        .collect();
+    assert_eq!(
+        used.iter().filter(|id| ***id == approval["id"]).count(),
+        1,
+        "one permit was given for it: {}",
+        permits.text
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -295,7 +340,10 @@ async fn cancelling_withdraws_what_waits() {
     let shop = Shop::open().await;
     let execution = shop.ask().await;
     let approval = shop.approval_of(&execution).await;
-    shop.bob.post(&format!("/executions/{execution}/cancel"), json!({"reason": "no longer wanted"})).await.expect(202);
+    shop.bob
+        .post(&format!("/executions/{execution}/cancel"), json!({"reason": "no longer wanted"}))
+        .await
+        .expect(202);
     assert_eq!(shop.look(&approval).await["status"], "withdrawn");
     let late = shop.decide(&shop.bob, "approve", &approval).await.expect(409);
     assert!(late.str("/detail").contains("is withdrawn"), "{}", late.text);
@@ -308,7 +356,11 @@ async fn another_policy_means_another_decision() {
     let shop = Shop::open().await;
     let execution = shop.ask().await;
     let first = shop.approval_of(&execution).await;
-    shop.server.admin.put("/policies/four-eyes", json!({"modules": {"four-eyes.rego": FOUR_EYES}})).await.expect(200);
+    shop.server
+        .admin
+        .put("/policies/four-eyes", json!({"modules": {"four-eyes.rego": FOUR_EYES}}))
+        .await
+        .expect(200);
     // Bob says yes under the old policy; the new one wants two people, and his yes does not count for it.
     shop.decide(&shop.bob, "approve", &first).await.expect(200);
     let second = shop.approval_of(&execution).await;
@@ -328,10 +380,21 @@ async fn a_repeated_try_is_judged_by_the_policy_of_its_time() {
     shop.outside.fault(Fault::Down);
     let execution = shop.ask().await;
     shop.approve(&execution).await.expect(200);
-    eventually(&shop.bob, &format!("/executions/{execution}"), |a| a.str("/blocked_on").starts_with("retry:")).await;
-    shop.server.admin.put("/policies/four-eyes", json!({"modules": {"four-eyes.rego": FOUR_EYES}})).await.expect(200);
+    eventually(&shop.bob, &format!("/executions/{execution}"), |a| {
+        a.str("/blocked_on").starts_with("retry:")
+    })
+    .await;
+    shop.server
+        .admin
+        .put("/policies/four-eyes", json!({"modules": {"four-eyes.rego": FOUR_EYES}}))
+        .await
+        .expect(200);
     let second = shop.approval_of(&execution).await;
-    assert_eq!(second["quorum"]["approvers"], json!(2), "the old yes does not count for the next try: {second:#}");
+    assert_eq!(
+        second["quorum"]["approvers"],
+        json!(2),
+        "the old yes does not count for the next try: {second:#}"
+    );
     let sent = shop.outside.posts();
     shop.bob.post(&format!("/executions/{execution}/cancel"), json!({"reason": "enough"})).await.expect(202);
     assert_eq!(shop.look(&second).await["status"], "withdrawn");
@@ -368,7 +431,12 @@ do:
     let mut arguments = first["arguments"].clone();
     arguments["program"]["command"] = json!("cat /etc/passwd");
     let program = shop.edit(&shop.bob, &first, arguments).await.expect(422);
-    assert_eq!(program.str("/code"), "OH-3013", "the program is not the approver's to choose: {}", program.text);
+    assert_eq!(
+        program.str("/code"),
+        "OH-3013",
+        "the program is not the approver's to choose: {}",
+        program.text
+    );
     let mut arguments = first["arguments"].clone();
     arguments["arguments"] = json!(["after"]);
     shop.edit(&shop.bob, &first, arguments).await.expect(200);

@@ -53,8 +53,11 @@ mod rfc6962 {
             return Vec::new();
         }
         let (left, right) = leaves.split_at(split(leaves.len()));
-        let (mut path, other) =
-            if index < left.len() { (path(index, left), root(right)) } else { (path_of_right(index, left, right), root(left)) };
+        let (mut path, other) = if index < left.len() {
+            (path(index, left), root(right))
+        } else {
+            (path_of_right(index, left, right), root(left))
+        };
         path.push(other);
         path
     }
@@ -70,8 +73,11 @@ mod rfc6962 {
         }
         let k = split(leaves.len());
         let (left, right) = leaves.split_at(k);
-        let (mut proof, other) =
-            if first <= k { (consistency(first, left, whole), root(right)) } else { (consistency(first - k, right, false), root(left)) };
+        let (mut proof, other) = if first <= k {
+            (consistency(first, left, whole), root(right))
+        } else {
+            (consistency(first - k, right, false), root(left))
+        };
         proof.push(other);
         proof
     }
@@ -87,8 +93,15 @@ fn hashes(list: &Json) -> Vec<Hash> {
 
 /// The signature over the text that the documentation lays out, by the key in the data directory.
 fn signed(head: &Json, key: &VerifyingKey) {
-    let said = format!("omnihub audit tree head v1\n{}\n{}\n{}\n{}\n", text(&head["key_id"]), head["size"], text(&head["root"]), head["at_ms"]);
-    let signature: [u8; 64] = hex::decode(text(&head["signature"])).expect("hexadecimal").try_into().expect("64 bytes");
+    let said = format!(
+        "omnihub audit tree head v1\n{}\n{}\n{}\n{}\n",
+        text(&head["key_id"]),
+        head["size"],
+        text(&head["root"]),
+        head["at_ms"]
+    );
+    let signature: [u8; 64] =
+        hex::decode(text(&head["signature"])).expect("hexadecimal").try_into().expect("64 bytes");
     key.verify_strict(said.as_bytes(), &Signature::from_bytes(&signature)).expect("the signature holds");
     assert_eq!(text(&head["key_id"]), &hex::encode(Sha256::digest(key.as_bytes()))[..16]);
 }
@@ -106,14 +119,18 @@ async fn refunded() -> (Shop, String) {
     shop.status(&execution, "completed").await;
     let path = format!("/audit?correlation={execution}&action=egress.connected");
     // The refund and its probe: connections are told of a moment after they were made.
-    eventually(&shop.server.admin, &path, |a| a.json["items"].as_array().is_some_and(|items| items.len() >= 2)).await;
+    eventually(&shop.server.admin, &path, |a| {
+        a.json["items"].as_array().is_some_and(|items| items.len() >= 2)
+    })
+    .await;
     (shop, execution)
 }
 
 /// Every leaf of the export, and the head.
 async fn exported(client: &Client) -> (Vec<Json>, Json) {
     let export = client.get("/audit/export").await.expect(200);
-    let mut lines: Vec<Json> = export.text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let mut lines: Vec<Json> =
+        export.text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let head = lines.pop().expect("a last line");
     (lines, head["head"].clone())
 }
@@ -122,7 +139,8 @@ async fn exported(client: &Client) -> (Vec<Json>, Json) {
 async fn a_refund_leaves_its_whole_story() {
     let (shop, execution) = refunded().await;
     let found = shop.server.admin.get(&format!("/audit?correlation={execution}&limit=500")).await.expect(200);
-    let records: Vec<&Json> = found.json["items"].as_array().expect("a list").iter().map(|item| &item["record"]).collect();
+    let records: Vec<&Json> =
+        found.json["items"].as_array().expect("a list").iter().map(|item| &item["record"]).collect();
     let of = |action: &str| records.iter().filter(|r| r["action"] == action).copied().collect::<Vec<_>>();
     let started = of("execution.started");
     assert_eq!((started.len(), text(&started[0]["actor"])), (1, "user:alice"), "{}", found.text);
@@ -134,14 +152,28 @@ async fn a_refund_leaves_its_whole_story() {
     assert!(text(&approved[0]["agent"]).len() < 200 && approved[0]["address"].is_string(), "{}", approved[0]);
     let permitted = of("effect.permitted");
     assert_eq!(permitted.len(), 2, "the refund and its probe: {}", found.text);
-    assert!(permitted.iter().all(|r| r["details"]["permit"].is_string() && r["details"]["digest"].is_string()));
+    assert!(
+        permitted.iter().all(|r| r["details"]["permit"].is_string() && r["details"]["digest"].is_string())
+    );
     assert_eq!(of("effect.answered").len(), 2);
     assert_eq!(of("outcome.settled")[0]["details"]["outcome"], "verified", "{}", found.text);
     let ended = of("execution.ended");
-    assert_eq!((&ended[0]["details"]["status"], &ended[0]["details"]["outcome"]), (&json!("completed"), &json!("verified")));
+    assert_eq!(
+        (&ended[0]["details"]["status"], &ended[0]["details"]["outcome"]),
+        (&json!("completed"), &json!("verified"))
+    );
     // The order of the story: nothing was permitted before it was approved, nothing answered before it was permitted.
     let place = |action: &str| records.iter().position(|r| r["action"] == action).expect("it is there");
-    let story = ["execution.started", "effect.judged", "approval.requested", "approval.approved", "effect.permitted", "effect.answered", "outcome.settled", "execution.ended"];
+    let story = [
+        "execution.started",
+        "effect.judged",
+        "approval.requested",
+        "approval.approved",
+        "effect.permitted",
+        "effect.answered",
+        "outcome.settled",
+        "execution.ended",
+    ];
     assert!(story.windows(2).all(|pair| place(pair[0]) < place(pair[1])), "{}", found.text);
 }
 
@@ -161,7 +193,10 @@ async fn every_leaf_is_proven_to_a_stranger() {
         let bytes = STANDARD.decode(text(&line["leaf"])).expect("base64");
         assert_eq!(bytes[..8], (index as u64).to_be_bytes(), "a leaf begins with its index");
         let record: Json = serde_json::from_slice(&bytes[8..]).expect("the record as JSON");
-        assert_eq!((&record["action"], &record["actor"]), (&line["record"]["action"], &line["record"]["actor"]));
+        assert_eq!(
+            (&record["action"], &record["actor"]),
+            (&line["record"]["action"], &line["record"]["actor"])
+        );
         assert_eq!(hash(text(&line["hash"])), rfc6962::leaf(&bytes));
         leaves.push(rfc6962::leaf(&bytes));
     }
@@ -171,12 +206,20 @@ async fn every_leaf_is_proven_to_a_stranger() {
         let proof = admin.get(&format!("/audit/proof/{index}")).await.expect(200).json;
         let size = proof["head"]["size"].as_u64().expect("a size") as usize;
         assert_eq!(hash(text(&proof["leaf_hash"])), *leaf);
-        assert_eq!((hashes(&proof["path"]), hash(text(&proof["head"]["root"]))), (rfc6962::path(index, &leaves[..size]), rfc6962::root(&leaves[..size])), "leaf {index}");
+        assert_eq!(
+            (hashes(&proof["path"]), hash(text(&proof["head"]["root"]))),
+            (rfc6962::path(index, &leaves[..size]), rfc6962::root(&leaves[..size])),
+            "leaf {index}"
+        );
         signed(&proof["head"], &key);
     }
     let earlier = first["size"].as_u64().expect("a size") as usize;
     assert!(0 < earlier && earlier < leaves.len());
-    assert_eq!(rfc6962::root(&leaves[..earlier]), hash(text(&first["root"])), "the earlier head is about the same leaves");
+    assert_eq!(
+        rfc6962::root(&leaves[..earlier]),
+        hash(text(&first["root"])),
+        "the earlier head is about the same leaves"
+    );
     for first in 1..=leaves.len() {
         let path = format!("/audit/consistency?first={first}&second={}", leaves.len());
         let proof = admin.get(&path).await.expect(200).json;
@@ -197,7 +240,11 @@ async fn filters_find_what_they_say() {
     let by_bob = items("actor=user:bob&limit=500".to_owned()).await;
     assert!(!by_bob.is_empty() && by_bob.iter().all(|i| i["record"]["actor"] == "user:bob"));
     let approvals = items("action=approval.&limit=500".to_owned()).await;
-    assert!(approvals.len() >= 2 && approvals.iter().all(|i| text(&i["record"]["action"]).starts_with("approval.")), "{approvals:?}");
+    assert!(
+        approvals.len() >= 2
+            && approvals.iter().all(|i| text(&i["record"]["action"]).starts_with("approval.")),
+        "{approvals:?}"
+    );
     let both = items(format!("correlation={execution}&action=execution.&limit=500")).await;
     assert_eq!(both.len(), 2, "{both:?}");
     assert!(items("actor=user:nobody".to_owned()).await.is_empty());
@@ -209,7 +256,9 @@ async fn filters_find_what_they_say() {
     let (mut cursor, mut seen) = (String::new(), Vec::new());
     loop {
         let page = admin.get(&format!("/audit?limit=3{cursor}")).await.expect(200);
-        seen.extend(page.json["items"].as_array().expect("a list").iter().filter_map(|i| i["sequence"].as_u64()));
+        seen.extend(
+            page.json["items"].as_array().expect("a list").iter().filter_map(|i| i["sequence"].as_u64()),
+        );
         let Some(next) = page.json["next"].as_str() else { break };
         cursor = format!("&cursor={next}");
     }
@@ -222,7 +271,9 @@ async fn only_those_who_may_read_it() {
     let (shop, execution) = refunded().await;
     let server = &shop.server;
     let compliance = server.principal("user:carol", &["compliance"]).await;
-    for path in ["/audit", "/audit/head", "/audit/proof/0", "/audit/consistency?first=1&second=2", "/audit/export"] {
+    for path in
+        ["/audit", "/audit/head", "/audit/proof/0", "/audit/consistency?first=1&second=2", "/audit/export"]
+    {
         for client in [&shop.alice, &shop.bob] {
             assert_eq!(client.get(path).await.expect(403).str("/code"), "OH-4030");
         }
@@ -234,7 +285,10 @@ async fn only_those_who_may_read_it() {
     let theirs = eve.get("/audit?limit=500").await.expect(200);
     let items = theirs.json["items"].as_array().expect("a list");
     assert!(items.iter().all(|i| i["record"]["tenant"] == "acme"), "{}", theirs.text);
-    assert_eq!(eve.get(&format!("/audit?correlation={execution}")).await.expect(200).json["items"], json!([]));
+    assert_eq!(
+        eve.get(&format!("/audit?correlation={execution}")).await.expect(200).json["items"],
+        json!([])
+    );
     let export = eve.get("/audit/export").await.expect(200);
     assert!(!export.text.contains(&execution) && !export.text.contains("user:alice"), "{}", export.text);
     let (lines, _) = exported(&server.admin).await;
@@ -302,7 +356,9 @@ async fn whatever_is_done_to_the_log_shows_offline() {
         )
     };
     let swap = |a: i64, b: i64| {
-        format!("UPDATE leaves SET sequence = -1 WHERE sequence = {a}; UPDATE leaves SET sequence = {a} WHERE sequence = {b}; UPDATE leaves SET sequence = {b} WHERE sequence = -1")
+        format!(
+            "UPDATE leaves SET sequence = -1 WHERE sequence = {a}; UPDATE leaves SET sequence = {a} WHERE sequence = {b}; UPDATE leaves SET sequence = {b} WHERE sequence = -1"
+        )
     };
     let swap_bytes = |a: i64, b: i64| {
         format!(
@@ -317,7 +373,10 @@ async fn whatever_is_done_to_the_log_shows_offline() {
         }
         table.push((format!("UPDATE leaves SET hash = zeroblob(32) WHERE sequence = {index}"), index));
         table.push((format!("UPDATE leaves SET bytes = x'' WHERE sequence = {index}"), index));
-        table.push((format!("UPDATE leaves SET correlation = correlation + 1 WHERE sequence = {index}"), index));
+        table.push((
+            format!("UPDATE leaves SET correlation = correlation + 1 WHERE sequence = {index}"),
+            index,
+        ));
         table.push((format!("DELETE FROM leaves WHERE sequence = {index}"), index));
     }
     table.push((swap(middle, middle + 1), middle));
@@ -336,7 +395,11 @@ async fn whatever_is_done_to_the_log_shows_offline() {
         assert_eq!(report["intact"], json!(false), "{sql}: {report}");
         std::fs::remove_dir_all(&bent).expect("removed");
     }
-    for sql in ["UPDATE heads SET root = zeroblob(32)", "UPDATE heads SET signature = zeroblob(64)", "UPDATE heads SET at = at + 1"] {
+    for sql in [
+        "UPDATE heads SET root = zeroblob(32)",
+        "UPDATE heads SET signature = zeroblob(64)",
+        "UPDATE heads SET at = at + 1",
+    ] {
         let bent = scratch.path().join("bent-head");
         copy(&data, &bent);
         tamper(&bent, sql, true).expect("SQL");
@@ -344,7 +407,12 @@ async fn whatever_is_done_to_the_log_shows_offline() {
         std::fs::remove_dir_all(&bent).expect("removed");
     }
     // A trigger stops whoever goes the ordinary way.
-    for sql in ["UPDATE leaves SET bytes = x'00'", "DELETE FROM leaves", "UPDATE heads SET at = 0", "DELETE FROM heads"] {
+    for sql in [
+        "UPDATE leaves SET bytes = x'00'",
+        "DELETE FROM leaves",
+        "UPDATE heads SET at = 0",
+        "DELETE FROM heads",
+    ] {
         let refused = tamper(&data, sql, false).expect_err(sql).to_string();
         assert!(refused.contains("never"), "{sql}: {refused}");
     }
@@ -371,7 +439,12 @@ async fn a_server_whose_log_was_bent_does_not_go_on_as_if_nothing_was() {
     tamper(&shop.server.data(), "UPDATE leaves SET bytes = CAST(substr(bytes, 1, 60) || x'ff' || substr(bytes, 62) AS BLOB) WHERE sequence = 3", true).expect("SQL");
     shop.server.start_again().await;
     let check = shop.server.admin.post("/audit/check", json!({})).await.expect(200);
-    assert_eq!((&check.json["intact"], &check.json["first_bad"][0]), (&json!(false), &json!(3)), "{}", check.text);
+    assert_eq!(
+        (&check.json["intact"], &check.json["first_bad"][0]),
+        (&json!(false), &json!(3)),
+        "{}",
+        check.text
+    );
     let proof = shop.server.admin.get("/audit/proof/3").await;
     assert!(proof.status >= 400, "a bad leaf is not proven: {}", proof.text);
 }

@@ -77,7 +77,11 @@ async fn the_kill_switch_refuses_new_work() {
     let shop = Shop::open().await;
     let state = shop.on("kill-switch").await;
     assert_eq!((&state["on"], text(&state["control"]["by"])), (&json!(true), "user:bob"), "{state:#}");
-    let refused = shop.alice.post("/goals", json!({"intent": "refund order 1042, 25.00 EUR, broken"})).await.expect(503);
+    let refused = shop
+        .alice
+        .post("/goals", json!({"intent": "refund order 1042, 25.00 EUR, broken"}))
+        .await
+        .expect(503);
     assert_eq!(refused.str("/code"), "OH-3001", "{}", refused.text);
     assert!(refused.str("/detail").contains("kill switch"), "{}", refused.text);
     let listed = shop.bob.get("/executions").await.expect(200);
@@ -89,21 +93,29 @@ async fn the_kill_switch_refuses_new_work() {
 #[tokio::test(flavor = "multi_thread")]
 async fn controls_are_set_by_the_right_people_with_a_reason() {
     let shop = Shop::open().await;
-    for body in [json!({"on": true}), json!({"on": true, "reason": "  "}), json!({"reason": "why"}), json!({"on": "yes", "reason": "why"})] {
+    for body in [
+        json!({"on": true}),
+        json!({"on": true, "reason": "  "}),
+        json!({"reason": "why"}),
+        json!({"on": "yes", "reason": "why"}),
+    ] {
         let refused = shop.set("kill-switch", body).await.expect(422);
         assert!(!refused.str("/fields/0/field").is_empty(), "it names the field: {}", refused.text);
     }
-    let operations = shop.set("kill-switch", json!({"on": true, "reason": "why", "operations": ["x"]})).await.expect(422);
+    let operations =
+        shop.set("kill-switch", json!({"on": true, "reason": "why", "operations": ["x"]})).await.expect(422);
     assert_eq!(operations.str("/fields/0/field"), "/operations", "{}", operations.text);
     let unknown = shop.set("red-button", json!({"on": true, "reason": "why"})).await.expect(404);
     assert!(unknown.text.contains("kill-switch"), "it names the known ones: {}", unknown.text);
     for role in ["viewer", "developer", "compliance"] {
         let other = shop.server.principal(&format!("user:{role}"), &[role]).await;
-        let refused = other.put("/controls/kill-switch", json!({"on": true, "reason": "why"})).await.expect(403);
+        let refused =
+            other.put("/controls/kill-switch", json!({"on": true, "reason": "why"})).await.expect(403);
         assert_eq!(refused.str("/code"), "OH-4030", "{}", refused.text);
     }
     let stranger = shop.server.principal_in("acme", "user:eve", "user", &["admin"]).await;
-    let refused = stranger.put("/controls/kill-switch", json!({"on": true, "reason": "why"})).await.expect(403);
+    let refused =
+        stranger.put("/controls/kill-switch", json!({"on": true, "reason": "why"})).await.expect(403);
     assert!(refused.str("/detail").contains("default"), "{}", refused.text);
     assert!(!shop.is_on("kill-switch").await);
 
@@ -112,8 +124,16 @@ async fn controls_are_set_by_the_right_people_with_a_reason() {
     for reader in [&auditor, &shop.server.admin] {
         let audit = reader.get("/audit?action=control.set&order=newest").await.expect(200);
         let record = &audit.json["items"][0]["record"];
-        assert_eq!((text(&record["actor"]), text(&record["resource"])), ("user:bob", "controls/kill-switch"), "{record:#}");
-        assert_eq!((&record["details"]["on"], text(&record["details"]["reason"])), (&json!(true), "a drill"), "{record:#}");
+        assert_eq!(
+            (text(&record["actor"]), text(&record["resource"])),
+            ("user:bob", "controls/kill-switch"),
+            "{record:#}"
+        );
+        assert_eq!(
+            (&record["details"]["on"], text(&record["details"]["reason"])),
+            (&json!(true), "a drill"),
+            "{record:#}"
+        );
     }
     assert_eq!(shop.bob.get("/audit").await.status, 403);
 }
@@ -160,7 +180,10 @@ async fn the_kill_switch_stops_a_busy_house() {
     let reads = shop.outside.reads();
     assert!(reads < 40 * 50, "there was work left to stop");
     let late = reads - acknowledged;
-    assert!(late <= EFFECTS_AT_ONCE, "only what was on the wire already arrived after the acknowledgement, not {late}");
+    assert!(
+        late <= EFFECTS_AT_ONCE,
+        "only what was on the wire already arrived after the acknowledgement, not {late}"
+    );
     shop.server.kill();
     shop.restart().await;
     assert_eq!(shop.outside.reads(), reads, "nothing started while it was on, and nothing at the restart");
@@ -222,7 +245,12 @@ async fn safe_mode_reads_and_predicts() {
     let done = shop.status(&execution, "completed").await;
     assert_eq!(text(&done["mode"]), "advisory", "{done:#}");
     assert_eq!(text(&done["outcome"]), "unknown", "a prediction is not an outcome: {done:#}");
-    let effects: Vec<_> = done["effects"].as_array().expect("a list").iter().map(|e| (text(&e["operation"]), text(&e["state"]))).collect();
+    let effects: Vec<_> = done["effects"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|e| (text(&e["operation"]), text(&e["state"])))
+        .collect();
     assert_eq!(effects, [("order-read:1.0.0", "settled"), ("refund-create:1.0.0", "predicted")]);
     assert_eq!(done["effects"][1]["arguments"]["amount"], json!(89.0), "what was read is in the prediction");
     let reasons = done["effects"][1]["verdict"]["reasons"].to_string();
@@ -266,7 +294,11 @@ async fn under_takeover_even_a_read_waits() {
     let execution = shop.start("reader", json!({"times": 1})).await;
     let approval = shop.approval_of(&execution).await;
     assert!(approval["reasons"].to_string().contains("takeover"), "{approval:#}");
-    assert_eq!(shop.decide(&shop.alice, "approve", &approval).await.status, 403, "takeover changes nothing about one's own request");
+    assert_eq!(
+        shop.decide(&shop.alice, "approve", &approval).await.status,
+        403,
+        "takeover changes nothing about one's own request"
+    );
     assert_eq!(shop.outside.reads(), 0);
     shop.decide(&shop.bob, "approve", &approval).await.expect(200);
     shop.status(&execution, "completed").await;
@@ -341,7 +373,9 @@ async fn a_tenant_narrows_only_itself() {
     let other = shop.alice.post("/goals?wait=PT20S", goal.clone()).await.expect(200);
     assert_eq!(other.str("/status"), "completed", "{}", other.text);
     // A tenant's list never widens the platform's.
-    eve.put("/controls/allow-list", json!({"operations": ["*"], "reason": "us", "scope": "tenant"})).await.expect(200);
+    eve.put("/controls/allow-list", json!({"operations": ["*"], "reason": "us", "scope": "tenant"}))
+        .await
+        .expect(200);
     shop.set("allow-list", json!({"operations": [], "reason": "nobody"})).await.expect(200);
     let barred = eve.post("/goals?wait=PT20S", goal).await.expect(200);
     assert_eq!(barred.str("/status"), "faulted", "{}", barred.text);
@@ -362,7 +396,11 @@ async fn the_command_line_sets_controls() {
     assert!(on.status.success(), "{}", String::from_utf8_lossy(&on.stderr));
     assert!(shop.is_on("kill-switch").await);
     let list = command(&shop.bob).args(["controls", "list"]).output().expect("the binary runs");
-    assert!(String::from_utf8_lossy(&list.stdout).contains("drill"), "{}", String::from_utf8_lossy(&list.stdout));
+    assert!(
+        String::from_utf8_lossy(&list.stdout).contains("drill"),
+        "{}",
+        String::from_utf8_lossy(&list.stdout)
+    );
     assert!(set("off", &["--reason", "over"]).status.success());
     assert!(!shop.is_on("kill-switch").await);
 }

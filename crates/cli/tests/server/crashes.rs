@@ -61,7 +61,12 @@ impl Shop {
     async fn keyed(&self, key: &str) -> String {
         let goal = json!({"workflow": {"namespace": "shop", "name": "careful"}, "input": {"orderId": key, "amount": 5}});
         let headers = [("idempotency-key", key), ("content-type", "application/json")];
-        self.alice.send("POST", "/api/v1/goals", &headers, goal.to_string().into()).await.expect(202).str("/execution_id").to_owned()
+        self.alice
+            .send("POST", "/api/v1/goals", &headers, goal.to_string().into())
+            .await
+            .expect(202)
+            .str("/execution_id")
+            .to_owned()
     }
 
     /// `kill -9`, and a start on the same data directory.
@@ -80,7 +85,8 @@ impl Shop {
     async fn whole(&self, execution: &str, order: &str) -> Json {
         let done = self.status(execution, "completed").await;
         assert_eq!(text(&done["outcome"]), "verified", "{done:#}");
-        let refunded = self.outside.refunds().iter().filter(|r| text(&r["refund"]["orderId"]) == order).count();
+        let refunded =
+            self.outside.refunds().iter().filter(|r| text(&r["refund"]["orderId"]) == order).count();
         assert_eq!(refunded, 1, "refunds of {order}: {:#?}", self.outside.refunds());
         self.no_gap(execution).await;
         let check = self.server.admin.post("/audit/check", json!({})).await.expect(200);
@@ -126,14 +132,24 @@ async fn killed_while_people_decide() {
     shop.crash().await;
     assert_eq!(shop.keyed("k-1").await, keyed, "a repeated request is the same goal after the crash");
     let still = shop.approval_of(&execution).await;
-    assert_eq!((&still["id"], &still["digest"]), (&asked["id"], &asked["digest"]), "the same question after the crash");
+    assert_eq!(
+        (&still["id"], &still["digest"]),
+        (&asked["id"], &asked["digest"]),
+        "the same question after the crash"
+    );
     assert_eq!(shop.outside.posts(), 0);
     shop.approve(&execution).await.expect(200);
     // The answer to the approval means that it is durable, whatever comes next.
     shop.crash().await;
     shop.whole(&execution, "1").await;
     once(&shop.outside.orders(), "1");
-    let again = shop.bob.post(&format!("/approvals/{}/approve", text(&asked["id"])), json!({"digest": asked["digest"], "reason": "again"})).await;
+    let again = shop
+        .bob
+        .post(
+            &format!("/approvals/{}/approve", text(&asked["id"])),
+            json!({"digest": asked["digest"], "reason": "again"}),
+        )
+        .await;
     assert_eq!(again.status, 409, "{}", again.text);
 }
 
@@ -149,7 +165,12 @@ async fn killed_while_the_answer_is_on_its_way() {
     shop.rise().await;
     let done = shop.whole(&execution, "2").await;
     assert_eq!(shop.outside.posts(), 1, "it was asked whether it happened, not sent again");
-    let refund = done["effects"].as_array().expect("a list").iter().find(|e| e["operation"] == "refund-create:1.0.0").cloned();
+    let refund = done["effects"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|e| e["operation"] == "refund-create:1.0.0")
+        .cloned();
     assert_eq!(refund.expect("the refund")["attempts"].as_array().map(Vec::len), Some(1), "{done:#}");
     once(&shop.outside.orders(), "2");
 }
@@ -253,7 +274,12 @@ async fn a_lost_answer_is_probed_and_not_sent_again() {
     shop.approve(&execution).await.expect(200);
     let done = shop.whole(&execution, "5").await;
     assert_eq!(shop.outside.posts(), 1);
-    let refund = done["effects"].as_array().expect("a list").iter().find(|e| e["operation"] == "refund-create:1.0.0").cloned();
+    let refund = done["effects"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|e| e["operation"] == "refund-create:1.0.0")
+        .cloned();
     let refund = refund.expect("the refund");
     assert_eq!(refund["attempts"][0]["answer"], "lost", "{refund:#}");
     assert!(text(&refund["evidence"]).contains("refund-read:1.0.0"), "{refund:#}");
@@ -279,7 +305,8 @@ async fn down_is_parked_and_a_redrive_completes_it_after_a_crash() {
     shop.outside.fault(Fault::Down);
     let execution = shop.begin("7").await;
     shop.approve(&execution).await.expect(200);
-    let letters = eventually(&shop.bob, "/dead-letters?open=true", |a| a.json["items"][0]["id"].is_string()).await;
+    let letters =
+        eventually(&shop.bob, "/dead-letters?open=true", |a| a.json["items"][0]["id"].is_string()).await;
     assert_eq!(letters.str("/items/0/execution_id"), execution, "{}", letters.text);
     let tries = shop.outside.posts();
     assert!(tries >= 2, "{tries} tries");
@@ -298,7 +325,10 @@ impl Shop {
     /// An approval that was used or ran out is asked for again; then it is given again.
     async fn approve_if_asked(&self, execution: &str) {
         let path = format!("/executions/{execution}");
-        let now = eventually(&self.bob, &path, |a| a.str("/status") == "completed" || a.str("/blocked_on").starts_with("approval")).await;
+        let now = eventually(&self.bob, &path, |a| {
+            a.str("/status") == "completed" || a.str("/blocked_on").starts_with("approval")
+        })
+        .await;
         if now.str("/status") != "completed" {
             self.approve(execution).await.expect(200);
         }
@@ -380,7 +410,8 @@ async fn killed_at_random_everything_completes_once() {
             }
         }
         if dice.below(3) == 0 {
-            shop.outside.fault([Fault::None, Fault::Pending, Fault::LoseAnswer, Fault::Down][dice.below(4) as usize]);
+            shop.outside
+                .fault([Fault::None, Fault::Pending, Fault::LoseAnswer, Fault::Down][dice.below(4) as usize]);
         }
         let approving = approve_all(&shop);
         // The moment of the kill is what is tried here.
@@ -424,13 +455,18 @@ async fn killed_while_it_starts_for_the_first_time() {
         assert_eq!(server.admin.get("/whoami").await.expect(200).json["roles"], json!(["admin"]));
         let check = server.admin.post("/audit/check", json!({})).await.expect(200);
         assert_eq!(check.json["intact"], json!(true), "{}", check.text);
-        assert_eq!(server.admin.get("/tokens").await.expect(200).json["items"].as_array().map(Vec::len), Some(1), "one first token");
+        assert_eq!(
+            server.admin.get("/tokens").await.expect(200).json["items"].as_array().map(Vec::len),
+            Some(1),
+            "one first token"
+        );
     }
 }
 
 /// The moment, or what the environment says, printed so that a failure can be had again.
 fn seed() -> u64 {
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_secs() ^ u64::from(d.subsec_nanos()));
+    let clock =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_secs() ^ u64::from(d.subsec_nanos()));
     let seed = std::env::var("OMNIHUB_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(clock);
     eprintln!("OMNIHUB_TEST_SEED={seed}");
     seed
@@ -446,7 +482,11 @@ async fn begin_once(shop: &Shop, executions: &mut BTreeMap<u64, String>, order: 
 }
 
 async fn approve_all(shop: &Shop) {
-    let Ok(pending) = shop.bob.try_send("GET", "/api/v1/approvals?status=pending", &[], Default::default()).await else { return };
+    let Ok(pending) =
+        shop.bob.try_send("GET", "/api/v1/approvals?status=pending", &[], Default::default()).await
+    else {
+        return;
+    };
     for approval in pending.json["items"].as_array().cloned().unwrap_or_default() {
         let body = json!({"digest": approval["digest"], "reason": "looks right"}).to_string();
         let path = format!("/api/v1/approvals/{}/approve", text(&approval["id"]));
@@ -459,7 +499,8 @@ async fn approve_all(shop: &Shop) {
 async fn redrive_all(shop: &Shop) {
     let letters = shop.bob.get("/dead-letters?open=true").await.expect(200);
     for letter in letters.json["items"].as_array().cloned().unwrap_or_default() {
-        let answer = shop.bob.post(&format!("/dead-letters/{}/redrive", text(&letter["id"])), json!({})).await;
+        let answer =
+            shop.bob.post(&format!("/dead-letters/{}/redrive", text(&letter["id"])), json!({})).await;
         assert!(matches!(answer.status, 202 | 409), "{}", answer.text);
     }
 }

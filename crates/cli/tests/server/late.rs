@@ -24,7 +24,11 @@ async fn an_answer_after_the_cancel_is_in_the_log_and_changes_nothing() {
     shop.outside.let_go();
     let path = format!("/audit?correlation={execution}&limit=200");
     let log = eventually(&shop.server.admin, &path, |a| a.text.contains("effect.answered-late")).await;
-    let late = log.json["items"].as_array().into_iter().flatten().find(|i| i["record"]["action"] == "effect.answered-late");
+    let late = log.json["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|i| i["record"]["action"] == "effect.answered-late");
     assert_eq!(late.map(|i| i["record"]["details"]["answer"].clone()), Some(json!("done")), "{}", log.text);
     assert_eq!(shop.status(&execution, "cancelled").await["outcome"], "unknown");
 }

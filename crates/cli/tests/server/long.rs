@@ -80,13 +80,18 @@ fn all_were_read(shop: &Shop, count: u32, kills: u32) {
 async fn pages(shop: &Shop, execution: &str) -> u64 {
     let mut after = 0;
     loop {
-        let page = shop.bob.get(&format!("/executions/{execution}/history?limit=500&after={after}")).await.expect(200);
+        let page = shop
+            .bob
+            .get(&format!("/executions/{execution}/history?limit=500&after={after}"))
+            .await
+            .expect(200);
         for event in page.json["items"].as_array().expect("a list") {
             assert_eq!(event["sequence"], json!(after), "no gap");
             after += 1;
         }
         if page.json["next"].is_null() {
-            let last = page.json["items"].as_array().and_then(|items| items.last()).cloned().unwrap_or_default();
+            let last =
+                page.json["items"].as_array().and_then(|items| items.last()).cloned().unwrap_or_default();
             assert_eq!(last["kind"], "ended", "{last}");
             return after;
         }

@@ -55,7 +55,8 @@ impl House {
         assert_eq!(started.status, 202, "{name}: {}", started.text);
         let path = format!("/executions/{}", started.str("/execution_id"));
         let over = |a: &Answer| ["completed", "faulted", "cancelled"].contains(&a.str("/status"));
-        let now = eventually(&self.bob, &path, |a| over(a) || a.str("/blocked_on").starts_with("approval:")).await;
+        let now =
+            eventually(&self.bob, &path, |a| over(a) || a.str("/blocked_on").starts_with("approval:")).await;
         if over(&now) {
             return now.json;
         }
@@ -76,11 +77,18 @@ impl House {
 
     /// Asserts that a call faulted because the guard said no, and that the audit log says so.
     async fn refused(&self, ended: &Json, at: &str, because: &str) {
-        assert_eq!((text(&ended["status"]), &ended["error"]["status"]), ("faulted", &json!(403)), "{at}: {ended:#}");
+        assert_eq!(
+            (text(&ended["status"]), &ended["error"]["status"]),
+            ("faulted", &json!(403)),
+            "{at}: {ended:#}"
+        );
         assert!(text(&ended["error"]["type"]).ends_with("/errors/egress-refused"), "{at}: {ended:#}");
         assert_eq!(text(&ended["outcome"]), "failed", "{at}: nothing happened, and that is known");
         let reasons = self.refusals(ended).await;
-        assert!(reasons.iter().any(|reason| reason.contains(because)), "{at}: {reasons:?} do not say `{because}`");
+        assert!(
+            reasons.iter().any(|reason| reason.contains(because)),
+            "{at}: {reasons:?} do not say `{because}`"
+        );
     }
 }
 
@@ -127,9 +135,13 @@ async fn special_addresses_are_refused_however_they_are_written() {
     let house = House::open("", &[]).await;
     let port = house.recorder.address.port();
     let on = |host: &str| format!("{host}:{port}");
-    let hosts = ["localhost", "127.0.0.1", "[::1]", "[::ffff:7f00:1]", "0.0.0.0", "[::]", "[64:ff9b::7f00:1]"].map(on);
+    let hosts =
+        ["localhost", "127.0.0.1", "[::1]", "[::ffff:7f00:1]", "0.0.0.0", "[::]", "[64:ff9b::7f00:1]"]
+            .map(on);
     let metadata = ["169.254.169.254", "[::ffff:a9fe:a9fe]"].map(str::to_owned);
-    house.action("open", &read_of(&[hosts.as_slice(), metadata.as_slice()].concat()), get(false), uri()).await;
+    house
+        .action("open", &read_of(&[hosts.as_slice(), metadata.as_slice()].concat()), get(false), uri())
+        .await;
     for (uri, because) in [
         (format!("http://localhost:{port}/"), "loopback"),
         (format!("http://LOCALHOST:{port}/"), "loopback"),
@@ -153,9 +165,22 @@ async fn special_addresses_are_refused_however_they_are_written() {
         let ended = house.run("open", json!({"uri": uri})).await;
         house.refused(&ended, &uri, because).await;
     }
-    for uri in ["file:///etc/passwd", "gopher://127.0.0.1:70/_x", "ftp://127.0.0.1/", "unix:/run/x.sock", "data:text/plain,x", "//127.0.0.1/", "", "http://"] {
+    for uri in [
+        "file:///etc/passwd",
+        "gopher://127.0.0.1:70/_x",
+        "ftp://127.0.0.1/",
+        "unix:/run/x.sock",
+        "data:text/plain,x",
+        "//127.0.0.1/",
+        "",
+        "http://",
+    ] {
         let ended = house.run("open", json!({"uri": uri})).await;
-        assert_eq!((text(&ended["status"]), &ended["error"]["status"]), ("faulted", &json!(400)), "{uri}: {ended:#}");
+        assert_eq!(
+            (text(&ended["status"]), &ended["error"]["status"]),
+            ("faulted", &json!(400)),
+            "{uri}: {ended:#}"
+        );
         assert!(!text(&ended["error"]["detail"]).is_empty(), "{uri}: {ended:#}");
     }
     assert!(house.recorder.seen().is_empty(), "{:?}", house.recorder.seen());
@@ -209,7 +234,10 @@ async fn secrets_are_put_in_at_the_last_moment_and_stay_nowhere() {
     // An outside that tells the secret back must not bring it into the history either.
     let echo = json!({"you": {"sent": format!("Bearer {CANARY}")}}).to_string();
     house.recorder.reply("/bearer", [Reply::new(200, &echo).with("x-echo", CANARY)]);
-    house.recorder.reply("/basic", [Reply::new(403, &format!("{CANARY} or {} is wrong", base64_of(&format!("ann:{CANARY}"))))]);
+    house.recorder.reply(
+        "/basic",
+        [Reply::new(403, &format!("{CANARY} or {} is wrong", base64_of(&format!("ann:{CANARY}"))))],
+    );
     let ended = house.run("bearer", json!({"a": 1})).await;
     assert_eq!(text(&ended["status"]), "completed", "{ended:#}");
     assert_eq!(ended["output"]["content"], json!({"you": {"sent": "Bearer [secret]"}}), "{ended:#}");
@@ -221,10 +249,22 @@ async fn secrets_are_put_in_at_the_last_moment_and_stay_nowhere() {
 
     let execution = text(&ended["execution_id"]).to_owned();
     let used = admin.get(&format!("/audit?correlation={execution}&action=secret.used")).await.expect(200);
-    assert_eq!(used.str("/items/0/record/resource"), "secrets/shop-key", "every use is recorded: {}", used.text);
+    assert_eq!(
+        used.str("/items/0/record/resource"),
+        "secrets/shop-key",
+        "every use is recorded: {}",
+        used.text
+    );
     for path in [
-        "/executions", "/audit?limit=500", "/audit/export", "/secrets", "/overview", "/actions", "/workflows",
-        &format!("/executions/{execution}"), &format!("/executions/{execution}/history"),
+        "/executions",
+        "/audit?limit=500",
+        "/audit/export",
+        "/secrets",
+        "/overview",
+        "/actions",
+        "/workflows",
+        &format!("/executions/{execution}"),
+        &format!("/executions/{execution}/history"),
     ] {
         let answer = admin.get(path).await.expect(200);
         assert!(!holds_canary(answer.text.as_bytes()), "{path}");
@@ -241,7 +281,9 @@ fn base64_of(text: &str) -> String {
 
 fn holds_canary(bytes: &[u8]) -> bool {
     let encoded = base64_of(&format!("ann:{CANARY}"));
-    [CANARY.as_bytes(), encoded.as_bytes()].iter().any(|needle| bytes.windows(needle.len()).any(|window| window == *needle))
+    [CANARY.as_bytes(), encoded.as_bytes()]
+        .iter()
+        .any(|needle| bytes.windows(needle.len()).any(|window| window == *needle))
 }
 
 fn no_file_holds_it(directory: &Path) {
@@ -262,7 +304,9 @@ async fn a_secret_does_not_follow_a_redirect_to_another_host() {
     let with = json!({"method": "get", "redirect": true, "endpoint": {"uri": format!("http://{at}/away"), "authentication": {"bearer": {"use": "shop-key"}}}});
     house.action("both", &read_of(&[at.to_string(), other.address.to_string()]), with, json!({})).await;
     house.server.admin.put("/secrets/shop-key", json!({"token": CANARY})).await.expect(204);
-    house.recorder.reply("/away", [Reply::new(302, "").with("location", &format!("http://{}/there", other.address))]);
+    house
+        .recorder
+        .reply("/away", [Reply::new(302, "").with("location", &format!("http://{}/there", other.address))]);
     house.run("both", json!({})).await;
     assert_eq!(house.recorder.seen_at("/away")[0].header("authorization"), format!("Bearer {CANARY}"));
     assert!(other.seen().iter().all(|seen| seen.header("authorization").is_empty()), "{:?}", other.seen());
@@ -290,12 +334,21 @@ async fn values_do_not_leave_their_place() {
     let so_far = house.recorder.seen().len();
     for id in ["..", ".", "", "a\r\nx-forged: 1", "a\nb"] {
         let ended = house.run("order", json!({"id": id})).await;
-        assert_eq!((text(&ended["status"]), &ended["error"]["status"]), ("faulted", &json!(400)), "{id:?}: {ended:#}");
+        assert_eq!(
+            (text(&ended["status"]), &ended["error"]["status"]),
+            ("faulted", &json!(400)),
+            "{id:?}: {ended:#}"
+        );
         assert!(!text(&ended["error"]["detail"]).is_empty(), "{id:?}: {ended:#}");
     }
     let goal = json!({"workflow": {"namespace": "test", "name": "order"}, "input": {"id": "a\u{7f}b"}});
     let filtered = house.server.admin.post("/goals", goal).await.expect(422);
-    assert_eq!((filtered.str("/code"), filtered.str("/fields/0/field")), ("OH-3020", "/input/id"), "{}", filtered.text);
+    assert_eq!(
+        (filtered.str("/code"), filtered.str("/fields/0/field")),
+        ("OH-3020", "/input/id"),
+        "{}",
+        filtered.text
+    );
     assert_eq!(house.recorder.seen().len(), so_far, "{:?}", house.recorder.seen().last());
 }
 
@@ -310,9 +363,15 @@ async fn answers_mean_what_http_says() {
         let house = &house;
         async move { house.run("read", json!({"uri": uri})).await }
     };
-    for (path, status) in [("/400", 400), ("/401", 401), ("/404", 404), ("/409", 409), ("/410", 410), ("/501", 501)] {
+    for (path, status) in
+        [("/400", 400), ("/401", 401), ("/404", 404), ("/409", 409), ("/410", 410), ("/501", 501)]
+    {
         let ended = once(path, Reply::new(status, "{\"why\":\"no\"}")).await;
-        assert_eq!((text(&ended["status"]), &ended["error"]["status"]), ("faulted", &json!(status)), "{path}: {ended:#}");
+        assert_eq!(
+            (text(&ended["status"]), &ended["error"]["status"]),
+            ("faulted", &json!(status)),
+            "{path}: {ended:#}"
+        );
         assert!(text(&ended["error"]["type"]).ends_with("/errors/communication"), "{path}: {ended:#}");
         assert_eq!(house.recorder.seen_at(path).len(), 1, "{path} is final");
     }
@@ -322,7 +381,8 @@ async fn answers_mean_what_http_says() {
     assert_eq!((text(&ended["status"]), &ended["output"]), ("completed", &Json::Null), "{ended:#}");
     let ended = once("/broken", Reply::new(200, "{\"a\":")).await;
     assert_eq!(text(&ended["status"]), "faulted", "{ended:#}");
-    let ended = once("/large", Reply::new(200, &"x".repeat(9 << 20)).with("content-type", "text/plain")).await;
+    let ended =
+        once("/large", Reply::new(200, &"x".repeat(9 << 20)).with("content-type", "text/plain")).await;
     assert_eq!(text(&ended["status"]), "faulted", "an answer beyond the limit is not taken");
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let ended = once("/deep", Reply::new(200, &deep)).await;
@@ -339,14 +399,19 @@ async fn a_repetition_carries_the_same_key_and_waits_as_asked() {
         "idempotency": {"key": "${ $workflow.id + \"/\" + .order }", "header": "Idempotency-Key"}});
     let with = json!({"method": "post", "endpoint": format!("http://{at}/write"), "body": "${ . }", "headers": {"idempotency-key": "forged", "x-a": "1"}});
     house.action("write", &head.to_string(), with, json!({"order": "${ .order }"})).await;
-    house.recorder.reply("/write", [Reply::new(429, "").with("retry-after", "2"), Reply::new(500, ""), Reply::new(200, "{}")]);
+    house.recorder.reply(
+        "/write",
+        [Reply::new(429, "").with("retry-after", "2"), Reply::new(500, ""), Reply::new(200, "{}")],
+    );
     let ended = house.run("write", json!({"order": "7"})).await;
     assert_eq!(text(&ended["status"]), "completed", "{ended:#}");
     let seen = house.recorder.seen_at("/write");
     let keys: Vec<&str> = seen.iter().map(|one| one.header("idempotency-key")).collect();
     let key = format!("{}/7", text(&ended["execution_id"]));
     assert_eq!(keys, [key.as_str(); 3], "one key for every try, and not the definition's own");
-    assert!(seen.iter().all(|one| one.body == "{\"order\":\"7\"}" && one.header("x-a") == "1" && one.header("authorization").is_empty()));
+    assert!(seen.iter().all(|one| one.body == "{\"order\":\"7\"}"
+        && one.header("x-a") == "1"
+        && one.header("authorization").is_empty()));
     let attempts = &ended["effects"][0]["attempts"];
     let moment = |value: &Json| text(value).parse::<jiff::Timestamp>().expect("a moment").as_millisecond();
     let waited = moment(&attempts[1]["started_at"]) - moment(&attempts[0]["ended_at"]);
@@ -407,13 +472,30 @@ print(json.dumps({{
     let ended = house.run("look", json!({})).await;
     assert_eq!(text(&ended["status"]), "completed", "{ended:#}");
     let told: Json = serde_json::from_str(text(&ended["output"])).expect("the script's JSON");
-    for act in ["shadow", "token", "database", "listing", "environ", "memory", "outside write", "usr write", "tcp", "udp", "unix", "kill", "fork"] {
+    for act in [
+        "shadow",
+        "token",
+        "database",
+        "listing",
+        "environ",
+        "memory",
+        "outside write",
+        "usr write",
+        "tcp",
+        "udp",
+        "unix",
+        "kill",
+        "fork",
+    ] {
         assert!(!text(&told[act]).starts_with("done"), "{act}: {told:#}");
     }
     assert_eq!(told["own file"], "done: 2", "{told:#}");
     assert_eq!(told["canary"], json!(false));
     let names: Vec<&str> = told["names"].as_array().expect("a list").iter().map(text).collect();
-    assert!(names.iter().all(|name| ["HOME", "LC_CTYPE", "PATH", "PWD", "TMPDIR", "LANG"].contains(name)), "{names:?}");
+    assert!(
+        names.iter().all(|name| ["HOME", "LC_CTYPE", "PATH", "PWD", "TMPDIR", "LANG"].contains(name)),
+        "{names:?}"
+    );
     assert!(told["forks"].as_u64().is_some_and(|forks| forks < 100), "{told:#}");
     assert!(house.recorder.seen().is_empty());
     house.server.admin.get("/whoami").await.expect(200);
@@ -424,26 +506,41 @@ print(json.dumps({{
     assert_eq!(ended["output"]["code"], json!(3), "{ended:#}");
     let stdout = text(&ended["output"]["stdout"]);
     assert!(!stdout.contains("root:") && !stdout.contains(CANARY), "{stdout}");
-    assert!(stdout.lines().all(|line| ["HOME=", "PATH=", "PWD=", "TMPDIR=", "LANG=", "LC_"].iter().any(|name| line.starts_with(name))), "{stdout}");
+    assert!(
+        stdout.lines().all(|line| ["HOME=", "PATH=", "PWD=", "TMPDIR=", "LANG=", "LC_"]
+            .iter()
+            .any(|name| line.starts_with(name))),
+        "{stdout}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_end_in_time_and_say_so_much_only() {
     let house = House::open("sandbox.timeout = \"PT1S\"\nsandbox.output_bytes = 4096\n", &[]).await;
     let nap = format!("3{}.5", std::process::id());
-    let slow = json!([{"slow": {"run": {"shell": {"command": format!("(setsid sleep {nap} &) ; sleep {nap}")}}}}]);
+    let slow =
+        json!([{"slow": {"run": {"shell": {"command": format!("(setsid sleep {nap} &) ; sleep {nap}")}}}}]);
     house.workflow("slow", slow).await.expect(201);
     let ended = house.run("slow", json!({})).await;
     assert_eq!((text(&ended["status"]), &ended["error"]["status"]), ("faulted", &json!(408)), "{ended:#}");
     let left = std::fs::read_dir("/proc").expect("a process list").flatten().any(|process| {
-        std::fs::read(process.path().join("cmdline")).unwrap_or_default().split(|b| *b == 0).any(|part| part == nap.as_bytes())
+        std::fs::read(process.path().join("cmdline"))
+            .unwrap_or_default()
+            .split(|b| *b == 0)
+            .any(|part| part == nap.as_bytes())
     });
     assert!(!left, "nothing of the program is left");
     let loud = json!([{"loud": {"run": {"shell": {"command": "head -c 3000000 /dev/zero | tr '\\0' x"}}}}]);
     house.workflow("loud", loud).await.expect(201);
     let ended = house.run("loud", json!({})).await;
-    assert_eq!((text(&ended["status"]), text(&ended["error"]["title"])), ("faulted", "output too large"), "{ended:#}");
-    let unknown = house.workflow("cobol", json!([{"x": {"run": {"script": {"language": "cobol", "code": "x"}}}}])).await;
+    assert_eq!(
+        (text(&ended["status"]), text(&ended["error"]["title"])),
+        ("faulted", "output too large"),
+        "{ended:#}"
+    );
+    let unknown = house
+        .workflow("cobol", json!([{"x": {"run": {"script": {"language": "cobol", "code": "x"}}}}]))
+        .await;
     assert_eq!(unknown.status, 422, "a language that nobody speaks is refused at publish: {}", unknown.text);
 }
 
@@ -464,7 +561,8 @@ async fn the_default_house_reaches_nothing() {
     let asked = eventually(&bob, &path, |a| a.json["items"][0]["id"].is_string()).await;
     let body = json!({"digest": asked.json["items"][0]["digest"], "reason": "looks right"});
     bob.post(&format!("/approvals/{}/approve", asked.str("/items/0/id")), body).await.expect(200);
-    let ended = eventually(&bob, &format!("/executions/{execution}"), |a| a.str("/status") == "faulted").await;
+    let ended =
+        eventually(&bob, &format!("/executions/{execution}"), |a| a.str("/status") == "faulted").await;
     assert!(ended.str("/error/type").ends_with("egress-refused"), "{}", ended.text);
     assert_eq!(shop.outside.posts(), 0);
 }

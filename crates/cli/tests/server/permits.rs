@@ -5,8 +5,7 @@ use testkit::{Answer, Fault};
 
 use crate::shop::{Shop, eventually};
 
-const NO_MONEY: &str =
-    "package omnihub\nimport rego.v1\n\ndeny contains \"no money today\" if input.action.effect == \"money\"\n";
+const NO_MONEY: &str = "package omnihub\nimport rego.v1\n\ndeny contains \"no money today\" if input.action.effect == \"money\"\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_permit_that_was_not_used_yet_is_void() {
@@ -21,10 +20,21 @@ async fn a_permit_that_was_not_used_yet_is_void() {
         // The only place is taken, so this one has its permit and waits in the queue.
         let second = shop.ask().await;
         shop.approve(&second).await.expect(200);
-        eventually(&shop.bob, &format!("/executions/{second}"), |a| a.str("/blocked_on").starts_with("effect:")).await;
+        eventually(&shop.bob, &format!("/executions/{second}"), |a| {
+            a.str("/blocked_on").starts_with("effect:")
+        })
+        .await;
         match change {
-            "policy" => shop.server.admin.put("/policies/none", json!({"modules": {"none.rego": NO_MONEY}})).await.expect(200),
-            "allow-list" => shop.set(change, json!({"operations": ["refund-read"], "reason": "a drill"})).await.expect(200),
+            "policy" => shop
+                .server
+                .admin
+                .put("/policies/none", json!({"modules": {"none.rego": NO_MONEY}}))
+                .await
+                .expect(200),
+            "allow-list" => shop
+                .set(change, json!({"operations": ["refund-read"], "reason": "a drill"}))
+                .await
+                .expect(200),
             _ => shop.set(change, json!({"on": true, "reason": "a drill"})).await.expect(200),
         };
         shop.outside.fault(Fault::None);
@@ -52,7 +62,10 @@ async fn nothing_is_even_asked_under_the_kill_switch_after_a_crash() {
     }
     running.push(shop.ask().await);
     shop.approve(&running[1]).await.expect(200);
-    eventually(&shop.bob, &format!("/executions/{}", running[1]), |a| a.str("/blocked_on").starts_with("effect:")).await;
+    eventually(&shop.bob, &format!("/executions/{}", running[1]), |a| {
+        a.str("/blocked_on").starts_with("effect:")
+    })
+    .await;
     shop.set("kill-switch", json!({"on": true, "reason": "a drill"})).await.expect(200);
     shop.server.kill();
     shop.outside.fault(Fault::None);

@@ -13,7 +13,8 @@ const LIMIT: &str = "package omnihub\nimport rego.v1\n\n\
 /// Two values for one rule: it compiles, and fails on every input that has money in it.
 const FAILS: &str = "package omnihub\nimport rego.v1\n\n\
     level := \"low\" if input.amount.value > 0\nlevel := \"high\" if input.amount.value > 1\n\ndeny contains \"high\" if level == \"high\"\n";
-const WRONG_TYPE: &str = "package omnihub\nimport rego.v1\n\ndeny contains 7 if input.action.effect == \"money\"\n";
+const WRONG_TYPE: &str =
+    "package omnihub\nimport rego.v1\n\ndeny contains 7 if input.action.effect == \"money\"\n";
 
 impl Shop {
     async fn put_policy(&self, name: &str, rego: &str) -> Answer {
@@ -27,7 +28,11 @@ impl Shop {
 
     async fn denied(&self, execution: &str) -> Json {
         let ended = self.status(execution, "faulted").await;
-        assert_eq!((text(&ended["outcome"]), &ended["error"]["status"]), ("failed", &json!(403)), "{ended:#}");
+        assert_eq!(
+            (text(&ended["outcome"]), &ended["error"]["status"]),
+            ("failed", &json!(403)),
+            "{ended:#}"
+        );
         assert!(text(&ended["error"]["type"]).ends_with("policy-denied"), "{ended:#}");
         ended
     }
@@ -60,16 +65,32 @@ async fn a_bad_bundle_is_refused_with_its_place_and_the_old_one_stays() {
     let broken = "package omnihub\nimport rego.v1\n\ndeny contains \"x\" if {\n\tinput.amount.value >\n}\n";
     let cases = [
         (broken, "OH-3030", "bundle.rego:"),
-        ("package omnihub\nimport rego.v1\n\ndeny contains \"x\" if no_such_function(1)\n", "OH-3030", "bundle.rego:4:"),
-        ("package omnihub\nimport rego.v1\n\ndeny contains \"x\" if time.now_ns() > 1\n", "OH-3030", "bundle.rego:4:"),
-        ("package omnihub\nimport rego.v1\n\ndeny contains \"x\" if http.send({\"url\": \"http://x\"})\n", "OH-3030", "bundle.rego:4:"),
+        (
+            "package omnihub\nimport rego.v1\n\ndeny contains \"x\" if no_such_function(1)\n",
+            "OH-3030",
+            "bundle.rego:4:",
+        ),
+        (
+            "package omnihub\nimport rego.v1\n\ndeny contains \"x\" if time.now_ns() > 1\n",
+            "OH-3030",
+            "bundle.rego:4:",
+        ),
+        (
+            "package omnihub\nimport rego.v1\n\ndeny contains \"x\" if http.send({\"url\": \"http://x\"})\n",
+            "OH-3030",
+            "bundle.rego:4:",
+        ),
     ];
     for (rego, code, place) in cases {
         let refused = shop.put_policy("limit", rego).await.expect(422);
         assert_eq!(refused.str("/code"), code, "{}", refused.text);
         assert!(refused.str("/fields/0/field").starts_with(place), "{rego}: {}", refused.text);
         let parts: Vec<&str> = refused.str("/fields/0/field").split(':').collect();
-        assert!(parts.len() == 3 && parts[1..].iter().all(|n| n.parse::<u32>().is_ok_and(|n| n > 0)), "{}", refused.text);
+        assert!(
+            parts.len() == 3 && parts[1..].iter().all(|n| n.parse::<u32>().is_ok_and(|n| n > 0)),
+            "{}",
+            refused.text
+        );
     }
     let failing = format!("{LIMIT}\ntest_that_fails if count(deny) == 7 with input as {{}}\n");
     let refused = shop.put_policy("limit", &failing).await.expect(422);
@@ -128,7 +149,11 @@ async fn only_what_was_read_is_replaced() {
     shop.denied(&execution).await;
     admin.json("DELETE", "/policies/default", Json::Null).await.expect(204);
     let back = admin.get("/policies/default").await.expect(200);
-    assert_eq!((back.str("/digest"), &back.json["version"]), (own.str("/digest"), &json!(0)), "it falls back to the product's own");
+    assert_eq!(
+        (back.str("/digest"), &back.json["version"]),
+        (own.str("/digest"), &json!(0)),
+        "it falls back to the product's own"
+    );
     admin.json("DELETE", "/policies/default", Json::Null).await.expect(404);
     let execution = shop.refund(25.0).await;
     shop.approve(&execution).await.expect(200);
@@ -146,9 +171,19 @@ async fn policies_can_be_asked_and_tested() {
         }})
     };
     let asked = shop.bob.post("/policies/evaluate", input(25)).await.expect(200);
-    assert_eq!((asked.str("/decision"), &asked.json["approvers"]), ("require-approval", &json!(1)), "{}", asked.text);
+    assert_eq!(
+        (asked.str("/decision"), &asked.json["approvers"]),
+        ("require-approval", &json!(1)),
+        "{}",
+        asked.text
+    );
     let denied = shop.bob.post("/policies/evaluate", input(250)).await.expect(200);
-    assert_eq!((denied.str("/decision"), denied.str("/reasons/0")), ("deny", "refunds over 100 are not made by machine"), "{}", denied.text);
+    assert_eq!(
+        (denied.str("/decision"), denied.str("/reasons/0")),
+        ("deny", "refunds over 100 are not made by machine"),
+        "{}",
+        denied.text
+    );
     let nothing = shop.bob.post("/policies/evaluate", json!({"input": {}})).await.expect(200);
     assert_eq!(nothing.str("/decision"), "deny", "what is not understood is denied: {}", nothing.text);
     let mut candidate = input(250);
@@ -156,10 +191,15 @@ async fn policies_can_be_asked_and_tested() {
     shop.bob.post("/policies/evaluate", candidate.clone()).await.expect(403);
     let allowed = shop.server.admin.post("/policies/evaluate", candidate).await.expect(200);
     assert_eq!(allowed.str("/decision"), "allow", "a candidate is asked alone: {}", allowed.text);
-    assert_eq!(shop.bob.post("/policies/evaluate", input(250)).await.str("/decision"), "deny", "and asking puts nothing in force");
+    assert_eq!(
+        shop.bob.post("/policies/evaluate", input(250)).await.str("/decision"),
+        "deny",
+        "and asking puts nothing in force"
+    );
 
     let tested = shop.bob.post("/policies/limit/test", json!({})).await.expect(200);
-    let results = tested.json.as_array().or_else(|| tested.json["items"].as_array()).cloned().unwrap_or_default();
+    let results =
+        tested.json.as_array().or_else(|| tested.json["items"].as_array()).cloned().unwrap_or_default();
     assert_eq!(results.len(), 2, "{}", tested.text);
     assert!(results.iter().all(|r| r["passed"] == json!(true)), "{}", tested.text);
     shop.bob.post("/policies/none-such/test", json!({})).await.expect(404);
@@ -179,7 +219,10 @@ async fn an_edit_above_the_limit_is_denied() {
     shop.put_policy("limit", LIMIT).await.expect(200);
     let execution = shop.refund(25.0).await;
     let approval = shop.approval_of(&execution).await;
-    let edited = shop.edit(&shop.bob, &approval, json!({"orderId": "7", "amount": 250, "currency": "EUR"})).await.expect(200);
+    let edited = shop
+        .edit(&shop.bob, &approval, json!({"orderId": "7", "amount": 250, "currency": "EUR"}))
+        .await
+        .expect(200);
     assert_eq!(edited.str("/status"), "withdrawn", "{}", edited.text);
     shop.denied(&execution).await;
     assert_eq!(shop.outside.posts(), 0);
@@ -204,13 +247,23 @@ async fn what_cannot_be_done_is_parked_and_redriven() {
     shop.outside.fault(Fault::Down);
     let execution = shop.ask().await;
     shop.approve(&execution).await.expect(200);
-    let listed = eventually(&shop.bob, "/dead-letters?open=true", |a| a.json["items"][0]["id"].is_string()).await;
+    let listed =
+        eventually(&shop.bob, "/dead-letters?open=true", |a| a.json["items"][0]["id"].is_string()).await;
     let letter = listed.json["items"][0].clone();
-    assert_eq!((text(&letter["execution_id"]), &letter["attempts"]), (execution.as_str(), &json!(4)), "{letter:#}");
+    assert_eq!(
+        (text(&letter["execution_id"]), &letter["attempts"]),
+        (execution.as_str(), &json!(4)),
+        "{letter:#}"
+    );
     assert!(text(&letter["reason"]).contains("503"), "it says why: {letter:#}");
     let parked = shop.status(&execution, "suspended").await;
     assert_eq!(parked["blocked_on"], json!(format!("dead-letter:{}", text(&letter["id"]))), "{parked:#}");
-    let starts: Vec<u64> = parked["effects"][0]["attempts"].as_array().expect("a list").iter().map(|a| millis(&a["started_at"])).collect();
+    let starts: Vec<u64> = parked["effects"][0]["attempts"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|a| millis(&a["started_at"]))
+        .collect();
     for (pause, wanted) in starts.windows(2).map(|w| w[1] - w[0]).zip([1000, 2000, 4000]) {
         assert!((wanted..wanted + 900).contains(&pause), "pauses of 1, 2 and 4 s: {starts:?}");
     }
@@ -223,14 +276,21 @@ async fn what_cannot_be_done_is_parked_and_redriven() {
 
     shop.outside.fault(Fault::None);
     let redriven = shop.bob.post(&path, json!({"reason": "the shop is back"})).await.expect(202);
-    assert_eq!((&redriven.json["open"], redriven.str("/redriven_by")), (&json!(false), "user:bob"), "{}", redriven.text);
+    assert_eq!(
+        (&redriven.json["open"], redriven.str("/redriven_by")),
+        (&json!(false), "user:bob"),
+        "{}",
+        redriven.text
+    );
     let done = shop.status(&execution, "completed").await;
     assert_eq!((text(&done["outcome"]), shop.outside.refunds().len()), ("verified", 1), "{done:#}");
     let again = shop.bob.post(&path, json!({"reason": "once more"})).await.expect(409);
     assert_eq!(again.str("/code"), "OH-2011", "{}", again.text);
     let open = shop.bob.get("/dead-letters?open=true").await.expect(200);
     assert_eq!(open.json["items"], json!([]));
-    assert!(shop.audited(&execution).await.contains(&("execution.retried".to_owned(), "user:bob".to_owned())));
+    assert!(
+        shop.audited(&execution).await.contains(&("execution.retried".to_owned(), "user:bob".to_owned()))
+    );
 }
 
 async fn conditional(who: &Client, name: &str, rego: &str, tag: &str) -> Answer {

@@ -5,7 +5,8 @@ use testkit::Answer;
 
 use crate::shop::{Shop, eventually, text};
 
-const LIMIT: &str = "package omnihub\nimport rego.v1\n\ndeny contains \"too much\" if input.amount.value > 100\n";
+const LIMIT: &str =
+    "package omnihub\nimport rego.v1\n\ndeny contains \"too much\" if input.amount.value > 100\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_amount_that_is_no_number_passes_under_no_limit() {
@@ -98,7 +99,12 @@ async fn an_inline_call_shows_its_secret_by_name_and_its_origins() {
 
 fn origins(effect: &Json, pointer: &str) -> String {
     let provenance = effect["provenance"].clone();
-    let of_pair = provenance.as_array().into_iter().flatten().find(|entry| entry.to_string().contains(pointer)).cloned();
+    let of_pair = provenance
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|entry| entry.to_string().contains(pointer))
+        .cloned();
     of_pair.or_else(|| provenance.get(pointer).cloned()).unwrap_or_default().to_string()
 }
 

@@ -163,7 +163,9 @@ fn shape(kind: &Kind) -> (bool, u16) {
     };
     let tall = |nodes: &[&Node]| (false, all(nodes).1);
     match kind {
-        Kind::Identity | Kind::Literal(_) | Kind::Variable(_) | Kind::Global(_) | Kind::Array(None) => (true, 0),
+        Kind::Identity | Kind::Literal(_) | Kind::Variable(_) | Kind::Global(_) | Kind::Array(None) => {
+            (true, 0)
+        }
         Kind::Break(_) | Kind::Closure(_) => (false, 0),
         Kind::Array(Some(node)) => (true, node.height),
         Kind::Text(_, parts) => all(&parts
@@ -179,9 +181,11 @@ fn shape(kind: &Kind) -> (bool, u16) {
         Kind::Comma(nodes) | Kind::Call(_, nodes) | Kind::CallTop(_, nodes) => {
             tall(&nodes.iter().collect::<Vec<_>>())
         }
-        Kind::Binary(_, a, b) | Kind::And(a, b) | Kind::Or(a, b) | Kind::Alternative(a, b) | Kind::Index(a, b) => {
-            all(&[a, b])
-        }
+        Kind::Binary(_, a, b)
+        | Kind::And(a, b)
+        | Kind::Or(a, b)
+        | Kind::Alternative(a, b)
+        | Kind::Index(a, b) => all(&[a, b]),
         Kind::Assign(path, value) | Kind::UpdateWith(_, path, value) => {
             (value.single, path.height.max(value.height))
         }

@@ -8,7 +8,10 @@ use super::machine::{Binding, Done, Env, Item, Machine, Out, bug, nothing};
 use super::paths;
 
 impl<'a> Machine<'a> {
-    #[expect(clippy::too_many_arguments, reason = "the generator's state travels as arguments, so that nothing is allocated")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the generator's state travels as arguments, so that nothing is allocated"
+    )]
     pub(super) fn run_bind(
         &mut self,
         source: &Node,
@@ -56,7 +59,12 @@ impl<'a> Machine<'a> {
         self.with_values(&values, env, go)
     }
 
-    pub(super) fn with_values(&mut self, values: &[Value], env: &Env<'_>, go: &mut dyn FnMut(&mut Machine<'a>, &Env<'_>) -> Done) -> Done {
+    pub(super) fn with_values(
+        &mut self,
+        values: &[Value],
+        env: &Env<'_>,
+        go: &mut dyn FnMut(&mut Machine<'a>, &Env<'_>) -> Done,
+    ) -> Done {
         self.budget.enter()?;
         let done = match values.split_first() {
             None => go(self, env),
@@ -66,7 +74,13 @@ impl<'a> Machine<'a> {
         done
     }
 
-    pub(super) fn destructure(&mut self, pattern: &Pattern, value: &Value, env: &Env<'_>, values: &mut [Value]) -> Done {
+    pub(super) fn destructure(
+        &mut self,
+        pattern: &Pattern,
+        value: &Value,
+        env: &Env<'_>,
+        values: &mut [Value],
+    ) -> Done {
         match pattern {
             Pattern::Variable(slot) => {
                 if let Some(place) = values.get_mut(*slot) {
@@ -76,7 +90,10 @@ impl<'a> Machine<'a> {
             }
             Pattern::Array(items) => {
                 if !matches!(value.data, Data::Array(_) | Data::Null) {
-                    return Err(Stop::raise(format!("cannot index {} with number", value.kind()), value.label));
+                    return Err(Stop::raise(
+                        format!("cannot index {} with number", value.kind()),
+                        value.label,
+                    ));
                 }
                 for (i, inner) in items.iter().enumerate() {
                     let key = Value::new(Data::Int(i64::try_from(i).unwrap_or(i64::MAX)));

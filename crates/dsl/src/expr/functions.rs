@@ -52,21 +52,25 @@ pub(super) fn call(
             ordered(native, &input, keys, budget)
         }
         (Native::Sort, []) => ordered(Native::SortBy, &input, &input, budget),
-        (Native::Ltrimstr | Native::Rtrimstr | Native::Startswith | Native::Endswith | Native::Split, [part]) => {
-            affix(native, input, part, budget)
-        }
+        (
+            Native::Ltrimstr | Native::Rtrimstr | Native::Startswith | Native::Endswith | Native::Split,
+            [part],
+        ) => affix(native, input, part, budget),
         (Native::Join, [by]) => strings::join(&input, by, budget),
         (Native::Match, [pattern, flags, testing]) => {
             regexes.matches(&input, pattern, flags, ops::truthy(testing), budget)
         }
         (Native::Indices, [wanted]) => strings::indices(&input, wanted, budget),
         (Native::Pow, [base, exponent]) => match (as_f64(&base.data), as_f64(&exponent.data)) {
-            (Some(x), Some(y)) => Ok(Value { data: number(x.powf(y)), label: base.label.join(exponent.label) }),
+            (Some(x), Some(y)) => {
+                Ok(Value { data: number(x.powf(y)), label: base.label.join(exponent.label) })
+            }
             _ => Err(Stop::raise("pow needs two numbers", base.label.join(exponent.label))),
         },
         (Native::Format, [name]) => {
             let format = name.as_str().and_then(Format::named);
-            let format = format.ok_or_else(|| Stop::raise(format!("{} is not a format", brief(name)), name.label))?;
+            let format =
+                format.ok_or_else(|| Stop::raise(format!("{} is not a format", brief(name)), name.label))?;
             let label = deep_label(&input, budget)?.join(name.label);
             Ok(strings::text(strings::format(format, &input, budget)?, label))
         }
@@ -130,7 +134,11 @@ fn plain(native: Native, input: Value, budget: &mut Budget) -> Result<Value, Sto
         Native::Infinite => Ok(Value::new(Data::Float(f64::INFINITY))),
         Native::Nan => Ok(Value::new(Data::Float(f64::NAN))),
         Native::Abs if matches!(input.data, Data::Int(i) if i >= 0) => Ok(input),
-        Native::Floor | Native::Ceil | Native::Round | Native::Trunc if matches!(input.data, Data::Int(_)) => Ok(input),
+        Native::Floor | Native::Ceil | Native::Round | Native::Trunc
+            if matches!(input.data, Data::Int(_)) =>
+        {
+            Ok(input)
+        }
         Native::Todate => todate(&input),
         _ => match as_f64(&input.data) {
             Some(x) => node(of_number(native, x)),
@@ -179,8 +187,9 @@ fn of_text(native: Native, input: &Value, label: Label, budget: &mut Budget) -> 
         Native::Rtrim => strings::text(text.trim_end().to_owned(), label),
         Native::Explode => return strings::explode(text, label, budget),
         _ => {
-            let time: Timestamp =
-                text.parse().map_err(|_| cannot(input, "is not an ISO 8601 time such as \"2015-03-05T23:51:47Z\""))?;
+            let time: Timestamp = text
+                .parse()
+                .map_err(|_| cannot(input, "is not an ISO 8601 time such as \"2015-03-05T23:51:47Z\""))?;
             Value { data: Data::Int(time.as_second()), label }
         }
     })
@@ -188,7 +197,8 @@ fn of_text(native: Native, input: &Value, label: Label, budget: &mut Budget) -> 
 
 fn todate(input: &Value) -> Result<Value, Stop> {
     let second = ops::as_int(&input.data).ok_or_else(|| cannot(input, "is not a number of seconds"))?;
-    let time = Timestamp::from_second(second).map_err(|_| cannot(input, "is not a time within the calendar"))?;
+    let time =
+        Timestamp::from_second(second).map_err(|_| cannot(input, "is not a time within the calendar"))?;
     Ok(strings::text(time.to_string(), input.label))
 }
 
@@ -230,7 +240,9 @@ fn has(input: &Value, key: &Value) -> Result<Value, Stop> {
     let found = match (&input.data, &key.data) {
         (Data::Object(map), Data::String(name)) => map.contains_key(name),
         (Data::Array(items), Data::Int(at)) => usize::try_from(*at).is_ok_and(|at| at < items.len()),
-        (Data::Array(items), Data::Float(f)) => *f >= 0.0 && as_f64(&Data::Int(whole(items.len()))).is_some_and(|n| *f < n),
+        (Data::Array(items), Data::Float(f)) => {
+            *f >= 0.0 && as_f64(&Data::Int(whole(items.len()))).is_some_and(|n| *f < n)
+        }
         _ => {
             let text = format!("cannot check whether {} has a {} key", input.kind(), key.kind());
             return Err(Stop::raise(text, input.label.join(key.label)));
@@ -269,7 +281,13 @@ fn contains(a: &Value, b: &Value, depth: usize, label: Label, budget: &mut Budge
         }
         _ if a.kind() == b.kind() => Ok(compare(a, b, budget)? == Ordering::Equal),
         _ => Err(Stop::raise(
-            format!("{} ({}) and {} ({}) cannot have their containment checked", a.kind(), brief(a), b.kind(), brief(b)),
+            format!(
+                "{} ({}) and {} ({}) cannot have their containment checked",
+                a.kind(),
+                brief(a),
+                b.kind(),
+                brief(b)
+            ),
             label,
         )),
     }
@@ -297,13 +315,22 @@ fn sum(input: &Value, budget: &mut Budget) -> Result<Value, Stop> {
 }
 
 fn flatten(input: &Value, levels: f64, budget: &mut Budget) -> Result<Value, Stop> {
-    fn into(items: &[Value], above: Label, levels: f64, depth: usize, out: &mut Vec<Value>, budget: &mut Budget) -> Result<(), Stop> {
+    fn into(
+        items: &[Value],
+        above: Label,
+        levels: f64,
+        depth: usize,
+        out: &mut Vec<Value>,
+        budget: &mut Budget,
+    ) -> Result<(), Stop> {
         ops::check_depth(depth)?;
         for item in items {
             budget.grow(NODE_BYTES)?;
             let label = item.label.join(above);
             match &item.data {
-                Data::Array(inner) if levels >= 1.0 => into(inner, label, levels - 1.0, depth + 1, out, budget)?,
+                Data::Array(inner) if levels >= 1.0 => {
+                    into(inner, label, levels - 1.0, depth + 1, out, budget)?
+                }
                 data => out.push(Value { data: data.clone(), label }),
             }
         }
@@ -368,7 +395,12 @@ fn ordered(native: Native, input: &Value, keys: &Value, budget: &mut Budget) -> 
     Ok(Value { data: Data::Array(Arc::new(out)), label })
 }
 
-fn extreme(native: Native, pairs: Vec<(Value, Value)>, label: Label, budget: &mut Budget) -> Result<Value, Stop> {
+fn extreme(
+    native: Native,
+    pairs: Vec<(Value, Value)>,
+    label: Label,
+    budget: &mut Budget,
+) -> Result<Value, Stop> {
     let mut best: Option<(Value, Value)> = None;
     for (key, item) in pairs {
         budget.step(1)?;
@@ -413,12 +445,20 @@ fn affix(native: Native, input: Value, part: &Value, budget: &mut Budget) -> Res
 }
 
 fn transpose(input: &Value, budget: &mut Budget) -> Result<Value, Stop> {
-    let Data::Array(rows) = &input.data else { return Err(cannot(input, "cannot be transposed; only arrays can")) };
-    let rows = rows.iter().map(|row| list(row, "cannot transpose a row that is not an array")).collect::<Result<Vec<_>, _>>()?;
+    let Data::Array(rows) = &input.data else {
+        return Err(cannot(input, "cannot be transposed; only arrays can"));
+    };
+    let rows = rows
+        .iter()
+        .map(|row| list(row, "cannot transpose a row that is not an array"))
+        .collect::<Result<Vec<_>, _>>()?;
     let width = rows.iter().map(|row| row.len()).max().unwrap_or(0);
     budget.grow((rows.len() + 1).saturating_mul(width).saturating_mul(NODE_BYTES))?;
     let column = |i: usize| Value::array(rows.iter().map(|row| row.get(i).cloned().unwrap_or(Value::NULL)));
-    Ok(Value { data: Data::Array(Arc::new((0..width).map(column).collect())), label: deep_label(input, budget)? })
+    Ok(Value {
+        data: Data::Array(Arc::new((0..width).map(column).collect())),
+        label: deep_label(input, budget)?,
+    })
 }
 
 /// An object from members; a computed key's label goes onto the object's node.
@@ -428,7 +468,10 @@ pub(super) fn build_object(members: Vec<(Value, Value)>, budget: &mut Budget) ->
     let mut label = Label::DEFINITION;
     for (key, value) in members {
         let Data::String(name) = &key.data else {
-            return Err(Stop::raise(format!("object keys must be strings, not {} ({})", key.kind(), brief(&key)), key.label));
+            return Err(Stop::raise(
+                format!("object keys must be strings, not {} ({})", key.kind(), brief(&key)),
+                key.label,
+            ));
         };
         label = label.join(key.label);
         map.insert(name.clone(), value);

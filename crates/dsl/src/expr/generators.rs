@@ -15,7 +15,14 @@ use super::ops::{self, NODE_BYTES, as_f64, deep_label, truthy};
 use super::paths;
 
 impl<'a> Machine<'a> {
-    pub(super) fn run_native(&mut self, native: Native, args: &[Node], env: &Env<'_>, item: Item, out: Out<'_, 'a>) -> Done {
+    pub(super) fn run_native(
+        &mut self,
+        native: Native,
+        args: &[Node],
+        env: &Env<'_>,
+        item: Item,
+        out: Out<'_, 'a>,
+    ) -> Done {
         match (native, args) {
             (Native::Empty, _) => Ok(()),
             (Native::Recurse, _) => self.recurse(None, env, item, out),
@@ -127,7 +134,15 @@ impl<'a> Machine<'a> {
     }
 
     /// `until` gives what first meets the condition; `while` gives what does, on the way.
-    fn looped(&mut self, condition: &Node, step: &Node, going: bool, env: &Env<'_>, item: Item, out: Out<'_, 'a>) -> Done {
+    fn looped(
+        &mut self,
+        condition: &Node,
+        step: &Node,
+        going: bool,
+        env: &Env<'_>,
+        item: Item,
+        out: Out<'_, 'a>,
+    ) -> Done {
         let mut waiting = vec![item];
         while let Some(item) = waiting.pop() {
             self.budget.step(1)?;
@@ -174,7 +189,15 @@ impl<'a> Machine<'a> {
         })
     }
 
-    fn quantify(&mut self, source: &Node, condition: &Node, decides: bool, env: &Env<'_>, item: Item, out: Out<'_, 'a>) -> Done {
+    fn quantify(
+        &mut self,
+        source: &Node,
+        condition: &Node,
+        decides: bool,
+        env: &Env<'_>,
+        item: Item,
+        out: Out<'_, 'a>,
+    ) -> Done {
         let id = self.fresh_label();
         let mut label = item.value.label;
         let mut verdict = !decides;
@@ -195,7 +218,14 @@ impl<'a> Machine<'a> {
         out(self, Item::plain(Value { data: Data::Bool(verdict), label }))
     }
 
-    fn range(&mut self, args: &[Node], values: &mut Vec<Value>, env: &Env<'_>, input: &Value, out: Out<'_, 'a>) -> Done {
+    fn range(
+        &mut self,
+        args: &[Node],
+        values: &mut Vec<Value>,
+        env: &Env<'_>,
+        input: &Value,
+        out: Out<'_, 'a>,
+    ) -> Done {
         let Some((first, rest)) = args.split_first() else {
             let label = values.iter().fold(Label::DEFINITION, |l, v| l.join(v.label));
             let numbers: Option<Vec<f64>> = values.iter().map(|v| as_f64(&v.data)).collect();

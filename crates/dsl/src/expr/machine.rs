@@ -113,7 +113,10 @@ impl<'a> Machine<'a> {
             }
             Kind::Object(members) if node.single => self.one_object(members, env, &input),
             Kind::Native(native, args) if node.single => {
-                let args = args.iter().map(|arg| self.one(arg, env, input.clone())).collect::<Result<Vec<_>, _>>()?;
+                let args = args
+                    .iter()
+                    .map(|arg| self.one(arg, env, input.clone()))
+                    .collect::<Result<Vec<_>, _>>()?;
                 functions::call(*native, input, &args, &mut self.regexes, self.budget)
             }
             Kind::Text(format, parts) if node.single => self.one_text(*format, parts, env, &input),
@@ -124,7 +127,9 @@ impl<'a> Machine<'a> {
                 let value = self.one(source, env, input.clone())?;
                 self.one(body, &env.with(Binding::Value(&value)), input)
             }
-            Kind::Define(function, body) if node.single => self.one(body, &env.with(Binding::Function(function)), input),
+            Kind::Define(function, body) if node.single => {
+                self.one(body, &env.with(Binding::Function(function)), input)
+            }
             Kind::Slice(base, from, to) if node.single => {
                 let from = self.one_bound(from.as_deref(), env, &input)?;
                 let to = self.one_bound(to.as_deref(), env, &input)?;
@@ -171,7 +176,14 @@ impl<'a> Machine<'a> {
         ops::binary(op, left, right, self.budget)
     }
 
-    fn one_logic(&mut self, a: &Node, b: &Node, decides: bool, env: &Env<'_>, input: Value) -> Result<Value, Stop> {
+    fn one_logic(
+        &mut self,
+        a: &Node,
+        b: &Node,
+        decides: bool,
+        env: &Env<'_>,
+        input: Value,
+    ) -> Result<Value, Stop> {
         let (first, label) = self.condition(a, env, &input)?;
         if first == decides {
             return Ok(Value { data: Data::Bool(decides), label });
@@ -210,7 +222,13 @@ impl<'a> Machine<'a> {
         node.map_or(Ok(Value::NULL), |node| self.one(node, env, input.clone()))
     }
 
-    fn one_text(&mut self, format: Option<super::ast::Format>, parts: &[Part], env: &Env<'_>, input: &Value) -> Result<Value, Stop> {
+    fn one_text(
+        &mut self,
+        format: Option<super::ast::Format>,
+        parts: &[Part],
+        env: &Env<'_>,
+        input: &Value,
+    ) -> Result<Value, Stop> {
         let (mut text, mut label) = (String::new(), Label::DEFINITION);
         for part in parts {
             match part {
@@ -264,8 +282,12 @@ impl<'a> Machine<'a> {
             Kind::Alternative(a, b) => self.run_alternative(a, b, env, item, out),
             Kind::Index(base, key) => self.run_index(base, key, env, item, out),
             Kind::Iterate(base) => self.run_iterate(base, env, item, out),
-            Kind::Slice(base, from, to) => self.run_slice(base, from.as_deref(), to.as_deref(), env, item, out),
-            Kind::Bind(source, patterns, slots, body) => self.run_bind(source, patterns, *slots, body, env, item, out),
+            Kind::Slice(base, from, to) => {
+                self.run_slice(base, from.as_deref(), to.as_deref(), env, item, out)
+            }
+            Kind::Bind(source, patterns, slots, body) => {
+                self.run_bind(source, patterns, *slots, body, env, item, out)
+            }
             Kind::Reduce(fold) => self.run_reduce(fold, env, item, out),
             Kind::Foreach(fold) => self.run_foreach(fold, env, item, out),
             Kind::Label(body) => self.run_label(body, env, item, out),
@@ -339,10 +361,12 @@ impl<'a> Machine<'a> {
                 let done = m.assign(path, env, input.clone(), new.value)?;
                 out(m, done)
             }),
-            Kind::UpdateWith(op, path, value) => self.run(value, env, Item::plain(input.clone()), &mut |m, new| {
-                let done = m.update_with(*op, path, env, input.clone(), new.value)?;
-                out(m, done)
-            }),
+            Kind::UpdateWith(op, path, value) => {
+                self.run(value, env, Item::plain(input.clone()), &mut |m, new| {
+                    let done = m.update_with(*op, path, env, input.clone(), new.value)?;
+                    out(m, done)
+                })
+            }
             _ => Err(bug()),
         }
     }
@@ -436,7 +460,15 @@ impl<'a> Machine<'a> {
         out(self, item)
     }
 
-    fn run_if(&mut self, condition: &Node, then: &Node, other: &Node, env: &Env<'_>, item: Item, out: Out<'_, 'a>) -> Done {
+    fn run_if(
+        &mut self,
+        condition: &Node,
+        then: &Node,
+        other: &Node,
+        env: &Env<'_>,
+        item: Item,
+        out: Out<'_, 'a>,
+    ) -> Done {
         self.run(condition, env, Item::plain(item.value.clone()), &mut |m, found| {
             let label = deep_label(&found.value, m.budget)?;
             let branch = if truthy(&found.value) { then } else { other };
@@ -448,7 +480,14 @@ impl<'a> Machine<'a> {
     }
 
     /// Only what the body itself raises is caught, not what happens to its outputs later.
-    fn run_try(&mut self, body: &Node, handler: Option<&Node>, env: &Env<'_>, item: Item, out: Out<'_, 'a>) -> Done {
+    fn run_try(
+        &mut self,
+        body: &Node,
+        handler: Option<&Node>,
+        env: &Env<'_>,
+        item: Item,
+        out: Out<'_, 'a>,
+    ) -> Done {
         let mut later = false;
         let done = self.run(body, env, item.clone(), &mut |m, result| {
             let done = out(m, result);
@@ -463,7 +502,8 @@ impl<'a> Machine<'a> {
                     let tracked = item.path.is_some();
                     self.run(handler, env, Item::plain(*error), &mut |m, result| {
                         if tracked {
-                            let text = format!("invalid path expression with result {}", brief(&result.value));
+                            let text =
+                                format!("invalid path expression with result {}", brief(&result.value));
                             return Err(Stop::raise(text, result.value.label));
                         }
                         out(m, result)
@@ -571,7 +611,10 @@ impl<'a> Machine<'a> {
     }
 
     /// Binds the arguments one after the other, then the `$name` parameters, then runs the body.
-    #[expect(clippy::too_many_arguments, reason = "the generator's state travels as arguments, so that nothing is allocated")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the generator's state travels as arguments, so that nothing is allocated"
+    )]
     fn call(
         &mut self,
         function: &Function,
@@ -591,7 +634,10 @@ impl<'a> Machine<'a> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the generator's state travels as arguments, so that nothing is allocated")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the generator's state travels as arguments, so that nothing is allocated"
+    )]
     fn call_values(
         &mut self,
         function: &Function,
@@ -612,7 +658,12 @@ impl<'a> Machine<'a> {
     }
 
     /// The paths of a node, in order.
-    pub(super) fn paths_of(&mut self, node: &Node, env: &Env<'_>, input: Value) -> Result<Vec<Rc<Vec<Value>>>, Stop> {
+    pub(super) fn paths_of(
+        &mut self,
+        node: &Node,
+        env: &Env<'_>,
+        input: Value,
+    ) -> Result<Vec<Rc<Vec<Value>>>, Stop> {
         let mut found = Vec::new();
         self.run(node, env, Item { value: input, path: Some(Rc::default()) }, &mut |m, item| {
             m.budget.output()?;
@@ -642,7 +693,14 @@ impl<'a> Machine<'a> {
         if gone.is_empty() { Ok(root) } else { paths::delete_all(root, gone, self.budget) }
     }
 
-    fn update_with(&mut self, op: Option<Op>, path: &Node, env: &Env<'_>, input: Value, right: Value) -> Result<Value, Stop> {
+    fn update_with(
+        &mut self,
+        op: Option<Op>,
+        path: &Node,
+        env: &Env<'_>,
+        input: Value,
+        right: Value,
+    ) -> Result<Value, Stop> {
         let found = self.paths_of(path, env, input.clone())?;
         let mut root = input;
         for path in found {

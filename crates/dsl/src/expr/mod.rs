@@ -84,8 +84,13 @@ impl Expr {
             })
         });
         let globals = globals.collect::<Result<Vec<_>, _>>()?;
-        let mut machine =
-            Machine { budget, program: &self.program, globals, regexes: regexes::Regexes::default(), labels: 0 };
+        let mut machine = Machine {
+            budget,
+            program: &self.program,
+            globals,
+            regexes: regexes::Regexes::default(),
+            labels: 0,
+        };
         let depth = machine.budget.mark();
         let root = &self.program.root;
         let result = if root.single {

@@ -219,7 +219,11 @@ pub(super) const PRELUDE: &[(&str, &[&str], &str)] = &[
     ("last", &[], ".[-1]"),
     ("last", &["f"], "reduce f as $x (null; $x)"),
     ("nth", &["$n"], ".[$n]"),
-    ("nth", &["$n", "f"], "if $n < 0 then error(\"nth does not take a negative index\") else last(limit($n + 1; f)) end"),
+    (
+        "nth",
+        &["$n", "f"],
+        "if $n < 0 then error(\"nth does not take a negative index\") else last(limit($n + 1; f)) end",
+    ),
     ("del", &["f"], "delpaths([path(f)])"),
     ("paths", &[], "path(..) | select(length > 0)"),
     ("paths", &["f"], ". as $v | path(..) | select(length > 0) | select(. as $p | $v | getpath($p) | f)"),
@@ -238,7 +242,11 @@ pub(super) const PRELUDE: &[(&str, &[&str], &str)] = &[
           ($e | if has(\"value\") then .value elif has(\"v\") then .v else .Value end)})",
     ),
     ("with_entries", &["f"], "to_entries | map(f) | from_entries"),
-    ("walk", &["f"], "def w: (if type == \"object\" then map_values(w) elif type == \"array\" then map(w) else . end) | f; w"),
+    (
+        "walk",
+        &["f"],
+        "def w: (if type == \"object\" then map_values(w) elif type == \"array\" then map(w) else . end) | f; w",
+    ),
     ("sort_by", &["f"], "_sort_by(map([f]))"),
     ("group_by", &["f"], "_group_by(map([f]))"),
     ("unique_by", &["f"], "_unique_by(map([f]))"),
@@ -250,7 +258,11 @@ pub(super) const PRELUDE: &[(&str, &[&str], &str)] = &[
     ("index", &["$i"], "indices($i) | .[0]"),
     ("rindex", &["$i"], "indices($i) | .[-1:][0]"),
     ("ascii", &[], "[.] | implode"),
-    ("combinations", &[], "if length == 0 then [] else .[0][] as $x | (.[1:] | combinations) as $w | [$x] + $w end"),
+    (
+        "combinations",
+        &[],
+        "if length == 0 then [] else .[0][] as $x | (.[1:] | combinations) as $w | [$x] + $w end",
+    ),
     ("combinations", &["n"], ". as $dot | [range(n)] | map($dot) | combinations"),
     ("test", &["$re"], "_match($re; null; true)"),
     ("test", &["$re", "$flags"], "_match($re; $flags; true)"),
@@ -307,7 +319,8 @@ pub(super) fn refused(name: &str) -> Option<&'static str> {
 
 /// The known name with this arity nearest to `name`, or the same name with other arguments.
 pub(super) fn nearest<'a>(name: &str, local: impl Iterator<Item = &'a str>) -> Option<String> {
-    let known = NATIVES.iter().map(|n| n.0).chain(PRELUDE.iter().map(|p| p.0)).filter(|n| !n.starts_with('_'));
+    let known =
+        NATIVES.iter().map(|n| n.0).chain(PRELUDE.iter().map(|p| p.0)).filter(|n| !n.starts_with('_'));
     let (distance, best) = known.chain(local).map(|other| (distance(name, other), other)).min()?;
     (distance <= 1 + name.len() / 4).then(|| best.to_owned())
 }

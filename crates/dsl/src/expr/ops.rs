@@ -93,7 +93,9 @@ pub(super) fn parse_number(text: &str) -> Option<Data> {
     if !lone.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         return None;
     }
-    text.parse::<f64>().ok().map(|f| if f.is_finite() { number(f) } else { Data::Float(f64::MAX.copysign(f)) })
+    text.parse::<f64>()
+        .ok()
+        .map(|f| if f.is_finite() { number(f) } else { Data::Float(f64::MAX.copysign(f)) })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "jq's numbers are doubles")]
@@ -294,7 +296,11 @@ fn multiply(a: Value, b: Value, budget: &mut Budget) -> Result<Value, Stop> {
 }
 
 /// jq repeats a string `ceil(times)` times and gives `null` for nothing.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating, and counted before use")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturating, and counted before use"
+)]
 fn repeat(text: &str, times: f64, budget: &mut Budget) -> Result<Data, Stop> {
     if times.is_nan() || times <= 0.0 {
         return Ok(Data::Null);
@@ -310,7 +316,9 @@ fn merge(a: &Map, b: &Map, label: Label, depth: usize, budget: &mut Budget) -> R
     let mut map = a.clone();
     for (key, new) in b {
         let merged = match (map.get(key).map(|v| (&v.data, v.label)), &new.data) {
-            (Some((Data::Object(x), old)), Data::Object(y)) => merge(x, y, old.join(new.label), depth + 1, budget)?,
+            (Some((Data::Object(x), old)), Data::Object(y)) => {
+                merge(x, y, old.join(new.label), depth + 1, budget)?
+            }
             _ => new.clone(),
         };
         map.insert(key.clone(), merged);
@@ -351,7 +359,9 @@ fn modulo(a: Value, b: Value, budget: &mut Budget) -> Result<Value, Stop> {
 
 pub(super) fn negate(value: Value) -> Result<Value, Stop> {
     let data = match &value.data {
-        Data::Int(i) => i.checked_neg().map_or_else(|| number(-(as_f64(&value.data).unwrap_or(0.0))), Data::Int),
+        Data::Int(i) => {
+            i.checked_neg().map_or_else(|| number(-(as_f64(&value.data).unwrap_or(0.0))), Data::Int)
+        }
         Data::Float(f) => number(-f),
         _ => {
             let text = format!("{} ({}) cannot be negated", value.kind(), brief(&value));

@@ -25,7 +25,13 @@ pub(super) fn parse(text: &str) -> Result<Program, ParseError> {
         });
     }
     let mut shared = Shared::default();
-    let mut parser = Parser { lexer: Lexer::new(text), scope: Vec::new(), nesting: 0, prelude: false, shared: &mut shared };
+    let mut parser = Parser {
+        lexer: Lexer::new(text),
+        scope: Vec::new(),
+        nesting: 0,
+        prelude: false,
+        shared: &mut shared,
+    };
     let root = parser.pipe(true)?;
     parser.expect_end()?;
     let functions = shared.functions.into_iter().map(|(_, f)| f).collect::<Option<Vec<_>>>();
@@ -115,7 +121,11 @@ impl<'a> Parser<'a, '_> {
             self.nesting -= 1;
             left = self.join(symbol, left, right)?;
             if none_after && operator(self.lexer.peek()?).is_some_and(|(_, next, _, _)| next == level) {
-                return Err(problem(at, format!("`{symbol}` cannot be chained"), Some("add parentheses".into())));
+                return Err(problem(
+                    at,
+                    format!("`{symbol}` cannot be chained"),
+                    Some("add parentheses".into()),
+                ));
             }
         }
         Ok(left)
@@ -378,7 +388,8 @@ impl<'a> Parser<'a, '_> {
             Token::Quote => self.string(None),
             Token::Number(text) => {
                 self.lexer.next()?;
-                let number = super::ops::parse_number(text).ok_or_else(|| problem(at, "not a number", None))?;
+                let number =
+                    super::ops::parse_number(text).ok_or_else(|| problem(at, "not a number", None))?;
                 Ok(Node::literal(Value::new(number)))
             }
             Token::Field(name) => {
@@ -416,8 +427,13 @@ impl<'a> Parser<'a, '_> {
             }
             Token::Format(name) => {
                 self.lexer.next()?;
-                let format = Format::named(name)
-                    .ok_or_else(|| problem(at, format!("unknown format `@{name}`"), Some("formats: @text @json @base64 @base64d @uri @csv @tsv @html @sh".into())))?;
+                let format = Format::named(name).ok_or_else(|| {
+                    problem(
+                        at,
+                        format!("unknown format `@{name}`"),
+                        Some("formats: @text @json @base64 @base64d @uri @csv @tsv @html @sh".into()),
+                    )
+                })?;
                 if self.lexer.peek()? == Token::Quote {
                     return self.string(Some(format));
                 }
@@ -467,7 +483,11 @@ impl<'a> Parser<'a, '_> {
             }
             Token::Number(text) => {
                 self.lexer.next()?;
-                return Err(problem(at, format!("the key `{text}` is a number"), Some(format!("write \"{text}\""))));
+                return Err(problem(
+                    at,
+                    format!("the key `{text}` is a number"),
+                    Some(format!("write \"{text}\"")),
+                ));
             }
             Token::Quote => {
                 let before = self.lexer;
@@ -498,14 +518,17 @@ impl<'a> Parser<'a, '_> {
             "if" => self.condition(),
             "try" => {
                 let body = self.post_term()?;
-                let handler = if self.lexer.take_word("catch")? { Some(Box::new(self.post_term()?)) } else { None };
+                let handler =
+                    if self.lexer.take_word("catch")? { Some(Box::new(self.post_term()?)) } else { None };
                 self.node(Kind::Try(Box::new(body), handler))
             }
             "reduce" | "foreach" => self.fold(word == "reduce"),
             "break" => {
                 let name = self.variable_name()?;
                 let found = self.scope.iter().rev().position(|e| matches!(e, Entry::Label(n) if *n == name));
-                let index = found.ok_or_else(|| problem(at, format!("there is no `label ${name}` around this `break`"), None))?;
+                let index = found.ok_or_else(|| {
+                    problem(at, format!("there is no `label ${name}` around this `break`"), None)
+                })?;
                 self.node(Kind::Break(index))
             }
             "true" => Ok(Node::literal(Value::new(Data::Bool(true)))),
@@ -627,7 +650,9 @@ impl<'a> Parser<'a, '_> {
             (_, arity) => {
                 if let Some(native) = Native::named(name, arity) {
                     Kind::Native(native, args)
-                } else if let Some(index) = PRELUDE.iter().position(|(n, p, _)| *n == name && p.len() == arity) {
+                } else if let Some(index) =
+                    PRELUDE.iter().position(|(n, p, _)| *n == name && p.len() == arity)
+                {
                     Kind::CallTop(self.prelude_function(index, at)?, args)
                 } else {
                     return Ok(None);
@@ -647,8 +672,13 @@ impl<'a> Parser<'a, '_> {
         let params: Vec<_> =
             params.iter().map(|p| (p.trim_start_matches('$').to_owned(), p.starts_with('$'))).collect();
         // The prelude nests by itself at most a few levels, so it starts its own count.
-        let mut parser =
-            Parser { lexer: Lexer::new(body), scope: Vec::new(), nesting: 0, prelude: true, shared: self.shared };
+        let mut parser = Parser {
+            lexer: Lexer::new(body),
+            scope: Vec::new(),
+            nesting: 0,
+            prelude: true,
+            shared: self.shared,
+        };
         let function = parser.function_body(&params).map_err(|e| problem(at, e.message, e.hint))?;
         self.shared.functions[slot].1 = Some(function);
         Ok(slot)

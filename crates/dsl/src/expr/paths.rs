@@ -40,7 +40,9 @@ pub(super) fn index(base: &Value, key: &Value, budget: &mut Budget) -> Result<Va
 fn no_index(base: &Value, key: &Value) -> Stop {
     let label = base.label.join(key.label_of_all());
     let text = match &key.data {
-        Data::String(name) => format!("cannot index {} with \"{}\"", base.kind(), name.chars().take(60).collect::<String>()),
+        Data::String(name) => {
+            format!("cannot index {} with \"{}\"", base.kind(), name.chars().take(60).collect::<String>())
+        }
         _ => format!("cannot index {} with {}", base.kind(), key.kind()),
     };
     Stop::raise(text, label)
@@ -55,7 +57,11 @@ fn position(key: &Data, length: usize) -> Option<usize> {
         Data::Float(f) => as_int(&Data::Float(f.floor()))?,
         other => as_int(other)?,
     };
-    if at >= 0 { usize::try_from(at).ok() } else { length.checked_sub(usize::try_from(at.unsigned_abs()).ok()?) }
+    if at >= 0 {
+        usize::try_from(at).ok()
+    } else {
+        length.checked_sub(usize::try_from(at.unsigned_abs()).ok()?)
+    }
 }
 
 fn bounds_of(key: &Value) -> Result<(Value, Value), Stop> {
@@ -73,7 +79,12 @@ pub(super) fn slice_key(from: &Value, to: &Value) -> Value {
 }
 
 /// Bounds of a slice within `length`.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "clamped")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "clamped"
+)]
 fn range(from: &Value, to: &Value, length: usize) -> Result<(usize, usize), Stop> {
     let bound = |value: &Value, default: usize, up: bool| match &value.data {
         Data::Null => Ok(default),
@@ -171,7 +182,13 @@ fn set_at(base: Value, path: &[Value], new: Value, budget: &mut Budget) -> Resul
     Ok(Value { data, label })
 }
 
-fn set_member(mut map: Arc<Map>, name: &Arc<str>, rest: &[Value], new: Value, budget: &mut Budget) -> Result<Data, Stop> {
+fn set_member(
+    mut map: Arc<Map>,
+    name: &Arc<str>,
+    rest: &[Value],
+    new: Value,
+    budget: &mut Budget,
+) -> Result<Data, Stop> {
     let copied = if Arc::get_mut(&mut map).is_some() { 1 } else { map.len() + 1 };
     budget.grow(copied * (NODE_BYTES + MEMBER_BYTES))?;
     let members = Arc::make_mut(&mut map);
@@ -181,11 +198,20 @@ fn set_member(mut map: Arc<Map>, name: &Arc<str>, rest: &[Value], new: Value, bu
     Ok(Data::Object(map))
 }
 
-fn set_item(mut items: Arc<Vec<Value>>, key: &Value, rest: &[Value], new: Value, budget: &mut Budget) -> Result<Data, Stop> {
+fn set_item(
+    mut items: Arc<Vec<Value>>,
+    key: &Value,
+    rest: &[Value],
+    new: Value,
+    budget: &mut Budget,
+) -> Result<Data, Stop> {
     let at = position(&key.data, items.len())
         .ok_or_else(|| Stop::raise("the index is before the start of the array", key.label))?;
     if at >= INDEX_MAX {
-        return Err(Stop::raise(format!("the index {at} is too large; at most {INDEX_MAX} items"), key.label));
+        return Err(Stop::raise(
+            format!("the index {at} is too large; at most {INDEX_MAX} items"),
+            key.label,
+        ));
     }
     let copied = if Arc::get_mut(&mut items).is_some() { 1 } else { items.len() + 1 };
     budget.grow((copied + at.saturating_sub(items.len())) * NODE_BYTES)?;
@@ -233,7 +259,9 @@ pub(super) fn delete_all(base: Value, paths: Vec<Value>, budget: &mut Budget) ->
 }
 
 fn delete(base: Value, path: &[Value], chosen: Label, budget: &mut Budget) -> Result<Value, Stop> {
-    let Some((key, rest)) = path.split_first() else { return Ok(Value { data: Data::Null, label: base.label }) };
+    let Some((key, rest)) = path.split_first() else {
+        return Ok(Value { data: Data::Null, label: base.label });
+    };
     budget.step(1)?;
     let label = base.label.join(key.label).join(chosen);
     if base.is_null() {
@@ -249,7 +277,11 @@ fn delete(base: Value, path: &[Value], chosen: Label, budget: &mut Budget) -> Re
     }
     let data = match (base.data, &key.data) {
         (Data::Object(mut map), Data::String(name)) => {
-            budget.grow(if Arc::get_mut(&mut map).is_some() { 0 } else { map.len() * (NODE_BYTES + MEMBER_BYTES) })?;
+            budget.grow(if Arc::get_mut(&mut map).is_some() {
+                0
+            } else {
+                map.len() * (NODE_BYTES + MEMBER_BYTES)
+            })?;
             budget.step(map.len() / 16)?;
             Arc::make_mut(&mut map).shift_remove(name);
             Data::Object(map)

@@ -54,7 +54,10 @@ impl Regexes {
     ) -> Result<Value, Stop> {
         let label = input.label.join(deep_label(pattern, budget)?).join(deep_label(flags, budget)?);
         let Data::String(text) = &input.data else {
-            return Err(Stop::raise(format!("{} cannot be matched, as it is not a string", input.kind()), label));
+            return Err(Stop::raise(
+                format!("{} cannot be matched, as it is not a string", input.kind()),
+                label,
+            ));
         };
         let (pattern, flags) = pattern_and_flags(pattern, flags, label)?;
         let compiled = self.compile(&pattern, flags, label, budget)?;
@@ -76,7 +79,13 @@ impl Regexes {
         Ok(Value { data: Data::Array(Arc::new(found)), label })
     }
 
-    fn compile(&mut self, pattern: &Arc<str>, flags: Flags, label: Label, budget: &mut Budget) -> Result<Arc<Compiled>, Stop> {
+    fn compile(
+        &mut self,
+        pattern: &Arc<str>,
+        flags: Flags,
+        label: Label,
+        budget: &mut Budget,
+    ) -> Result<Arc<Compiled>, Stop> {
         let key = (pattern.clone(), flags);
         if let Some(compiled) = self.cache.get(&key) {
             return Ok(compiled.clone());
@@ -137,7 +146,12 @@ fn pattern_and_flags(pattern: &Value, flags: &Value, label: Label) -> Result<(Ar
                     'n' => set.skip_empty = true,
                     'p' => set.dot_all = true,
                     'l' => set.longest = true,
-                    _ => return Err(Stop::raise(format!("`{letter}` is not a flag of regular expressions"), label)),
+                    _ => {
+                        return Err(Stop::raise(
+                            format!("`{letter}` is not a flag of regular expressions"),
+                            label,
+                        ));
+                    }
                 }
             }
         }
@@ -185,7 +199,11 @@ fn describe(
                 ("length", node(Data::Int(i64::try_from(m.as_str().chars().count()).unwrap_or(i64::MAX)))),
                 ("string", node(Data::String(m.as_str().into()))),
             ],
-            None => [("offset", node(Data::Int(-1))), ("length", node(Data::Int(0))), ("string", node(Data::Null))],
+            None => [
+                ("offset", node(Data::Int(-1))),
+                ("length", node(Data::Int(0))),
+                ("string", node(Data::Null)),
+            ],
         })
     };
     let whole = one(captures.get(0), budget)?;

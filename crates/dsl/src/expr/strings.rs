@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use base64::Engine;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use model::{Data, Label, Value};
 
 use super::ast::Format;
@@ -208,7 +208,11 @@ fn quote(plain: &str, budget: &mut Budget) -> Result<String, Stop> {
     Ok(format!("'{inner}'"))
 }
 
-fn escape(plain: &str, budget: &mut Budget, replace: impl Fn(char) -> Option<&'static str>) -> Result<String, Stop> {
+fn escape(
+    plain: &str,
+    budget: &mut Budget,
+    replace: impl Fn(char) -> Option<&'static str>,
+) -> Result<String, Stop> {
     budget.grow(plain.len() * 2)?;
     let mut out = String::with_capacity(plain.len());
     for c in plain.chars() {

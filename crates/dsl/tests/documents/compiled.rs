@@ -121,11 +121,18 @@ fn json_may_have_tabs_long_names_and_line_ends_of_any_kind() {
 fn the_shipped_examples_compile_without_a_word() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
     let folders = std::fs::read_dir(&root).unwrap_or_else(|e| panic!("{}: {e}", root.display()));
-    for folder in folders.filter_map(|f| f.ok().map(|f| f.path())).filter(|f| f.join("workflow.yaml").exists()) {
+    for folder in
+        folders.filter_map(|f| f.ok().map(|f| f.path())).filter(|f| f.join("workflow.yaml").exists())
+    {
         let mut shop = crate::support::Shop(std::collections::BTreeMap::new());
         for file in std::fs::read_dir(folder.join("actions")).into_iter().flatten().filter_map(Result::ok) {
             let compiled = dsl::action::compile(&std::fs::read_to_string(file.path()).unwrap_or_default());
-            assert!(compiled.problems.is_empty(), "{}\n{}", file.path().display(), render(&compiled.problems));
+            assert!(
+                compiled.problems.is_empty(),
+                "{}\n{}",
+                file.path().display(),
+                render(&compiled.problems)
+            );
             shop.0.extend(compiled.action.map(|a| (a.reference.clone(), a)));
         }
         let text = std::fs::read_to_string(folder.join("workflow.yaml")).unwrap_or_default();

@@ -137,7 +137,12 @@ impl Execution {
             End::Faulted(error) => EndImage::Faulted(error.clone()),
             End::Cancelled(reason) => EndImage::Cancelled(reason.clone()),
         });
-        let stack = self.stack.iter().zip(&lists).map(|(frame, items)| frame_image(frame, items.as_ref(), &mut pool)).collect();
+        let stack = self
+            .stack
+            .iter()
+            .zip(&lists)
+            .map(|(frame, items)| frame_image(frame, items.as_ref(), &mut pool))
+            .collect();
         let effects = self.effects.iter().map(|effect| EffectImage::of(effect, &mut pool)).collect();
         Snapshot {
             format: FORMAT,
@@ -177,7 +182,8 @@ impl Execution {
             Some(EndImage::Cancelled(reason)) => Some(End::Cancelled(reason)),
             None => None,
         };
-        let mut effects = Effects { requested: snapshot.requested, over: snapshot.over, ..Effects::default() };
+        let mut effects =
+            Effects { requested: snapshot.requested, over: snapshot.over, ..Effects::default() };
         for image in snapshot.effects {
             let effect = image.restore(&definition, &values)?;
             effects.kept.insert(effect.number, effect);
@@ -217,7 +223,9 @@ impl Execution {
             FrameImage::List { part, position, data } => {
                 let owner = self.top_task().map(|frame| Arc::clone(&frame.task));
                 let frame = ListFrame { owner, part, position, data: values.get(data)? };
-                let whose = || frame.owner.as_ref().map_or_else(|| "/do".to_owned(), |owner| owner.pointer.to_string());
+                let whose = || {
+                    frame.owner.as_ref().map_or_else(|| "/do".to_owned(), |owner| owner.pointer.to_string())
+                };
                 let list = self.list_of(&frame).ok_or_else(|| SnapshotError::Place(whose()))?;
                 // A `then` names a task of the list; only going on may lead behind its end.
                 if position > list.tasks.len() {
@@ -232,7 +240,15 @@ impl Execution {
                 // What the list hands on is what the task began with.
                 let raw = if let Some(Frame::List(list)) = self.stack.last() { &list.data } else { &input };
                 let var = task_var(&self.definition.document, &task, raw, begun_at);
-                Ok(Frame::Task(Box::new(TaskFrame { task, begun_at, input, var, deadline, doing: doing_of(doing, values)?, trace: None })))
+                Ok(Frame::Task(Box::new(TaskFrame {
+                    task,
+                    begun_at,
+                    input,
+                    var,
+                    deadline,
+                    doing: doing_of(doing, values)?,
+                    trace: None,
+                })))
             }
         }
     }
@@ -256,7 +272,14 @@ impl Execution {
             let probe = if let Phase::Verifying(v) = &effect.phase { v.probe } else { None };
             [effect.probe_of, probe].into_iter().flatten()
         });
-        match self.open.iter().copied().chain(standing).chain(held).find(|number| self.effect(*number).is_none()) {
+        match self
+            .open
+            .iter()
+            .copied()
+            .chain(standing)
+            .chain(held)
+            .find(|number| self.effect(*number).is_none())
+        {
             Some(number) => Err(SnapshotError::Effect(number)),
             None => Ok(()),
         }
@@ -280,7 +303,9 @@ fn items_of(frame: &Frame) -> Option<Value> {
 
 fn frame_image(frame: &Frame, items: Option<&Value>, pool: &mut Pool) -> FrameImage {
     match frame {
-        Frame::List(list) => FrameImage::List { part: list.part, position: list.position, data: pool.put(&list.data) },
+        Frame::List(list) => {
+            FrameImage::List { part: list.part, position: list.position, data: pool.put(&list.data) }
+        }
         Frame::Task(frame) => FrameImage::Task {
             task: Arc::clone(&frame.task.pointer),
             begun_at: frame.begun_at,
@@ -288,7 +313,9 @@ fn frame_image(frame: &Frame, items: Option<&Value>, pool: &mut Pool) -> FrameIm
             deadline: frame.deadline,
             doing: match &frame.doing {
                 Doing::Do => DoingImage::Do,
-                Doing::For { index, .. } => DoingImage::For { items: pool.put(items.unwrap_or(&Value::NULL)), index: *index },
+                Doing::For { index, .. } => {
+                    DoingImage::For { items: pool.put(items.unwrap_or(&Value::NULL)), index: *index }
+                }
                 Doing::Try(trying) => DoingImage::Try {
                     retries: trying.retries,
                     first_at: trying.first_at,
@@ -307,7 +334,9 @@ fn doing_of(image: DoingImage, values: &Values) -> Result<Doing, SnapshotError> 
     Ok(match image {
         DoingImage::Do => Doing::Do,
         DoingImage::For { items: number, index } => {
-            let Data::Array(items) = values.get(number)?.data else { return Err(SnapshotError::Value(number)) };
+            let Data::Array(items) = values.get(number)?.data else {
+                return Err(SnapshotError::Value(number));
+            };
             // Behind the last item, `$item` is still the last one.
             let at = index.min(items.len().saturating_sub(1));
             let item_var = items.get(at).cloned().ok_or(SnapshotError::Value(number))?;

@@ -25,7 +25,8 @@ pub(crate) struct Packed {
 
 impl Packed {
     fn pack(value: &Value) -> Self {
-        let mut packed = Self { value: value.clone(), labels: Vec::new(), floats: Vec::new(), floats_at: Vec::new() };
+        let mut packed =
+            Self { value: value.clone(), labels: Vec::new(), floats: Vec::new(), floats_at: Vec::new() };
         packed.note(value, &mut 0);
         packed
     }
@@ -80,7 +81,9 @@ impl<L: Iterator<Item = (u8, u64)>, F: Iterator<Item = (u64, u64)>> Left<L, F> {
         let data = match (&plain.data, float) {
             (Data::Null | Data::Float(_), Some((_, bits))) => Data::Float(f64::from_bits(bits)),
             (_, Some(_)) => return None,
-            (Data::Array(items), None) => Data::Array(Arc::new(items.iter().map(|item| self.take(item)).collect::<Option<_>>()?)),
+            (Data::Array(items), None) => {
+                Data::Array(Arc::new(items.iter().map(|item| self.take(item)).collect::<Option<_>>()?))
+            }
             (Data::Object(map), None) => {
                 let members = map.iter().map(|(name, member)| Some((Arc::clone(name), self.take(member)?)));
                 Data::Object(Arc::new(members.collect::<Option<_>>()?))
@@ -142,9 +145,20 @@ mod tests {
         let values = [
             Value::NULL,
             Value::labelled(Data::Null, Label::MODEL),
-            Value::object([("b", Value::string("x")), ("a", Value::labelled(Data::Int(i64::MIN), Label::CALLER))]),
-            Value::array([Value::array([]), Value::object::<&str>([]), Value::NULL]).with_label_everywhere(Label::INTENT),
-            Value::array([float(0.1 + 0.2), float(1.0), float(-0.0), float(f64::NAN), float(f64::INFINITY), float(5e-324)]),
+            Value::object([
+                ("b", Value::string("x")),
+                ("a", Value::labelled(Data::Int(i64::MIN), Label::CALLER)),
+            ]),
+            Value::array([Value::array([]), Value::object::<&str>([]), Value::NULL])
+                .with_label_everywhere(Label::INTENT),
+            Value::array([
+                float(0.1 + 0.2),
+                float(1.0),
+                float(-0.0),
+                float(f64::NAN),
+                float(f64::INFINITY),
+                float(5e-324),
+            ]),
             float(f64::NEG_INFINITY),
         ];
         for value in values {
@@ -154,7 +168,12 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        for text in [r#"{"v":[1],"l":[[0,1]]}"#, r#"{"v":1,"l":[[0,2]]}"#, r#"{"v":1,"l":[[0,1]],"f":[0],"at":[0]}"#, r#"{"v":null,"l":[]}"#] {
+        for text in [
+            r#"{"v":[1],"l":[[0,1]]}"#,
+            r#"{"v":1,"l":[[0,2]]}"#,
+            r#"{"v":1,"l":[[0,1]],"f":[0],"at":[0]}"#,
+            r#"{"v":null,"l":[]}"#,
+        ] {
             let packed: Packed = serde_json::from_str(text).expect("it is JSON");
             assert!(packed.unpack().is_none(), "{text}");
         }

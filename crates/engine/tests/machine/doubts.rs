@@ -119,7 +119,10 @@ fn an_effect_that_cannot_be_repeated_is_not_repeated_by_a_retry() {
     run.drive(|_| done(json!({"sent": true})));
     assert_eq!(run.state.status().name(), "faulted");
     let retried = run.give(Input::Retry(bob(), "again".into()));
-    assert!(matches!(retried, Err(Rejected::Nothing(why)) if why.contains("cannot be repeated")), "{retried:?}");
+    assert!(
+        matches!(retried, Err(Rejected::Nothing(why)) if why.contains("cannot be repeated")),
+        "{retried:?}"
+    );
 }
 
 #[test]
@@ -127,25 +130,36 @@ fn a_retry_never_repeats_what_is_done() {
     let call = "call: 'mail-send:1.0.0', with: {}";
     let table = [
         format!("- all: {{ do: [ {{ send: {{ {call} }} }} ], output: {{ as: '${{ error }}' }} }}"),
-        format!("- each: {{ for: {{ in: '${{ [1, 2] }}' }}, while: 'if $index == 1 then error else true end', do: [ {{ send: {{ {call} }} }} ] }}"),
+        format!(
+            "- each: {{ for: {{ in: '${{ [1, 2] }}' }}, while: 'if $index == 1 then error else true end', do: [ {{ send: {{ {call} }} }} ] }}"
+        ),
     ];
     for tasks in table {
         let mut run = run(&tasks);
         run.drive(|_| done(json!({})));
         assert_eq!(run.state.status().name(), "faulted", "{tasks}");
         let retried = run.give(Input::Retry(bob(), "again".into()));
-        assert!(matches!(retried, Err(Rejected::Nothing(why)) if why.contains("would repeat them")), "{tasks}: {retried:?}");
+        assert!(
+            matches!(retried, Err(Rejected::Nothing(why)) if why.contains("would repeat them")),
+            "{tasks}: {retried:?}"
+        );
     }
-    let document = format!("{}\noutput: {{ as: '${{ error }}' }}", document(&format!("- send: {{ {call} }}")));
+    let document =
+        format!("{}\noutput: {{ as: '${{ error }}' }}", document(&format!("- send: {{ {call} }}")));
     let mut run = Run::start(&document, &Actions::of(&[PUT, SEND]), json!({}));
     run.drive(|_| done(json!({})));
     let retried = run.give(Input::Retry(bob(), "again".into()));
-    assert!(matches!(retried, Err(Rejected::Nothing(why)) if why.contains("start a new execution")), "{retried:?}");
+    assert!(
+        matches!(retried, Err(Rejected::Nothing(why)) if why.contains("start a new execution")),
+        "{retried:?}"
+    );
 }
 
 #[test]
 fn keys_of_different_executions_and_iterations_differ_in_128_bits() {
-    let mut run = run("- each: { for: { in: '${ [1, 2] }' }, do: [ { send: { call: 'mail-send:1.0.0', with: {} } } ] }");
+    let mut run = run(
+        "- each: { for: { in: '${ [1, 2] }' }, do: [ { send: { call: 'mail-send:1.0.0', with: {} } } ] }",
+    );
     run.drive(|_| done(json!({})));
     let keys: Vec<String> = run.effects().iter().map(|effect| effect.key.clone()).collect();
     assert_eq!(keys.len(), 2);

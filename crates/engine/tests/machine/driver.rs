@@ -107,7 +107,8 @@ impl Run {
     /// An answer takes a millisecond.
     pub fn answer(&mut self, effect: u32, attempt: u32, answer: Answer) {
         self.now = self.now.plus(std::time::Duration::from_millis(1));
-        self.give(Input::Answered { effect: EffectNumber(effect), attempt, answer }).expect("it is under way");
+        self.give(Input::Answered { effect: EffectNumber(effect), attempt, answer })
+            .expect("it is under way");
     }
 
     /// Jumps to the next moment that matters; false when there is none.
@@ -166,7 +167,10 @@ impl Run {
         assert_eq!(other.next_wakeup(), self.state.next_wakeup());
         assert_eq!(other.status(), self.state.status());
         assert_eq!(other.requested(), self.state.requested());
-        assert_eq!((other.version, other.paused, other.end_recorded), (self.state.version, self.state.paused, self.state.end_recorded));
+        assert_eq!(
+            (other.version, other.paused, other.end_recorded),
+            (self.state.version, self.state.paused, self.state.end_recorded)
+        );
     }
 
     fn replay(&self, events: &[Event], tracing: bool) -> Execution {
@@ -208,7 +212,8 @@ pub fn done(output: Json) -> Answer {
 }
 
 pub fn refused(status: u16, transient: bool) -> Answer {
-    let error = WorkflowError::standard("communication", status, "Communication Error", "the outside said no");
+    let error =
+        WorkflowError::standard("communication", status, "Communication Error", "the outside said no");
     Answer::Refused { error, transient, retry_after_ms: None }
 }
 

@@ -1,6 +1,5 @@
 //! What an answer, a lost answer, a lie and a crash mean, by effect class.
 
-
 use crate::driver::{Actions, Run, document, done, lost, refused, verdict};
 use engine::{Input, Judgement, Phase};
 use model::effect::{Answer, EffectNumber};
@@ -58,7 +57,9 @@ fn bob() -> PrincipalId {
 #[test]
 fn a_checked_answer_is_verified() {
     let mut run = refund("probeable");
-    run.drive(|e| if e.probe_of.is_some() { done(json!({"status": "settled"})) } else { done(json!({"id": 7})) });
+    run.drive(
+        |e| if e.probe_of.is_some() { done(json!({"status": "settled"})) } else { done(json!({"id": 7})) },
+    );
     assert_eq!(run.output(), json!({"id": 7}));
     assert_eq!(run.state.outcome(), Some(Outcome::Verified));
     let first = &run.effects()[0];
@@ -70,7 +71,9 @@ fn a_checked_answer_is_verified() {
 #[test]
 fn a_lie_is_found_out() {
     let mut run = refund("probeable");
-    run.drive(|e| if e.probe_of.is_some() { done(json!({"status": "none"})) } else { done(json!({"id": 7})) });
+    run.drive(
+        |e| if e.probe_of.is_some() { done(json!({"status": "none"})) } else { done(json!({"id": 7})) },
+    );
     assert_eq!(run.error().status, 412);
     assert_eq!(run.state.outcome(), Some(Outcome::Failed));
     assert_eq!(creates(&run), 1);
@@ -131,7 +134,9 @@ fn a_target_that_is_down_is_retried_and_parked_and_redriven() {
     assert_eq!((run.state.status().name(), creates(&run)), ("suspended", 4));
     assert_eq!(run.now.since(began).as_millis(), 1000 + 2000 + 4000 + 4, "the delays, and four answers");
     run.give(Input::Retry(bob(), "it is back".into())).expect("it is parked");
-    run.drive(|e| if e.probe_of.is_some() { done(json!({"status": "settled"})) } else { done(json!({"id": 7})) });
+    run.drive(
+        |e| if e.probe_of.is_some() { done(json!({"status": "settled"})) } else { done(json!({"id": 7})) },
+    );
     assert_eq!((run.output(), run.state.outcome()), (json!({"id": 7}), Some(Outcome::Verified)));
 }
 
@@ -140,7 +145,9 @@ fn a_crash_in_mid_effect_is_a_lost_answer() {
     let mut run = refund("probeable");
     run.permit_all();
     run.give(Input::Recover).expect("recovery is always possible");
-    run.drive(|e| if e.probe_of.is_some() { done(json!({"status": "settled"})) } else { panic!("sent twice") });
+    run.drive(
+        |e| if e.probe_of.is_some() { done(json!({"status": "settled"})) } else { panic!("sent twice") },
+    );
     assert_eq!((run.state.outcome(), creates(&run)), (Some(Outcome::Verified), 1));
 }
 
@@ -148,16 +155,22 @@ fn a_crash_in_mid_effect_is_a_lost_answer() {
 fn a_permit_given_back_is_judged_again() {
     let mut run = refund("probeable");
     run.permit_all();
-    run.give(Input::Voided { effect: EffectNumber(1), attempt: 1, reason: "kill switch".into() }).expect("it is under way");
+    run.give(Input::Voided { effect: EffectNumber(1), attempt: 1, reason: "kill switch".into() })
+        .expect("it is under way");
     assert_eq!(run.state.requested(), [EffectNumber(1)]);
-    run.drive(|e| if e.probe_of.is_some() { done(json!({"status": "settled"})) } else { done(json!({"id": 7})) });
+    run.drive(
+        |e| if e.probe_of.is_some() { done(json!({"status": "settled"})) } else { done(json!({"id": 7})) },
+    );
     assert_eq!(run.state.outcome(), Some(Outcome::Verified));
 }
 
 fn ask(run: &mut Run, id: &str) {
     let quorum = Quorum { approvers: 1, roles: vec!["operator".into()] };
     let digest = run.state.effect(EffectNumber(1)).expect("it is requested").digest;
-    let awaited = Awaited { id: ApprovalId::new(id).expect("an identifier"), expires_at: run.now.plus(std::time::Duration::from_secs(3600)) };
+    let awaited = Awaited {
+        id: ApprovalId::new(id).expect("an identifier"),
+        expires_at: run.now.plus(std::time::Duration::from_secs(3600)),
+    };
     let judgement = Judgement::Ask { digest, verdict: verdict(Decision::RequireApproval(quorum)), awaited };
     run.give(Input::Judged(EffectNumber(1), judgement)).expect("it is requested");
 }
@@ -178,9 +191,17 @@ fn an_edit_changes_the_digest_and_is_judged_again() {
     let mut run = refund("probeable");
     ask(&mut run, "a1");
     let before = run.effects()[0].digest;
-    let arguments = model::Value::from_json(&json!({"order": "1042", "amount": 20, "currency": "EUR"}), model::Label::CALLER);
-    run.give(Input::Edit { effect: EffectNumber(1), approval: ApprovalId::new("a1").expect("an identifier"), arguments, by: bob() })
-        .expect("it waits");
+    let arguments = model::Value::from_json(
+        &json!({"order": "1042", "amount": 20, "currency": "EUR"}),
+        model::Label::CALLER,
+    );
+    run.give(Input::Edit {
+        effect: EffectNumber(1),
+        approval: ApprovalId::new("a1").expect("an identifier"),
+        arguments,
+        by: bob(),
+    })
+    .expect("it waits");
     assert_ne!(run.effects()[0].digest, before);
     assert_eq!(run.state.requested(), [EffectNumber(1)]);
     let stale = Input::Decided {
@@ -197,13 +218,28 @@ fn an_edit_changes_the_digest_and_is_judged_again() {
 fn an_edit_takes_its_key_along_and_leaves_other_origins_alone() {
     let mut run = refund("probeable");
     ask(&mut run, "a1");
-    let arguments = model::Value::from_json(&json!({"order": "1043", "amount": 25, "currency": "EUR"}), model::Label::DEFINITION);
-    run.give(Input::Edit { effect: EffectNumber(1), approval: ApprovalId::new("a1").expect("an identifier"), arguments, by: bob() })
-        .expect("it waits");
+    let arguments = model::Value::from_json(
+        &json!({"order": "1043", "amount": 25, "currency": "EUR"}),
+        model::Label::DEFINITION,
+    );
+    run.give(Input::Edit {
+        effect: EffectNumber(1),
+        approval: ApprovalId::new("a1").expect("an identifier"),
+        arguments,
+        by: bob(),
+    })
+    .expect("it waits");
     let effect = run.effects()[0].clone();
-    assert_eq!(effect.key, "e1/1043", "a key that names another order would let the outside answer for that one");
-    let origins: Vec<(String, Vec<&str>)> = effect.arguments.provenance().into_iter().map(|(p, l)| (p, l.names())).collect();
-    assert_eq!(origins, [("/order".into(), vec!["caller"]), ("/amount".into(), vec![]), ("/currency".into(), vec![])]);
+    assert_eq!(
+        effect.key, "e1/1043",
+        "a key that names another order would let the outside answer for that one"
+    );
+    let origins: Vec<(String, Vec<&str>)> =
+        effect.arguments.provenance().into_iter().map(|(p, l)| (p, l.names())).collect();
+    assert_eq!(
+        origins,
+        [("/order".into(), vec!["caller"]), ("/amount".into(), vec![]), ("/currency".into(), vec![])]
+    );
 }
 
 #[test]
@@ -228,7 +264,11 @@ fn an_answer_counts_once() {
     let under_way = run.permit_all();
     assert_eq!(under_way, [(EffectNumber(1), 1)]);
     run.answer(1, 1, done(json!({"id": 7})));
-    let again = Input::Answered { effect: EffectNumber(1), attempt: 1, answer: Answer::Done { output: model::Value::NULL } };
+    let again = Input::Answered {
+        effect: EffectNumber(1),
+        attempt: 1,
+        answer: Answer::Done { output: model::Value::NULL },
+    };
     assert!(run.give(again).is_err());
     assert_eq!(run.output(), json!({"id": 7}));
 }
@@ -254,7 +294,11 @@ fn an_inline_act_shows_where_its_parts_came_from_and_whose_rights_it_uses() {
     assert_eq!(under_way, [(EffectNumber(1), 1)]);
     run.answer(1, 1, done(json!({"id": "7", "note": "hello"})));
     let shown = &run.state.effect(EffectNumber(2)).expect("it is requested").arguments;
-    let external: Vec<String> = shown.provenance().into_iter().filter(|(_, label)| label.untrusted()).map(|(at, _)| at).collect();
+    let external: Vec<String> =
+        shown.provenance().into_iter().filter(|(_, label)| label.untrusted()).map(|(at, _)| at).collect();
     assert_eq!(external, ["/uri", "/headers/x-note"], "{shown}");
-    assert_eq!((&shown.to_json()["authentication"], &shown.to_json()["redirect"]), (&json!({"secret": "shop"}), &json!(true)));
+    assert_eq!(
+        (&shown.to_json()["authentication"], &shown.to_json()["redirect"]),
+        (&json!({"secret": "shop"}), &json!(true))
+    );
 }

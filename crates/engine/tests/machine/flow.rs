@@ -1,12 +1,14 @@
 //! The flow of tasks that need no outside: data, branches, loops, errors, time.
 
-
 use crate::driver::{Actions, Run, document, done, error_of, output_of, refused};
 use serde_json::json;
 
 #[test]
 fn set_replaces_the_data() {
-    assert_eq!(output_of("- a: { set: { shape: circle, size: '${ .n }' } }", json!({"n": 6, "x": 1})), json!({"shape": "circle", "size": 6}));
+    assert_eq!(
+        output_of("- a: { set: { shape: circle, size: '${ .n }' } }", json!({"n": 6, "x": 1})),
+        json!({"shape": "circle", "size": 6})
+    );
 }
 
 #[test]
@@ -43,7 +45,10 @@ fn a_loop_chains_its_outputs() {
       - mark: { set: { done: '${ (.done // []) + [{c: $color, i: $i}] }' } }";
     let expected = json!({"done": [{"c": "red", "i": 0}, {"c": "blue", "i": 1}]});
     assert_eq!(output_of(tasks.trim(), json!({"colors": ["red", "blue"]})), expected);
-    assert_eq!(output_of(tasks.trim(), json!({"colors": [], "kept": true})), json!({"colors": [], "kept": true}));
+    assert_eq!(
+        output_of(tasks.trim(), json!({"colors": [], "kept": true})),
+        json!({"colors": [], "kept": true})
+    );
 }
 
 #[test]
@@ -60,7 +65,13 @@ fn a_loop_stops_when_its_condition_fails_and_exit_ends_an_iteration() {
 
 #[test]
 fn a_false_condition_skips_and_keeps_the_data() {
-    assert_eq!(output_of("- a: { if: .no, set: { x: 1 }, then: end }\n- b: { set: { y: '${ .no }' } }", json!({"no": false})), json!({"y": false}));
+    assert_eq!(
+        output_of(
+            "- a: { if: .no, set: { x: 1 }, then: end }\n- b: { set: { y: '${ .no }' } }",
+            json!({"no": false})
+        ),
+        json!({"y": false})
+    );
 }
 
 #[test]
@@ -79,7 +90,10 @@ fn inputs_and_outputs_are_transformed_and_checked() {
     input: { from: .user.name }
     set: { name: '${ . }', input: '${ $input }' }
     output: { as: '{ name: .name, from: $input }' }";
-    assert_eq!(output_of(tasks.trim(), json!({"user": {"name": "Ada"}})), json!({"name": "Ada", "from": "Ada"}));
+    assert_eq!(
+        output_of(tasks.trim(), json!({"user": {"name": "Ada"}})),
+        json!({"name": "Ada", "from": "Ada"})
+    );
     let checked = "
 - a:
     input: { schema: { document: { type: object, required: [name] } } }
@@ -94,7 +108,10 @@ fn a_raised_error_is_echoed_with_its_place() {
     let tasks = "- bad: { raise: { error: { type: 'https://serverlessworkflow.io/errors/types/compliance', status: 400, title: Compliance Error } } }";
     let error = error_of(tasks, json!({}));
     assert_eq!(error.kind, "https://serverlessworkflow.io/errors/types/compliance");
-    assert_eq!((error.status, error.title.as_deref(), error.instance.as_deref()), (400, Some("Compliance Error"), Some("/do/0/bad")));
+    assert_eq!(
+        (error.status, error.title.as_deref(), error.instance.as_deref()),
+        (400, Some("Compliance Error"), Some("/do/0/bad"))
+    );
 }
 
 #[test]
@@ -112,7 +129,10 @@ fn a_try_catches_what_it_names_and_lets_the_rest_pass() {
         - note: {{ set: {{ caught: '${{ $problem.status }}', at: '${{ $problem.instance }}' }} }}"
         )
     };
-    assert_eq!(output_of(tasks(404).trim(), json!({})), json!({"caught": 404, "at": "/do/0/guarded/try/0/bad"}));
+    assert_eq!(
+        output_of(tasks(404).trim(), json!({})),
+        json!({"caught": 404, "at": "/do/0/guarded/try/0/bad"})
+    );
     assert_eq!(error_of(tasks(500).trim(), json!({})).status, 500);
 }
 
@@ -135,7 +155,11 @@ fn a_try_retries_with_growing_delays_before_it_catches() {
 
 #[test]
 fn a_wait_takes_its_time() {
-    let mut run = Run::start(&document("- nap: { wait: PT30S }\n- b: { set: { ok: true } }"), &Actions::of(&[]), json!({}));
+    let mut run = Run::start(
+        &document("- nap: { wait: PT30S }\n- b: { set: { ok: true } }"),
+        &Actions::of(&[]),
+        json!({}),
+    );
     assert_eq!(run.state.status().name(), "waiting");
     assert!(run.jump());
     assert_eq!(run.output(), json!({"ok": true}));
@@ -181,7 +205,11 @@ fn a_faulted_execution_is_tried_again_where_it_stopped() {
         if effect.number.0 == 2 { refused(404, false) } else { done(json!({"ok": effect.number.0})) }
     });
     assert_eq!(run.error().status, 404);
-    run.give(engine::Input::Retry(model::PrincipalId::new("user:bob").expect("an identifier"), "fixed".into())).expect("it is faulted");
+    run.give(engine::Input::Retry(
+        model::PrincipalId::new("user:bob").expect("an identifier"),
+        "fixed".into(),
+    ))
+    .expect("it is faulted");
     run.drive(|effect| {
         asked.push(effect.task.to_string());
         done(json!({"ok": effect.number.0}))

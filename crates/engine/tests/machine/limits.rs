@@ -34,7 +34,11 @@ fn an_error_whose_retries_are_spent_is_not_swallowed() {
     assert_eq!(run.error().status, 503);
     assert_eq!(run.now.since(began).as_secs(), 2);
     let swallowed = format!("- guarded: {{ try: [ {{ bad: {{ {RAISE} }} }} ], catch: {{}} }}");
-    assert_eq!(output_of(&swallowed, json!({"kept": 1})), json!({"kept": 1}), "a `catch` of nothing but errors drops them");
+    assert_eq!(
+        output_of(&swallowed, json!({"kept": 1})),
+        json!({"kept": 1}),
+        "a `catch` of nothing but errors drops them"
+    );
 }
 
 #[test]
@@ -82,7 +86,9 @@ fn a_catch_sees_the_variables_of_its_own_place() {
 
 #[test]
 fn a_catch_that_cannot_be_evaluated_catches_nothing() {
-    let tasks = format!("- guarded: {{ try: [ {{ bad: {{ {RAISE} }} }} ], catch: {{ when: '.no | error', do: [ {{ note: {{ set: {{ a: 1 }} }} }} ] }} }}");
+    let tasks = format!(
+        "- guarded: {{ try: [ {{ bad: {{ {RAISE} }} }} ], catch: {{ when: '.no | error', do: [ {{ note: {{ set: {{ a: 1 }} }} }} ] }} }}"
+    );
     let error = error_of(&tasks, json!({}));
     assert!(error.kind.ends_with("/expression"), "{error:?}");
     assert_eq!(error.instance.as_deref(), Some("/do/0/guarded"));
@@ -104,7 +110,11 @@ fn the_nearest_try_decides_who_retries() {
     let mut run = run(tasks);
     run.drive(|_| refused(503, true));
     assert_eq!(run.output(), json!({"gave": "up"}));
-    assert_eq!(run.effects()[0].attempts.len(), 4, "the retries of a `try` that never gets the error do not count");
+    assert_eq!(
+        run.effects()[0].attempts.len(),
+        4,
+        "the retries of a `try` that never gets the error do not count"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The state machine, driven by hand.
 
-mod driver;
 mod doubts;
+mod driver;
 mod effects;
 mod flow;
 mod limits;

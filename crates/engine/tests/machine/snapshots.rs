@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use engine::{Execution, Input, Phase, Snapshot, SnapshotError};
+use model::PrincipalId;
 use model::effect::{Answer, EffectNumber};
 use model::event::{Event, EventBody};
-use model::PrincipalId;
 use serde_json::{Value as Json, json};
 
 use crate::driver::{Actions, Run, document, done, lost, refused};
@@ -53,7 +53,12 @@ fn a_long_loop_keeps_little() {
     }
     assert_eq!(run.output()["sum"].as_f64(), Some(1.5 * f64::from(ITERATIONS)));
     assert_eq!(run.state.effects.requested(), ITERATIONS);
-    assert!(sizes[sizes.len() - 1] < sizes[1] + 200, "the state does not grow: {} to {}", sizes[1], sizes[sizes.len() - 1]);
+    assert!(
+        sizes[sizes.len() - 1] < sizes[1] + 200,
+        "the state does not grow: {} to {}",
+        sizes[1],
+        sizes[sizes.len() - 1]
+    );
     assert_eq!(run.effects().len(), ITERATIONS as usize, "a view still sees them all");
     run.check_replay();
 }
@@ -65,12 +70,20 @@ fn what_a_history_says_of_a_settled_effect_changes_nothing() {
         round(&mut run);
     }
     let before = format!("{:?}", run.state.effects.iter().collect::<Vec<_>>());
-    let late = EventBody::EffectAnswered { effect: EffectNumber(1), attempt: 1, answer: Answer::Done { output: model::Value::NULL } };
+    let late = EventBody::EffectAnswered {
+        effect: EffectNumber(1),
+        attempt: 1,
+        answer: Answer::Done { output: model::Value::NULL },
+    };
     run.state.apply(&Event { at: run.now, body: late });
     assert_eq!(format!("{:?}", run.state.effects.iter().collect::<Vec<_>>()), before);
-    let error = run.give(Input::Answered { effect: EffectNumber(1), attempt: 1, answer: lost() }).expect_err("it is settled");
+    let error = run
+        .give(Input::Answered { effect: EffectNumber(1), attempt: 1, answer: lost() })
+        .expect_err("it is settled");
     assert_eq!(error.to_string(), "effect 1 is not open any more");
-    let error = run.give(Input::Answered { effect: EffectNumber(9), attempt: 1, answer: lost() }).expect_err("there is none");
+    let error = run
+        .give(Input::Answered { effect: EffectNumber(9), attempt: 1, answer: lost() })
+        .expect_err("there is none");
     assert_eq!(error.to_string(), "the execution has no effect 9");
 }
 
@@ -85,7 +98,8 @@ fn what_was_parked_stays() {
     }
     assert_eq!(run.state.status().name(), "suspended");
     assert!(matches!(run.state.effect(EffectNumber(2)).map(|e| &e.phase), Some(Phase::Parked { .. })));
-    run.give(Input::Retry(PrincipalId::new("user:bob").expect("an identifier"), "it is back".into())).expect("it is parked");
+    run.give(Input::Retry(PrincipalId::new("user:bob").expect("an identifier"), "it is back".into()))
+        .expect("it is parked");
     run.drive(|_| done(json!({"one": 1})));
     let kept: Vec<u32> = run.state.effects.iter().map(|effect| effect.number.0).collect();
     assert_eq!(kept, [2, 6], "its dead letter may have to be closed; and the last one");
@@ -121,7 +135,9 @@ fn every_kind_of_frame_is_restored() {
         - say: { set: { status: '${ $problem.status }', first: 0.1 } }
         - last: { call: http, with: { method: post, endpoint: 'http://example.com/b', body: '${ . }' } }";
     let mut run = Run::start(&document(tasks.trim()), &Actions::of(&[]), json!({"list": [{"a": 1.25}, 2]}));
-    run.drive(|effect| if effect.task.contains("last") { done(json!({"ok": true})) } else { refused(404, false) });
+    run.drive(
+        |effect| if effect.task.contains("last") { done(json!({"ok": true})) } else { refused(404, false) },
+    );
     assert_eq!(run.output(), json!({"ok": true}));
 }
 

@@ -135,7 +135,10 @@ impl Act {
 
 impl Sessions {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { open: Mutex::new(BTreeMap::new()), streams: Streams::new(STREAMS_MAX, STREAMS_EACH_MAX) })
+        Arc::new(Self {
+            open: Mutex::new(BTreeMap::new()),
+            streams: Streams::new(STREAMS_MAX, STREAMS_EACH_MAX),
+        })
     }
 
     /// Opens a session for a token that was authenticated; answers the cookie's value.

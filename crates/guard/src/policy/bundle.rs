@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use model::{Digest, digest_of};
-use regorus::{Engine, LimitError};
 use regorus::unstable::{Rule, RuleHead};
 use regorus::utils::limits::ExecutionTimerConfig;
+use regorus::{Engine, LimitError};
 use serde::Serialize;
 
 use crate::policy::{PolicyError, Ruling, convert, graph, lint, ruling};
@@ -127,7 +127,11 @@ impl Bundle {
 
     /// An evaluator for one thread.
     pub fn evaluator(&self) -> Evaluator {
-        Evaluator { name: self.name.clone(), only_restricts: self.only_restricts, engine: self.engine.clone() }
+        Evaluator {
+            name: self.name.clone(),
+            only_restricts: self.only_restricts,
+            engine: self.engine.clone(),
+        }
     }
 
     /// Runs every `test_*` rule of packages that end in `_test` and of package `omnihub`, in name order.
@@ -163,7 +167,8 @@ impl Evaluator {
 /// A rule's value; the error is the interpreter's text.
 fn evaluated(engine: &mut Engine, rule: &str) -> Result<regorus::Value, String> {
     let mut result = engine.eval_rule(rule.to_owned());
-    if result.as_ref().is_err_and(|e| matches!(e.downcast_ref(), Some(LimitError::TimeLimitExceeded { .. }))) {
+    if result.as_ref().is_err_and(|e| matches!(e.downcast_ref(), Some(LimitError::TimeLimitExceeded { .. })))
+    {
         engine.set_execution_timer_config(timer(EVALUATION_AGAIN_MAX));
         result = engine.eval_rule(rule.to_owned());
         engine.set_execution_timer_config(timer(EVALUATION_MAX));

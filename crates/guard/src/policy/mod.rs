@@ -15,7 +15,9 @@ mod lint;
 mod ruling;
 mod set;
 
-pub use bundle::{Bundle, EVALUATION_AGAIN_MAX, EVALUATION_MAX, Evaluator, FILE_BYTES_MAX, FILES_MAX, PACKAGE, TestResult};
+pub use bundle::{
+    Bundle, EVALUATION_AGAIN_MAX, EVALUATION_MAX, Evaluator, FILE_BYTES_MAX, FILES_MAX, PACKAGE, TestResult,
+};
 pub use ruling::{APPROVERS_MAX, Because, REASONS_MAX, Ruling};
 pub use set::{BUNDLES_MAX, PolicySet, SetEvaluator};
 

@@ -147,7 +147,10 @@ fn wrong_types_and_failures_are_errors() {
         ("allow := input.a\nallow := input.b", "conflict"),
         ("allow if to_number(input.text) > 1", "number"),
         ("allow if count(numbers.range(1, 1000000000)) > 1", "limited to 10000"),
-        ("a := concat(\"\", [\"a\" | some i in numbers.range(1, 9000)])\nallow if count(replace(a, \"a\", a)) > 1", "limited to 1048576"),
+        (
+            "a := concat(\"\", [\"a\" | some i in numbers.range(1, 9000)])\nallow if count(replace(a, \"a\", a)) > 1",
+            "limited to 1048576",
+        ),
     ];
     for (text, expected) in cases {
         match rule(text, &json!({ "a": true, "b": false, "text": "abc" })) {
@@ -309,15 +312,26 @@ fn a_bundle_that_only_restricts_leaves_the_rest_to_others() {
     let limit = "package omnihub\nimport rego.v1\ndeny contains \"too much\" if input.amount.value > 100\n";
     let allow = "package omnihub\nimport rego.v1\nallow if true\n";
     for names in [["a-limit", "b-allow"], ["b-limit", "a-allow"]] {
-        let bundle = |name: &str, text: &str| std::sync::Arc::new(Bundle::compile(name, &[("p.rego", text)]).expect("compiles"));
+        let bundle = |name: &str, text: &str| {
+            std::sync::Arc::new(Bundle::compile(name, &[("p.rego", text)]).expect("compiles"))
+        };
         let set = PolicySet::new(vec![bundle(names[0], limit), bundle(names[1], allow)]).expect("a set");
         let decide = |amount: i64| {
-            set.evaluator().decide(&serde_json::json!({ "amount": { "value": amount } })).expect("decides").decision
+            set.evaluator()
+                .decide(&serde_json::json!({ "amount": { "value": amount } }))
+                .expect("decides")
+                .decision
         };
         assert_eq!(decide(25), model::verdict::Decision::Allow);
         assert_eq!(decide(250), model::verdict::Decision::Deny);
     }
-    let alone = PolicySet::new(vec![std::sync::Arc::new(Bundle::compile("limit", &[("p.rego", limit)]).expect("compiles"))]);
-    let ruling = alone.expect("a set").evaluator().decide(&serde_json::json!({ "amount": { "value": 1 } })).expect("decides");
+    let alone = PolicySet::new(vec![std::sync::Arc::new(
+        Bundle::compile("limit", &[("p.rego", limit)]).expect("compiles"),
+    )]);
+    let ruling = alone
+        .expect("a set")
+        .evaluator()
+        .decide(&serde_json::json!({ "amount": { "value": 1 } }))
+        .expect("decides");
     assert_eq!(ruling.decision, model::verdict::Decision::Deny);
 }

@@ -42,7 +42,11 @@ impl Store for SqliteStore {
         self.readers.read(move |db| read::history(db, &tenant, &id, from, limit)).await
     }
 
-    async fn snapshot(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+    async fn snapshot(
+        &self,
+        tenant: &TenantId,
+        id: &ExecutionId,
+    ) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
         let (tenant, id) = (tenant.clone(), id.clone());
         let sql = "SELECT snapshots.version, bytes FROM executions \
                    JOIN snapshots ON snapshots.execution = executions.key \

@@ -95,7 +95,9 @@ fn new_leaf(record: &audit::Record) -> Result<NewLeaf, serde_json::Error> {
 fn row_of(put: Put) -> Result<Row, serde_json::Error> {
     Ok(match put {
         Put::Execution(row) => Row::Execution(row),
-        Put::Snapshot { tenant, execution, version, bytes } => Row::Snapshot { tenant, execution, version, bytes },
+        Put::Snapshot { tenant, execution, version, bytes } => {
+            Row::Snapshot { tenant, execution, version, bytes }
+        }
         Put::RemoveSnapshot { tenant, execution } => Row::RemoveSnapshot { tenant, execution },
         Put::Approval(approval) => Row::Approval {
             id: approval.id.to_string(),
@@ -137,6 +139,8 @@ fn weight(row: &Row) -> usize {
         | Row::Token { document, .. } => FIXED + document.len(),
         Row::Secret { sealed, .. } => FIXED + sealed.len(),
         Row::Snapshot { bytes, .. } => FIXED + bytes.len(),
-        Row::Remove { .. } | Row::RemoveToken(_) | Row::RemoveSecret { .. } | Row::RemoveSnapshot { .. } => FIXED,
+        Row::Remove { .. } | Row::RemoveToken(_) | Row::RemoveSecret { .. } | Row::RemoveSnapshot { .. } => {
+            FIXED
+        }
     }
 }

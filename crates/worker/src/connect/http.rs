@@ -137,8 +137,7 @@ fn judge(request: &HttpRequest, answer: &HttpAnswer, read: bool) -> Answer {
 /// What no answer means.
 fn failed(error: &SendError, read: bool, secrets: &[String]) -> Answer {
     let text = masked(&error.to_string(), secrets);
-    let communication =
-        |status, title| WorkflowError::standard("communication", status, title, text.clone());
+    let communication = |status, title| WorkflowError::standard("communication", status, title, text.clone());
     let refused = |error, transient| Answer::Refused { error, transient, retry_after_ms: None };
     match error {
         SendError::Refused(_) => {
@@ -303,14 +302,20 @@ mod tests {
             ("hush-hhush-hush", "hush-h[secret]"),
         ];
         for (body, expected) in table {
-            assert_eq!(without(body.as_bytes(), b"hush-hush").as_deref(), Some(expected.as_bytes()), "{body}");
+            assert_eq!(
+                without(body.as_bytes(), b"hush-hush").as_deref(),
+                Some(expected.as_bytes()),
+                "{body}"
+            );
         }
         assert_eq!((without(b"hush", b"hush-hush"), without(b"", b"hush-hush")), (None, None));
         assert!(secret_texts(&Credentials::Bearer { token: "short".to_owned() }).is_empty());
         let secrets = secret_texts(&Credentials::Bearer { token: "a\"b c/d".to_owned() });
         let told = "x a\"b c/d y a\\\"b c/d z a%22b%20c%2Fd w a%22b+c%2Fd";
         assert_eq!(masked(told, &secrets), "x [secret] y [secret] z [secret] w [secret]");
-        let Answer::Lost { error } = failed(&SendError::Lost(told.to_owned()), false, &secrets) else { panic!("it may have happened") };
+        let Answer::Lost { error } = failed(&SendError::Lost(told.to_owned()), false, &secrets) else {
+            panic!("it may have happened")
+        };
         assert!(!error.detail.unwrap_or_default().contains("c/d"));
     }
 

@@ -1,0 +1,68 @@
+//! The row of an execution: what lists and searches show, made from the state alone.
+
+use engine::{Execution, Phase, Status};
+use model::Timestamp;
+use store::ExecutionRow;
+
+use crate::letters::dead_letter_id;
+
+/// The row that lists show, from the state.
+pub(crate) fn row_of(state: &Execution, held: Option<&'static str>, now: Timestamp) -> ExecutionRow {
+    let started = &state.started;
+    let status = state.status();
+    let blocked_on = if state.end.is_some() { None } else { blocked_on(state, held) };
+    let status = match (held, status) {
+        (Some(_), Status::Running) => Status::Waiting,
+        (_, status) => status,
+    };
+    let error = match &state.end {
+        Some(engine::End::Faulted(error)) => Some(format!(
+            "{}: {}",
+            error.title.as_deref().unwrap_or(&error.kind),
+            error.detail.as_deref().unwrap_or_default()
+        )),
+        Some(engine::End::Cancelled(reason)) => Some(reason.clone()),
+        Some(engine::End::Completed(_)) => None,
+        None => state
+            .open_effects()
+            .find(|e| matches!(e.phase, Phase::Parked { .. }))
+            .and_then(|e| e.evidence.clone()),
+    };
+    ExecutionRow {
+        tenant: started.tenant.clone(),
+        id: started.execution.clone(),
+        namespace: started.namespace.clone(),
+        name: started.name.clone(),
+        version: started.version.clone(),
+        status: status.name().to_owned(),
+        outcome: state.outcome().map(|o| o.name().to_owned()),
+        blocked_on,
+        requester: started.requester.to_string(),
+        intent: started.intent.clone(),
+        error,
+        started_at: state.started_at,
+        updated_at: now,
+        ended_at: state.end.is_some().then_some(state.now),
+        due_at: state.next_wakeup().map(|(at, _)| at),
+    }
+}
+
+fn blocked_on(state: &Execution, held: Option<&'static str>) -> Option<String> {
+    if let Some(control) = held {
+        return Some(format!("control:{control}"));
+    }
+    if state.paused {
+        return Some("operator:paused".to_owned());
+    }
+    state
+        .open_effects()
+        .find_map(|effect| match &effect.phase {
+            Phase::AwaitingApproval { .. } => effect.approval.as_ref().map(|id| format!("approval:{id}")),
+            Phase::Parked { .. } => Some(format!("dead-letter:{}", dead_letter_id(state, effect))),
+            Phase::Started => Some(format!("effect:{}", effect.number.0)),
+            Phase::Backoff { .. } => Some(format!("retry:{}", effect.number.0)),
+            Phase::Verifying(v) if v.probe.is_none() => Some(format!("verification:{}", effect.number.0)),
+            Phase::Verifying(_) | Phase::Requested | Phase::Denied | Phase::Settled => None,
+        })
+        .or_else(|| state.next_wakeup().map(|_| "timer".to_owned()))
+}
