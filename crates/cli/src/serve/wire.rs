@@ -55,7 +55,7 @@ impl Running {
         }
         self.time.abort();
         // What is still under way is found again at the next start, by effect class.
-        let _ = tokio::time::timeout(REPORT_GRACE, async { self.time.await }).await;
+        let _ = tokio::time::timeout(REPORT_GRACE, self.time).await;
         self.workers.abort();
         close(self.store).await;
         Ok(())
