@@ -58,6 +58,8 @@ test_deletes_ask if asked(with_action({"effect": "delete"})) == {1}
 
 test_permissions_ask if asked(with_action({"effect": "permission"})) == {1}
 
+test_compensable_asks_while_nothing_undoes_it if asked(with_action({"class": "compensable"})) == {1}
+
 test_irreversible_asks if asked(with_action({"class": "irreversible"})) == {1}
 
 test_unreviewed_write_asks if asked(with_action({"reviewed": false})) == {1}

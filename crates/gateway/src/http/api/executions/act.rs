@@ -22,7 +22,8 @@ fn accepted(row: app::view::ExecutionSummary) -> Accepted {
 
 /// Stop an execution for good
 ///
-/// Effects that are on the wire are waited for; nothing new starts.
+/// Nothing new starts. What is on the wire cannot be taken back: its outcome is `unknown`, and an answer that still
+/// comes is recorded in the audit log.
 #[utoipa::path(
     post, path = "/{id}/cancel", operation_id = "executions.cancel", tag = "executions",
     params(("id" = String, Path, description = "The execution's id")), request_body = Reason,
