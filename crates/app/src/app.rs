@@ -72,11 +72,18 @@ pub struct App {
     pub(crate) tokens: crate::access::TokenCache,
     pub(crate) figures: crate::overview::Figures,
     recovered: AtomicBool,
+    /// The leadership lease of this process; every commit carries it.
+    pub(crate) lease: u64,
+    /// True once the store refused a commit because another process leads.
+    pub(crate) fenced: AtomicBool,
 }
 
 impl App {
     /// Opens the application on a store: reads the controls and policies, and refuses to start when it cannot.
     pub async fn open(settings: Settings, parts: Parts) -> Result<Arc<Self>, Problem> {
+        // Whoever led before is fenced off from here on, so that nothing changes under what is read now.
+        let holder = format!("process {}", parts.ids.next(parts.clock.now()));
+        let lease = parts.store.lead(&holder).await.map_err(|e| store_problem(&e))?;
         let switches = Switches::load(&*parts.store, &settings).await?;
         let (live, _) = broadcast::channel(LIVE_CAPACITY);
         let app = Arc::new(Self {
@@ -95,6 +102,8 @@ impl App {
             tokens: crate::access::TokenCache::default(),
             figures: crate::overview::Figures::default(),
             recovered: AtomicBool::new(false),
+            lease,
+            fenced: AtomicBool::new(false),
         });
         app.policies_of(&system_tenant()).await?;
         app.record_environment_controls().await?;
@@ -120,7 +129,17 @@ impl App {
 
     /// True once everything that was under way has been found again.
     pub fn ready(&self) -> bool {
-        self.recovered.load(Ordering::Acquire)
+        self.recovered.load(Ordering::Acquire) && self.leads()
+    }
+
+    /// False once another process has taken the lead of the store: this one can commit nothing any more.
+    pub fn leads(&self) -> bool {
+        !self.fenced.load(Ordering::Acquire)
+    }
+
+    /// The leadership lease of this process.
+    pub fn lease(&self) -> u64 {
+        self.lease
     }
 
     /// Live notices of what changed, of all tenants: front doors filter by tenant.
@@ -176,6 +195,13 @@ pub(crate) fn commit_problem(error: &store::CommitError) -> Problem {
             "conflict",
             format!("somebody else changed it at the same time: {what}; read it again"),
         ),
+        store::CommitError::Fenced { held, newest } => Problem::new(
+            503,
+            3040,
+            "another process leads",
+            "another process has taken over this store; nothing was changed; ask that one",
+        )
+        .internal(format!("lease {held} was given up for lease {newest}")),
         store::CommitError::Overloaded => {
             Problem::new(503, 5002, "overloaded", "too much is being written; try again in a second")
         }

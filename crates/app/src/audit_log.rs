@@ -127,7 +127,8 @@ impl App {
     }
 
     /// Records that the server started, with what is in force.
-    pub async fn record_start(&self, details: serde_json::Value) -> Result<(), Problem> {
+    pub async fn record_start(&self, mut details: serde_json::Value) -> Result<(), Problem> {
+        details["lease"] = json!(self.lease);
         let record = record::by_system(
             &system_tenant(),
             self.clock.now(),

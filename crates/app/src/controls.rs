@@ -229,11 +229,7 @@ impl App {
     }
 
     pub(crate) async fn commit_one(&self, batch: Batch) -> Result<(), Problem> {
-        match self.store.commit(vec![batch]).await.pop() {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(error)) => Err(commit_problem(&error)),
-            None => Err(Problem::machine("the store answered nothing to a batch")),
-        }
+        self.commit_step(batch).await.map_err(|error| commit_problem(&error))
     }
 }
 

@@ -90,6 +90,7 @@ impl App {
             verdict,
             permit: PermitId::generate(&*self.ids, now),
             epoch: controls.epoch,
+            lease: self.lease,
         }
     }
 

@@ -72,12 +72,14 @@ pub(crate) fn of_events(state: &engine::Execution, events: &[Event], caller: Opt
     let mut judged: Option<(model::effect::EffectNumber, serde_json::Value)> = None;
     for event in events {
         if let Some((number, details)) = judged.take() {
-            if let EventBody::EffectStarted { effect, attempt, permit, epoch, digest, approval } = &event.body
+            if let EventBody::EffectStarted { effect, attempt, permit, epoch, lease, digest, approval } =
+                &event.body
                 && *effect == number
             {
                 let mut details = details;
                 details["permit"] = json!(permit);
                 details["epoch"] = json!(epoch);
+                details["lease"] = json!(lease);
                 details["attempt"] = json!(attempt);
                 details["digest"] = json!(digest);
                 details["approval"] = json!(approval);
@@ -142,11 +144,12 @@ fn described(state: &engine::Execution, body: &EventBody) -> Option<Described> {
             Some(*effect),
             json!({ "approval": approval, "by": by, "reason": guard::pii::redact(reason) }),
         ),
-        EventBody::EffectStarted { effect, attempt, permit, epoch, digest, approval } => (
+        EventBody::EffectStarted { effect, attempt, permit, epoch, lease, digest, approval } => (
             "effect.permitted",
             Some(*effect),
             json!({
                 "operation": state.effect(*effect).map(|e| &e.operation), "permit": permit, "epoch": epoch,
+                "lease": lease,
                 "attempt": attempt, "digest": digest, "approval": approval,
             }),
         ),

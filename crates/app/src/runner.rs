@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::{Execution, Input, Judgement, Phase, Rejected};
@@ -26,7 +27,7 @@ use crate::record;
 use crate::rows::row_of;
 use crate::snapshots::Snapshotted;
 use crate::view::Live;
-use crate::work::Work;
+use crate::work::{Fence, Work};
 
 /// How long one attempt of an HTTP effect may take.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -362,7 +363,10 @@ impl App {
                 outcome.puts.push(Put::Approval(Box::new(approval.clone())));
                 outcome.approvals.push(approval);
             }
-            let epoch = if let Judgement::Permit { epoch, .. } = &judgement { Some(*epoch) } else { None };
+            let fence = match &judgement {
+                Judgement::Permit { epoch, lease, .. } => Some(Fence { epoch: *epoch, lease: *lease }),
+                _ => None,
+            };
             match engine::step(state, Input::Judged(number, judgement), now) {
                 Ok(step) => events.extend(step.events),
                 Err(rejected) => {
@@ -370,8 +374,8 @@ impl App {
                     break;
                 }
             }
-            if let Some(epoch) = epoch
-                && let Some(work) = work_of(state, number, epoch)
+            if let Some(fence) = fence
+                && let Some(work) = work_of(state, number, fence)
             {
                 outcome.works.push(work);
             }
@@ -439,10 +443,23 @@ impl App {
         Ok((row, outcome.works))
     }
 
-    async fn commit_step(&self, batch: Batch) -> Result<(), CommitError> {
+    /// Commits one batch under the lease of this process. Once the lease is lost nothing is permitted any more.
+    pub(crate) async fn commit_step(&self, mut batch: Batch) -> Result<(), CommitError> {
+        batch.lease = Some(self.lease);
         match self.store.commit(vec![batch]).await.pop() {
             Some(Ok(_)) => Ok(()),
-            Some(Err(error)) => Err(error),
+            Some(Err(error)) => {
+                if let CommitError::Fenced { newest, .. } = &error
+                    && !self.fenced.swap(true, Ordering::AcqRel)
+                {
+                    tracing::error!(
+                        lease = self.lease,
+                        newest,
+                        "another process leads the store: this one starts nothing any more; restart it"
+                    );
+                }
+                Err(error)
+            }
             None => Err(CommitError::Failed("the store answered nothing to a batch".to_owned())),
         }
     }
@@ -536,7 +553,7 @@ fn answers(event: &Event, number: EffectNumber) -> bool {
     matches!(&event.body, EventBody::EffectAnswered { effect, .. } if *effect == number)
 }
 
-fn work_of(state: &Execution, number: EffectNumber, epoch: u64) -> Option<Work> {
+fn work_of(state: &Execution, number: EffectNumber, fence: Fence) -> Option<Work> {
     let effect = state.effect(number)?;
     let timeout = match &effect.request {
         model::Request::Http(_) => HTTP_TIMEOUT,
@@ -550,7 +567,7 @@ fn work_of(state: &Execution, number: EffectNumber, epoch: u64) -> Option<Work> 
         operation: effect.operation.clone(),
         request: effect.request.clone(),
         contract: Arc::clone(&effect.contract),
-        epoch,
+        fence,
         policy: effect.verdict.as_ref()?.policy,
         mode: state.started.mode,
         timeout,

@@ -21,6 +21,23 @@ use crate::runner::Change;
 /// The engine has no place for an input: what it is about is over.
 const NOT_POSSIBLE_NOW: Code = Code(2010);
 
+/// What outdates a permit: a newer leader, or a newer state of the controls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fence {
+    /// The leadership lease of the process that gave the permit; rises at each start.
+    pub lease: u64,
+    /// The epoch of the controls; rises with each change of one.
+    pub epoch: u64,
+}
+
+impl Fence {
+    /// One number that never falls from permit to permit, for outside systems that refuse older ones: the lease in the
+    /// upper half, the epoch in the lower.
+    pub fn token(self) -> u64 {
+        (self.lease << 32) | (self.epoch & 0xffff_ffff)
+    }
+}
+
 /// A permitted attempt.
 #[derive(Debug, Clone)]
 pub struct Work {
@@ -38,8 +55,8 @@ pub struct Work {
     pub request: Request,
     /// What is promised; `hosts` is what it may connect to.
     pub contract: Arc<Contract>,
-    /// The epoch of the permit.
-    pub epoch: u64,
+    /// What the permit is fenced by.
+    pub fence: Fence,
     /// The policies that the permit was given under.
     pub policy: Digest,
     /// Live, or reads only.
@@ -91,10 +108,12 @@ impl App {
 
     /// The last look before the outside: false when a control or a policy changed since the permit was given.
     pub fn may_start(&self, work: &Work) -> bool {
-        self.policies.in_force(&work.tenant, work.policy)
+        self.leads()
+            && work.fence.lease == self.lease
+            && self.policies.in_force(&work.tenant, work.policy)
             && self.switches.holding(|controls| {
                 !controls.on(ControlName::KillSwitch)
-                    && controls.epoch == work.epoch
+                    && controls.epoch == work.fence.epoch
                     && controls.allows(&work.tenant, &work.operation)
             })
     }

@@ -87,8 +87,13 @@ fn history(definition: &Arc<dsl::Definition>) -> Result<(Vec<Event>, Vec<u8>), B
             policy: Digest::of(b"policy"),
             risk: risk.clone(),
         });
-        let judgement =
-            Judgement::Permit { digest, verdict, permit: PermitId::new(format!("p{}", number.0))?, epoch: 0 };
+        let judgement = Judgement::Permit {
+            digest,
+            verdict,
+            permit: PermitId::new(format!("p{}", number.0))?,
+            epoch: 0,
+            lease: 0,
+        };
         events.extend(engine::step(&mut state, Input::Judged(number, judgement), now)?.events);
         let answer = Answer::Done { output: Value::from_json(&json!({"one": 1}), Label::EXTERNAL) };
         events.extend(

@@ -88,6 +88,8 @@ pub enum Judgement {
         permit: PermitId,
         /// Epoch of the controls.
         epoch: u64,
+        /// The leadership lease of whoever permits.
+        lease: u64,
     },
     /// Ask people.
     Ask {
@@ -262,11 +264,12 @@ fn judged(state: &Execution, effect: EffectNumber, judgement: Judgement) -> Resu
     }
     let attempt = known.attempts.last().map_or(1, |a| a.number + 1);
     Ok(match judgement {
-        Judgement::Permit { digest, verdict, permit, epoch } => {
+        Judgement::Permit { digest, verdict, permit, epoch, lease } => {
             let approval = known.approved.and(known.approval.clone());
             // A repeated attempt under the same verdict says nothing new.
             let same = known.verdict.as_ref().is_some_and(|before| **before == *verdict);
-            let started = EventBody::EffectStarted { effect, attempt, digest, permit, epoch, approval };
+            let started =
+                EventBody::EffectStarted { effect, attempt, digest, permit, epoch, lease, approval };
             if same {
                 vec![started]
             } else {

@@ -94,6 +94,9 @@ pub enum EventBody {
         permit: PermitId,
         /// The fencing epoch of the controls.
         epoch: u64,
+        /// The leadership lease of the process that gave the permit; 0 in histories from before there were leases.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        lease: u64,
         /// The approval that granted it, when there was one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         approval: Option<ApprovalId>,
@@ -162,6 +165,11 @@ pub enum EventBody {
         /// Digest of output or error.
         digest: Digest,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// An approval that an effect waits for.

@@ -168,6 +168,7 @@ fn batch(tenant: &TenantId, id: &ExecutionId, requester: &PrincipalId, step: u64
         due_at: None,
     };
     Batch {
+        lease: None,
         expect: Vec::new(),
         events: Some((tenant.clone(), id.clone(), 2 * step, vec![event(), event()])),
         puts: vec![Put::Execution(Box::new(row))],

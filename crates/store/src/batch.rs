@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Everything one step changes; all or nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
+    /// The lease that [`crate::Store::lead`] gave to whoever commits. A batch of another lease than the newest, or of
+    /// none once somebody leads, is refused with [`CommitError::Fenced`].
+    pub lease: Option<u64>,
     /// What must hold, or the batch is refused with [`CommitError::Conflict`].
     pub expect: Vec<Expect>,
     /// New events of one execution, with the history's length before them.
@@ -178,6 +181,14 @@ pub enum CommitError {
     /// An expectation did not hold, or the history has another length.
     #[error("conflict: {0}")]
     Conflict(String),
+    /// Somebody else leads: whoever committed this must stop.
+    #[error("fenced: lease {held} was given up for lease {newest}")]
+    Fenced {
+        /// The lease of the batch; 0 when it had none.
+        held: u64,
+        /// The lease of the newest leader.
+        newest: u64,
+    },
     /// The queue of the writer is full.
     #[error("the store is overloaded")]
     Overloaded,

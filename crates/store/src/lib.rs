@@ -26,6 +26,11 @@ use model::{Digest, ExecutionId, TenantId, Timestamp};
 /// The one persistence port. Everything acknowledged is durable.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Takes the lead for `holder` (a name for people, at most 255 bytes): answers a lease that is higher than every
+    /// one before. Durable when it returns. From then on batches of older leases are refused inside their transaction
+    /// with [`CommitError::Fenced`], whoever sent them and however long they were under way.
+    async fn lead(&self, holder: &str) -> Result<u64, StoreError>;
+
     /// Commits many batches; each is all-or-nothing and answers for itself. Batches of one call are applied in
     /// order, and share an `fsync` with whatever else is queued.
     async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Committed, CommitError>>;

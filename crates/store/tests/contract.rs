@@ -42,6 +42,8 @@ contract!(
     leaves_are_found_and_proved,
     every_concurrent_commit_is_answered,
     wrong_cursors_are_refused,
+    a_new_leader_fences_off_the_old_one,
+    a_change_of_leader_parts_the_queue,
 );
 
 async fn histories_grow_and_come_back(store: Arc<dyn Store>) {
@@ -495,5 +497,55 @@ proptest! {
             prop_assert_eq!(store::verify_directory(directory.path(), None).expect("reads").first_bad, None);
             Ok(())
         })?;
+    }
+}
+
+async fn a_new_leader_fences_off_the_old_one(store: Arc<dyn Store>) {
+    let (acme, one) = (tenant("acme"), execution("one"));
+    let held = |lease: Option<u64>, before: u64| Batch {
+        lease,
+        ..step(&tenant("acme"), &execution("one"), before, 1)
+    };
+    commit(&*store, held(None, 0)).await;
+    let first = store.lead("first").await.expect("leads");
+    let second = store.lead("second").await.expect("leads");
+    assert!(first > 0 && second > first, "{first}, {second}");
+    let size = store.head().await.expect("a head").size;
+    let late = [held(Some(first), 1), held(None, 1), held(Some(second + 1), 1)];
+    for (batch, lease) in late.into_iter().zip([first, 0, second + 1]) {
+        let refused = store.commit(vec![batch]).await;
+        assert_eq!(refused, [Err(CommitError::Fenced { held: lease, newest: second })]);
+    }
+    assert_eq!(store.head().await.expect("a head").size, size, "a refused batch leaves no leaf");
+    // A call of both: each batch is judged by its own lease.
+    let mixed = store.commit(vec![held(Some(first), 1), held(Some(second), 1)]).await;
+    assert!(matches!(mixed.as_slice(), [Err(CommitError::Fenced { .. }), Ok(_)]), "{mixed:?}");
+    assert_eq!(store.load(&acme, &one).await.expect("reads").expect("exists").events.len(), 2);
+    assert!(store.lead("").await.is_err() && store.lead(&"x".repeat(256)).await.is_err());
+    assert_eq!(store.lead("third").await, Ok(second + 1), "a refused name takes no lease");
+}
+
+/// Commits that race with a change of leader are whole, and none of the old leader's comes after one of the new.
+async fn a_change_of_leader_parts_the_queue(store: Arc<dyn Store>) {
+    let acme = tenant("acme");
+    let old = store.lead("old").await.expect("leads");
+    let commits: Vec<_> = (0..200)
+        .map(|n| {
+            let (store, acme) = (Arc::clone(&store), acme.clone());
+            tokio::spawn(async move {
+                let batch = Batch { lease: Some(old), ..step(&acme, &execution(&format!("old{n}")), 0, 1) };
+                store.commit(vec![batch]).await.pop().expect("one answer")
+            })
+        })
+        .collect();
+    let new = store.lead("new").await.expect("leads");
+    let first = commit(&*store, Batch { lease: Some(new), ..step(&acme, &execution("new"), 0, 1) }).await;
+    for commit in commits {
+        match commit.await.expect("no panic") {
+            Ok(committed) => {
+                assert!(committed.first_leaf < first.first_leaf, "{committed:?} after {first:?}")
+            }
+            Err(error) => assert_eq!(error, CommitError::Fenced { held: old, newest: new }),
+        }
     }
 }

@@ -300,3 +300,20 @@ fn what_was_acknowledged_survives_a_kill() {
     assert!(history.events.iter().zip(0..).all(|(found, number)| *found == event(number)));
     assert_eq!(store.stats().queue_calls, 0);
 }
+
+#[test]
+fn the_lease_outlives_the_process_and_rises_with_the_next_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let run = runtime();
+    let store = open(directory.path());
+    let before = run.block_on(store.lead("before")).expect("leads");
+    drop(store);
+    let store = open(directory.path());
+    let late = store::Batch { lease: None, ..step(&tenant("acme"), &execution("one"), 0, 1) };
+    assert_eq!(
+        run.block_on(store.commit(vec![late])),
+        [Err(store::CommitError::Fenced { held: 0, newest: before })],
+        "a process that never led writes nothing"
+    );
+    assert_eq!(run.block_on(store.lead("after")), Ok(before + 1));
+}

@@ -97,6 +97,7 @@ impl Run {
                 verdict: verdict(Decision::Allow),
                 permit: PermitId::new(format!("p{}", self.permits)).expect("an identifier"),
                 epoch: 0,
+                lease: 0,
             };
             self.give(Input::Judged(number, judgement)).expect("it is requested");
         }

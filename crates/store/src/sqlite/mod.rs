@@ -76,6 +76,7 @@ impl SqliteStore {
             key: opened.audit_key,
             frontier: opened.frontier,
             head: opened.head,
+            lease: opened.lease,
             head_file: directory.join(HEAD_FILE),
             gauges: Arc::clone(&gauges),
             tenants: apply::Tenants::default(),

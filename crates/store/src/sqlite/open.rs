@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use audit::{Frontier, SignedHead, SigningKey, VerifyingKey};
 use model::Clock;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::tree;
 use crate::files;
@@ -25,8 +25,11 @@ pub(crate) const LOCK_FILE: &str = "omnihub.lock";
 pub(crate) const HEAD_FILE_BYTES_MAX: u64 = 4096;
 
 /// Steps of the schema; each is applied once, in order. Only ever add at the end.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../../migrations/0001_start.sql"), include_str!("../../migrations/0002_snapshots.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../../migrations/0001_start.sql"),
+    include_str!("../../migrations/0002_snapshots.sql"),
+    include_str!("../../migrations/0003_leadership.sql"),
+];
 /// SQLite before 3.51.3 can lose commits when a log is checkpointed while it is written.
 const SQLITE_MIN: i32 = 3_051_003;
 /// Prepared statements kept by each connection.
@@ -94,6 +97,8 @@ pub(crate) struct Opened {
     pub(crate) secret_key: [u8; 32],
     pub(crate) frontier: Frontier,
     pub(crate) head: SignedHead,
+    /// The lease of the newest leader; 0 when nobody ever led.
+    pub(crate) lease: u64,
 }
 
 /// Opens a data directory for writing, or makes a new one.
@@ -118,7 +123,8 @@ pub(crate) fn open(directory: &Path, clock: &dyn Clock) -> Result<Opened, OpenEr
     let (frontier, head) = check_log(&db, directory, &audit_key, clock)?;
     // Only once the key is known to be the one that signed the log.
     publish_key(directory, &audit_key.verifying_key())?;
-    Ok(Opened { lock, db, audit_key, secret_key, frontier, head })
+    let lease = leadership(&db)?;
+    Ok(Opened { lock, db, audit_key, secret_key, frontier, head, lease })
 }
 
 /// A connection that only reads, beside the writer.
@@ -195,6 +201,13 @@ fn publish_key(directory: &Path, key: &VerifyingKey) -> Result<(), OpenError> {
         return Ok(());
     }
     files::replace(&path, text.as_bytes()).map_err(|source| OpenError::File { path, source })
+}
+
+fn leadership(db: &Connection) -> Result<u64, OpenError> {
+    let sql = "SELECT lease FROM leadership WHERE id = 1";
+    let found: Option<i64> = db.query_row(sql, [], |row| row.get(0)).optional()?;
+    u64::try_from(found.unwrap_or(0))
+        .map_err(|_| OpenError::Database("the leadership lease is below zero".to_owned()))
 }
 
 fn migrate(db: &mut Connection, applied: usize) -> Result<(), OpenError> {

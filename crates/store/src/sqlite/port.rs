@@ -20,8 +20,21 @@ use crate::blobs;
 use crate::codec::corrupt;
 use crate::query::{ApprovalQuery, AuditQuery, ExecutionQuery, History, LeafRow, Page, StoreError};
 
+/// Longest name of a holder, in bytes.
+const HOLDER_BYTES_MAX: usize = 255;
+
 #[async_trait]
 impl Store for SqliteStore {
+    async fn lead(&self, holder: &str) -> Result<u64, StoreError> {
+        if holder.is_empty() || holder.len() > HOLDER_BYTES_MAX {
+            return Err(StoreError::Failed(format!("a holder's name has 1 to {HOLDER_BYTES_MAX} bytes")));
+        }
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Lead { holder: holder.to_owned(), reply };
+        self.send(command).map_err(|error| StoreError::Failed(error.to_string()))?;
+        answer.await.map_err(|_| StoreError::Failed(super::WRITER_ENDED.to_owned()))?
+    }
+
     async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Committed, CommitError>> {
         self.commit_batches(batches).await
     }

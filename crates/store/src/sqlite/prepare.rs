@@ -11,6 +11,7 @@ const BATCH_BYTES_MAX: usize = 64 << 20;
 /// A batch, encoded.
 #[derive(Debug)]
 pub(crate) struct Prepared {
+    pub(crate) lease: Option<u64>,
     pub(crate) expect: Vec<Expect>,
     pub(crate) events: Option<NewEvents>,
     pub(crate) rows: Vec<Row>,
@@ -67,14 +68,14 @@ pub(crate) fn prepare(batch: Batch) -> Result<Prepared, CommitError> {
 }
 
 fn encode_batch(batch: Batch) -> Result<Prepared, serde_json::Error> {
-    let Batch { expect, events, puts, records } = batch;
+    let Batch { lease, expect, events, puts, records } = batch;
     let events = events.map(new_events).transpose()?;
     let rows = puts.into_iter().map(row_of).collect::<Result<Vec<_>, _>>()?;
     let leaves = records.iter().map(new_leaf).collect::<Result<Vec<_>, _>>()?;
     let bytes = events.as_ref().map_or(0, |events| events.blob.len())
         + rows.iter().map(weight).sum::<usize>()
         + leaves.iter().map(|leaf| leaf.bytes.len()).sum::<usize>();
-    Ok(Prepared { expect, events, rows, leaves, bytes })
+    Ok(Prepared { lease, expect, events, rows, leaves, bytes })
 }
 
 fn new_events(

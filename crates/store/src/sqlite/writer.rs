@@ -44,6 +44,8 @@ pub(crate) type Answers = Vec<Result<Committed, CommitError>>;
 pub(crate) enum Command {
     /// Commit these, in order.
     Commit { batches: Vec<Prepared>, bytes: usize, reply: oneshot::Sender<Answers> },
+    /// Take the lead: from here on only batches of the new lease are written.
+    Lead { holder: String, reply: oneshot::Sender<Result<u64, StoreError>> },
     /// Write something, to show that writing works.
     Ping { reply: oneshot::Sender<Result<(), StoreError>> },
 }
@@ -65,6 +67,8 @@ pub(crate) struct Writer {
     pub(crate) key: SigningKey,
     pub(crate) frontier: Frontier,
     pub(crate) head: SignedHead,
+    /// The newest lease, as the database has it: this thread is the only one that writes it.
+    pub(crate) lease: u64,
     pub(crate) head_file: PathBuf,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) tenants: Tenants,
@@ -139,14 +143,20 @@ impl Writer {
                     calls.push(Call { batches, reply });
                 }
                 Command::Ping { reply } => pings.push(reply),
+                // What came before is judged by the older lease, what comes after by the new one.
+                Command::Lead { holder, reply } => {
+                    if !calls.is_empty() {
+                        self.commit_group(std::mem::take(&mut calls), std::mem::take(&mut batches_count));
+                    }
+                    // Nobody waiting any more is fine: the lease is taken, and the next one is higher.
+                    let _ = reply.send(self.lead(&holder));
+                }
             }
             let full = batches_count >= GROUP_BATCHES_MAX || bytes_count >= GROUP_BYTES_MAX;
             next = if full { None } else { commands.try_recv().ok() };
         }
         if !calls.is_empty() {
-            self.gauges.last_group.store(batches_count, Ordering::Relaxed);
-            self.gauges.groups.fetch_add(1, Ordering::Relaxed);
-            self.commit(calls);
+            self.commit_group(calls, batches_count);
         }
         if !pings.is_empty() {
             let result = self.pulse();
@@ -155,6 +165,25 @@ impl Writer {
                 let _ = reply.send(result.clone());
             }
         }
+    }
+
+    fn commit_group(&mut self, calls: Vec<Call>, batches: usize) {
+        self.gauges.last_group.store(batches, Ordering::Relaxed);
+        self.gauges.groups.fetch_add(1, Ordering::Relaxed);
+        self.commit(calls);
+    }
+
+    /// Raises the lease, durably. The database commits one statement whole or not at all.
+    fn lead(&mut self, holder: &str) -> Result<u64, StoreError> {
+        if let Some(reason) = &self.stopped {
+            return Err(StoreError::Failed(reason.clone()));
+        }
+        let next = self.lease.checked_add(1).and_then(|next| i64::try_from(next).ok());
+        let next = next.ok_or_else(|| StoreError::Failed("there are no more leases".to_owned()))?;
+        let sql = "INSERT OR REPLACE INTO leadership (id, lease, holder, since) VALUES (1, ?1, ?2, ?3)";
+        self.db.prepare_cached(sql)?.execute(params![next, holder, self.clock.now().0])?;
+        self.lease = next.unsigned_abs();
+        Ok(self.lease)
     }
 
     fn commit(&mut self, mut calls: Vec<Call>) {
@@ -255,6 +284,10 @@ impl Writer {
     }
 
     fn write_one(&mut self, batch: &mut Prepared) -> rusqlite::Result<Result<Committed, CommitError>> {
+        let held = batch.lease.unwrap_or(0);
+        if held != self.lease {
+            return Ok(Err(CommitError::Fenced { held, newest: self.lease }));
+        }
         match apply(&self.db, &mut self.tenants, &mut self.frontier, batch) {
             Ok(committed) => Ok(Ok(committed)),
             Err(Refused::Conflict(message)) => Ok(Err(CommitError::Conflict(message))),
