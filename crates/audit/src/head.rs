@@ -63,8 +63,13 @@ impl SigningKey {
     /// Signs the head of a tree.
     pub fn sign(&self, size: u64, root: [u8; 32], at: Timestamp) -> SignedHead {
         let mut head = SignedHead { size, root, at, key_id: self.verifying_key().id(), signature: [0; 64] };
-        head.signature = self.0.sign(head.text().as_bytes()).to_bytes();
+        head.signature = self.sign_text(&head.text());
         head
+    }
+
+    /// Every text has a first line of its own that says what it is, so that no signature serves for something else.
+    pub(crate) fn sign_text(&self, text: &str) -> [u8; 64] {
+        self.0.sign(text.as_bytes()).to_bytes()
     }
 }
 
@@ -103,8 +108,12 @@ impl VerifyingKey {
 
     /// True when this key signed the head.
     pub fn accepts(&self, head: &SignedHead) -> bool {
-        let signature = ed25519_dalek::Signature::from_bytes(&head.signature);
-        head.key_id == self.id() && self.0.verify_strict(head.text().as_bytes(), &signature).is_ok()
+        head.key_id == self.id() && self.accepts_text(&head.text(), &head.signature)
+    }
+
+    pub(crate) fn accepts_text(&self, text: &str, signature: &[u8; 64]) -> bool {
+        let signature = ed25519_dalek::Signature::from_bytes(signature);
+        self.0.verify_strict(text.as_bytes(), &signature).is_ok()
     }
 }
 
@@ -121,7 +130,7 @@ impl fmt::Debug for VerifyingKey {
 }
 
 /// Bytes of fixed length as lower-case hexadecimal text.
-mod hexadecimal {
+pub(crate) mod hexadecimal {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     pub fn serialize<S: Serializer, const N: usize>(

@@ -156,6 +156,18 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The public key that tree heads are signed with.
     fn audit_key(&self) -> audit::VerifyingKey;
 
+    /// Seals a plan with the installation's key for plans.
+    fn seal_plan(
+        &self,
+        tenant: &TenantId,
+        digest: Digest,
+        approvers: Vec<model::PrincipalId>,
+        at: Timestamp,
+    ) -> audit::PlanSeal;
+
+    /// The public key that plans are sealed with.
+    fn plan_key(&self) -> audit::VerifyingKey;
+
     /// Inclusion proof of leaf `index` in the tree of `size` leaves.
     async fn inclusion(&self, index: u64, size: u64) -> Result<Vec<[u8; 32]>, StoreError>;
 

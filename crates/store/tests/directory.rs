@@ -317,3 +317,19 @@ fn the_lease_outlives_the_process_and_rises_with_the_next_one() {
     );
     assert_eq!(run.block_on(store.lead("after")), Ok(before + 1));
 }
+
+#[test]
+fn plans_are_sealed_by_a_key_that_stays() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    let bob = model::PrincipalId::new("user:bob").expect("an id");
+    let seal = store.seal_plan(&tenant("acme"), model::Digest::of(b"plan"), vec![bob], model::Timestamp(7));
+    assert!(store.plan_key().accepts_seal(&seal));
+    assert_ne!(store.plan_key(), *store.audit_key(), "each key signs one sort of thing");
+    drop(store);
+    assert!(open(directory.path()).plan_key().accepts_seal(&seal), "after a restart too");
+    let key = directory.path().join("keys/plans.key");
+    assert_eq!(key.metadata().expect("it is there").permissions().mode() & 0o077, 0, "nobody else reads it");
+    std::fs::remove_file(key).expect("is removed");
+    assert!(!open(directory.path()).plan_key().accepts_seal(&seal), "a new key takes no old seal");
+}

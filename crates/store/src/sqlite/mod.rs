@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use audit::VerifyingKey;
+use audit::{SigningKey, VerifyingKey};
 use model::Clock;
 use tokio::sync::oneshot;
 
@@ -41,6 +41,7 @@ pub struct SqliteStore {
     readers: Readers,
     sealer: Sealer,
     audit_key: VerifyingKey,
+    plan_key: SigningKey,
     gauges: Arc<Gauges>,
     /// Held until everything else is closed: fields are dropped in this order.
     _lock: File,
@@ -94,6 +95,7 @@ impl SqliteStore {
             readers,
             sealer: Sealer::new(&opened.secret_key),
             audit_key,
+            plan_key: opened.plan_key,
             gauges,
             _lock: opened.lock,
         }))

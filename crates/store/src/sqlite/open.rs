@@ -94,6 +94,7 @@ pub(crate) struct Opened {
     pub(crate) lock: File,
     pub(crate) db: Connection,
     pub(crate) audit_key: SigningKey,
+    pub(crate) plan_key: SigningKey,
     pub(crate) secret_key: [u8; 32],
     pub(crate) frontier: Frontier,
     pub(crate) head: SignedHead,
@@ -119,12 +120,14 @@ pub(crate) fn open(directory: &Path, clock: &dyn Clock) -> Result<Opened, OpenEr
     let applied = applied.ok_or(OpenError::NewerSchema { found: schema, known })?;
     let audit_key = SigningKey::from_bytes(&key(directory, "keys/audit.key", applied == 0)?);
     let secret_key = key(directory, "keys/secrets.key", applied == 0)?;
+    // A new one makes every seal of an older one void: what was approved has to be approved again.
+    let plan_key = SigningKey::from_bytes(&key(directory, "keys/plans.key", true)?);
     migrate(&mut db, applied)?;
     let (frontier, head) = check_log(&db, directory, &audit_key, clock)?;
     // Only once the key is known to be the one that signed the log.
     publish_key(directory, &audit_key.verifying_key())?;
     let lease = leadership(&db)?;
-    Ok(Opened { lock, db, audit_key, secret_key, frontier, head, lease })
+    Ok(Opened { lock, db, audit_key, plan_key, secret_key, frontier, head, lease })
 }
 
 /// A connection that only reads, beside the writer.

@@ -207,6 +207,20 @@ impl Store for SqliteStore {
         SqliteStore::audit_key(self).clone()
     }
 
+    fn seal_plan(
+        &self,
+        tenant: &TenantId,
+        digest: Digest,
+        approvers: Vec<model::PrincipalId>,
+        at: Timestamp,
+    ) -> audit::PlanSeal {
+        self.plan_key.seal(tenant.clone(), digest, approvers, at)
+    }
+
+    fn plan_key(&self) -> audit::VerifyingKey {
+        self.plan_key.verifying_key()
+    }
+
     async fn head(&self) -> Result<audit::SignedHead, StoreError> {
         let read = self.readers.read(|db| {
             tree::last_head(db)?.ok_or_else(|| corrupt("heads", "newest", "there is no signed head"))
