@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use model::{Digest, TenantId};
 
 use crate::codec::corrupt;
-use crate::files::{private_directory, read_limited, replace, sync_directory};
+use crate::files::{Files, read_limited};
 use crate::query::StoreError;
 
 /// Largest blob, in bytes.
 pub(crate) const BLOB_BYTES_MAX: u64 = 256 << 20;
 
 /// Keeps bytes; the same bytes of the same tenant are kept once. Durable when it returns.
-pub(crate) fn put(root: &Path, tenant: &TenantId, bytes: &[u8]) -> Result<Digest, StoreError> {
+pub(crate) fn put(files: &Files, root: &Path, tenant: &TenantId, bytes: &[u8]) -> Result<Digest, StoreError> {
     if bytes.len() as u64 > BLOB_BYTES_MAX {
         return Err(StoreError::Failed(format!("a blob has at most {BLOB_BYTES_MAX} bytes")));
     }
@@ -26,10 +26,11 @@ pub(crate) fn put(root: &Path, tenant: &TenantId, bytes: &[u8]) -> Result<Digest
     let write = || {
         let shard = path.parent().unwrap_or(root);
         let owner = shard.parent().unwrap_or(root);
-        private_directory(shard)?;
-        sync_directory(root)?;
-        sync_directory(owner)?;
-        replace(&path, bytes)
+        files.private_directory(shard)?;
+        // A shard that somebody else made a moment ago may not have a durable name yet.
+        files.sync_directory(root)?;
+        files.sync_directory(owner)?;
+        files.replace(&path, bytes)
     };
     write().map_err(|error| StoreError::Failed(format!("blob `{digest}`: {error}")))?;
     Ok(digest)
