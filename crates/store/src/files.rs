@@ -56,7 +56,9 @@ impl Files {
                 other => other?,
             }
             // A directory whose own name is not durable loses everything in it.
-            self.sync_directory(missing.parent().filter(|path| *path != Path::new("")).unwrap_or(Path::new(".")))?;
+            self.sync_directory(
+                missing.parent().filter(|path| *path != Path::new("")).unwrap_or(Path::new(".")),
+            )?;
         }
         private(path)
     }

@@ -14,9 +14,10 @@ mod sqlite;
 mod verify;
 
 pub use batch::{Batch, CommitError, Committed, ExecutionRow, Expect, Put};
+pub use files::{FileAct, FileWatch};
 pub use query::{ApprovalQuery, AuditQuery, ExecutionQuery, History, LeafRow, Page, StoreError};
 pub use sqlite::open::OpenError;
-pub use sqlite::{SqliteStore, Stats};
+pub use sqlite::{Options, SqliteStore, Stats};
 pub use verify::{VerifyError, verify_directory};
 
 use async_trait::async_trait;

@@ -151,7 +151,7 @@ impl PrivateCopy {
         };
         let name = files::random_hex().map_err(failed(database))?;
         let directory = std::env::temp_dir().join(format!("omnihub-verify-{name}"));
-        files::private_directory(&directory).map_err(failed(&directory))?;
+        files::Files::default().private_directory(&directory).map_err(failed(&directory))?;
         let copy = Self(directory);
         for (from, to) in [(database, DATABASE.to_owned()), (log, format!("{DATABASE}-wal"))] {
             let mut source = File::open(from).map_err(failed(from))?;

@@ -12,6 +12,11 @@ use serde_json::json;
 use store::{AuditQuery, Batch, CommitError, Committed, ExecutionQuery, Expect, Put, Store, StoreError};
 use support::{commit, event, execution, open, record, row, step, tenant};
 
+/// Opens a directory without threads.
+fn open_inline(directory: &std::path::Path) -> Arc<dyn Store> {
+    store::SqliteStore::open_inline(directory, Arc::new(support::Still)).expect("opens")
+}
+
 macro_rules! contract {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
@@ -19,6 +24,13 @@ macro_rules! contract {
             async fn $name() {
                 let directory = tempfile::tempdir().expect("a directory");
                 super::$name(super::open(directory.path())).await;
+            })*
+        }
+        mod inline {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                let directory = tempfile::tempdir().expect("a directory");
+                super::$name(super::open_inline(directory.path())).await;
             })*
         }
     };

@@ -13,14 +13,17 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use audit::{SigningKey, VerifyingKey};
 use model::Clock;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::batch::{Batch, CommitError, Committed};
+use crate::files::{FileWatch, Files};
+use crate::query::StoreError;
 use crate::secrets::Sealer;
 use open::{DATABASE, HEAD_FILE, OpenError, open};
 use prepare::{Prepared, prepare};
@@ -35,9 +38,8 @@ const CALL_BATCHES_MAX: usize = 1024;
 /// Dropping it finishes what is queued, and then closes.
 pub struct SqliteStore {
     directory: PathBuf,
-    /// None only while it is being dropped.
-    commands: Option<SyncSender<Command>>,
-    writer: Option<JoinHandle<()>>,
+    pen: Pen,
+    files: Files,
     readers: Readers,
     sealer: Sealer,
     audit_key: VerifyingKey,
@@ -45,6 +47,27 @@ pub struct SqliteStore {
     gauges: Arc<Gauges>,
     /// Held until everything else is closed: fields are dropped in this order.
     _lock: File,
+}
+
+/// How a store is opened, besides where. The default is what is shipped.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The layer under SQLite, by the name that it is registered with; none for SQLite's own. For tests of what a
+    /// disk can do.
+    pub vfs: Option<String>,
+    /// Hears of files beside the database. For the same tests.
+    pub watch: Option<Arc<dyn FileWatch>>,
+    /// Everything happens on the caller's thread, so that one thread and one seed decide the whole order. No future of
+    /// such a store ever waits, and each call is a group of its own.
+    pub inline: bool,
+}
+
+/// Who writes.
+enum Pen {
+    /// A thread of its own; both are none only while the store is being dropped.
+    Thread { commands: Option<SyncSender<Command>>, thread: Option<JoinHandle<()>> },
+    /// Whoever calls. The channel stays empty.
+    Inline(Box<Mutex<(Writer, Receiver<Command>)>>),
 }
 
 /// How the store does, for metrics.
@@ -67,8 +90,23 @@ pub struct Stats {
 impl SqliteStore {
     /// Opens a data directory, or makes a new one.
     pub fn open(directory: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
-        let opened = open(directory, &*clock)?;
-        let readers = Readers::open(&directory.join(DATABASE))?;
+        Self::open_with(directory, clock, Options::default())
+    }
+
+    /// As [`SqliteStore::open`], without any thread: see [`Options::inline`].
+    pub fn open_inline(directory: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+        Self::open_with(directory, clock, Options { inline: true, ..Options::default() })
+    }
+
+    /// As [`SqliteStore::open`], in another way than what is shipped.
+    pub fn open_with(
+        directory: &Path,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Arc<Self>, OpenError> {
+        let opened = open(directory, &*clock, &options)?;
+        let readers = Readers::open(&directory.join(DATABASE), &options)?;
+        let files = Files { watch: options.watch };
         let gauges = Arc::new(Gauges::default());
         let audit_key = opened.audit_key.verifying_key();
         let writer = Writer {
@@ -79,19 +117,25 @@ impl SqliteStore {
             head: opened.head,
             lease: opened.lease,
             head_file: directory.join(HEAD_FILE),
+            files: files.clone(),
             gauges: Arc::clone(&gauges),
             tenants: apply::Tenants::default(),
             stopped: None,
         };
         let (sender, receiver) = sync_channel(QUEUE_CALLS_MAX);
-        let thread = std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || writer.run(&receiver))
-            .map_err(|source| OpenError::File { path: directory.to_owned(), source })?;
+        let pen = if options.inline {
+            Pen::Inline(Box::new(Mutex::new((writer, receiver))))
+        } else {
+            let thread = std::thread::Builder::new()
+                .name("store-writer".to_owned())
+                .spawn(move || writer.run(&receiver))
+                .map_err(|source| OpenError::File { path: directory.to_owned(), source })?;
+            Pen::Thread { commands: Some(sender), thread: Some(thread) }
+        };
         Ok(Arc::new(Self {
             directory: directory.to_owned(),
-            commands: Some(sender),
-            writer: Some(thread),
+            pen,
+            files,
             readers,
             sealer: Sealer::new(&opened.secret_key),
             audit_key,
@@ -151,6 +195,19 @@ impl SqliteStore {
         answers
     }
 
+    /// Runs work on files where it may wait: on a blocking thread, or here when the store is inline.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if matches!(self.pen, Pen::Inline(_)) {
+            return work();
+        }
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| StoreError::Failed(format!("file work ended early: {error}")))?
+    }
+
     async fn commit_prepared(&self, batches: Vec<Prepared>) -> Vec<Result<Committed, CommitError>> {
         let count = batches.len();
         let all = |error: CommitError| vec![Err(error); count];
@@ -173,7 +230,15 @@ impl SqliteStore {
 
     fn send(&self, command: Command) -> Result<(), CommitError> {
         let ended = || CommitError::Failed(WRITER_ENDED.to_owned());
-        let commands = self.commands.as_ref().ok_or_else(ended)?;
+        let commands = match &self.pen {
+            Pen::Thread { commands, .. } => commands.as_ref().ok_or_else(ended)?,
+            Pen::Inline(writer) => {
+                self.gauges.queued_calls.fetch_add(1, Ordering::Relaxed);
+                let (writer, nothing) = &mut *writer.lock();
+                writer.take_group(command, nothing);
+                return Ok(());
+            }
+        };
         self.gauges.queued_calls.fetch_add(1, Ordering::Relaxed);
         commands.try_send(command).map_err(|error| {
             self.gauges.queued_calls.fetch_sub(1, Ordering::Relaxed);
@@ -189,11 +254,18 @@ const WRITER_ENDED: &str = "the writer has ended; restart omnihub";
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        self.commands = None;
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            tracing::error!("the store's writer ended by a panic");
+        match &mut self.pen {
+            Pen::Thread { commands, thread } => {
+                *commands = None;
+                if let Some(thread) = thread.take()
+                    && thread.join().is_err()
+                {
+                    tracing::error!("the store's writer ended by a panic");
+                }
+            }
+            Pen::Inline(writer) => {
+                writer.get_mut().0.write_head_file();
+            }
         }
     }
 }

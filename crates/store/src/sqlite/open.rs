@@ -9,8 +9,8 @@ use audit::{Frontier, SignedHead, SigningKey, VerifyingKey};
 use model::Clock;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
-use super::tree;
-use crate::files;
+use super::{Options, tree};
+use crate::files::{self, Files};
 use crate::query::StoreError;
 
 /// The database's name in the data directory.
@@ -103,37 +103,46 @@ pub(crate) struct Opened {
 }
 
 /// Opens a data directory for writing, or makes a new one.
-pub(crate) fn open(directory: &Path, clock: &dyn Clock) -> Result<Opened, OpenError> {
+pub(crate) fn open(directory: &Path, clock: &dyn Clock, options: &Options) -> Result<Opened, OpenError> {
     if rusqlite::version_number() < SQLITE_MIN {
         return Err(OpenError::OldSqlite(rusqlite::version()));
     }
+    let files = Files { watch: options.watch.clone() };
     for part in ["", "blobs", "keys", "audit"] {
         let path = directory.join(part);
-        files::private_directory(&path).map_err(|source| OpenError::File { path, source })?;
+        files.private_directory(&path).map_err(|source| OpenError::File { path, source })?;
     }
     let lock = take_lock(directory)?;
-    let mut db = Connection::open(directory.join(DATABASE))?;
+    let mut db = connect(&directory.join(DATABASE), OpenFlags::default(), options.vfs.as_deref())?;
     tune_writer(&db)?;
     let schema: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let known = MIGRATIONS.len();
     let applied = usize::try_from(schema).ok().filter(|applied| *applied <= known);
     let applied = applied.ok_or(OpenError::NewerSchema { found: schema, known })?;
-    let audit_key = SigningKey::from_bytes(&key(directory, "keys/audit.key", applied == 0)?);
-    let secret_key = key(directory, "keys/secrets.key", applied == 0)?;
+    let audit_key = SigningKey::from_bytes(&key(&files, directory, "keys/audit.key", applied == 0)?);
+    let secret_key = key(&files, directory, "keys/secrets.key", applied == 0)?;
     // A new one makes every seal of an older one void: what was approved has to be approved again.
-    let plan_key = SigningKey::from_bytes(&key(directory, "keys/plans.key", true)?);
+    let plan_key = SigningKey::from_bytes(&key(&files, directory, "keys/plans.key", true)?);
     migrate(&mut db, applied)?;
     let (frontier, head) = check_log(&db, directory, &audit_key, clock)?;
     // Only once the key is known to be the one that signed the log.
-    publish_key(directory, &audit_key.verifying_key())?;
+    publish_key(&files, directory, &audit_key.verifying_key())?;
     let lease = leadership(&db)?;
     Ok(Opened { lock, db, audit_key, plan_key, secret_key, frontier, head, lease })
 }
 
+/// A connection through a layer of the file system, or through SQLite's own.
+fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> rusqlite::Result<Connection> {
+    match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
+        None => Connection::open_with_flags(path, flags),
+    }
+}
+
 /// A connection that only reads, beside the writer.
-pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+pub(crate) fn open_reader(path: &Path, vfs: Option<&str>) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags)?;
+    let db = connect(path, flags, vfs)?;
     db.busy_timeout(std::time::Duration::from_secs(5))?;
     db.pragma_update(None, "query_only", true)?;
     db.pragma_update(None, "cache_size", -8192)?;
@@ -189,21 +198,21 @@ fn tune_writer(db: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn key(directory: &Path, name: &str, create: bool) -> Result<[u8; 32], OpenError> {
+fn key(files: &Files, directory: &Path, name: &str, create: bool) -> Result<[u8; 32], OpenError> {
     let path = directory.join(name);
-    files::key(&path, create).map_err(|source| match source.kind() {
+    files.key(&path, create).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => OpenError::KeyMissing(path),
         _ => OpenError::File { path, source },
     })
 }
 
-fn publish_key(directory: &Path, key: &VerifyingKey) -> Result<(), OpenError> {
+fn publish_key(files: &Files, directory: &Path, key: &VerifyingKey) -> Result<(), OpenError> {
     let path = directory.join(PUBLIC_KEY_FILE);
     let text = format!("{key}\n");
     if files::read_limited(&path, 128).is_ok_and(|found| found == text.as_bytes()) {
         return Ok(());
     }
-    files::replace(&path, text.as_bytes()).map_err(|source| OpenError::File { path, source })
+    files.replace(&path, text.as_bytes()).map_err(|source| OpenError::File { path, source })
 }
 
 fn leadership(db: &Connection) -> Result<u64, OpenError> {

@@ -254,12 +254,13 @@ impl Store for SqliteStore {
 
     async fn put_blob(&self, tenant: &TenantId, bytes: Vec<u8>) -> Result<Digest, StoreError> {
         let (root, tenant) = (self.directory.join("blobs"), tenant.clone());
-        blocking(move || blobs::put(&root, &tenant, &bytes)).await
+        let files = self.files.clone();
+        self.blocking(move || blobs::put(&files, &root, &tenant, &bytes)).await
     }
 
     async fn blob(&self, tenant: &TenantId, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
         let (root, tenant, digest) = (self.directory.join("blobs"), tenant.clone(), *digest);
-        blocking(move || blobs::get(&root, &tenant, &digest)).await
+        self.blocking(move || blobs::get(&root, &tenant, &digest)).await
     }
 
     async fn secret(&self, tenant: &TenantId, name: &str) -> Result<Option<Value>, StoreError> {
@@ -305,12 +306,4 @@ fn within(size: u64, leaves: u64) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(StoreError::Failed(format!("there are {leaves} leaves, not {size}")))
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| StoreError::Failed(format!("file work ended early: {error}")))?
 }

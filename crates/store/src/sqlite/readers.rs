@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use super::Options;
 use super::open::open_reader;
 use crate::query::StoreError;
 
@@ -19,18 +20,25 @@ pub(crate) struct Readers(Arc<Pool>);
 
 struct Pool {
     path: PathBuf,
+    options: Options,
     turns: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
-    pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
-        let idle = (0..READERS).map(|_| open_reader(path)).collect::<Result<Vec<_>, _>>()?;
+    pub(crate) fn open(path: &Path, options: &Options) -> rusqlite::Result<Self> {
+        let idle =
+            (0..READERS).map(|_| open_reader(path, options.vfs.as_deref())).collect::<Result<Vec<_>, _>>()?;
         let turns = Arc::new(Semaphore::new(READERS));
-        Ok(Self(Arc::new(Pool { path: path.to_owned(), turns, idle: Mutex::new(idle) })))
+        Ok(Self(Arc::new(Pool {
+            path: path.to_owned(),
+            options: options.clone(),
+            turns,
+            idle: Mutex::new(idle),
+        })))
     }
 
-    /// Runs a read on a blocking thread; everything it reads is of one moment.
+    /// Runs a read on a blocking thread (or here, when the store is inline); everything it reads is of one moment.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -39,20 +47,24 @@ impl Readers {
             |error: &dyn std::fmt::Display| StoreError::Failed(format!("a read ended early: {error}"));
         let turn = Arc::clone(&self.0.turns).acquire_owned().await.map_err(|error| ended(&error))?;
         let pool = Arc::clone(&self.0);
-        let task = tokio::task::spawn_blocking(move || {
+        let inline = pool.options.inline;
+        let read = move || {
             let _turn = turn;
             let idle = pool.idle.lock().pop();
             // A read that panicked took its connection along.
             let db = match idle {
                 Some(db) => db,
-                None => open_reader(&pool.path)?,
+                None => open_reader(&pool.path, pool.options.vfs.as_deref())?,
             };
             let snapshot = db.unchecked_transaction()?;
             let result = work(&db);
             drop(snapshot);
             pool.idle.lock().push(db);
             result
-        });
-        task.await.map_err(|error| ended(&error))?
+        };
+        if inline {
+            return read();
+        }
+        tokio::task::spawn_blocking(read).await.map_err(|error| ended(&error))?
     }
 }

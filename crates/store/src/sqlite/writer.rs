@@ -19,7 +19,7 @@ use super::apply::{Refused, Tenants, apply};
 use super::prepare::Prepared;
 use super::tree;
 use crate::batch::{CommitError, Committed};
-use crate::files::replace;
+use crate::files::Files;
 use crate::query::StoreError;
 
 /// Calls that may wait for the writer.
@@ -70,6 +70,7 @@ pub(crate) struct Writer {
     /// The newest lease, as the database has it: this thread is the only one that writes it.
     pub(crate) lease: u64,
     pub(crate) head_file: PathBuf,
+    pub(crate) files: Files,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) tenants: Tenants,
     /// Why nothing is written any more.
@@ -129,7 +130,7 @@ impl Writer {
     }
 
     /// Takes what has queued up behind `first`, commits it, answers.
-    fn take_group(&mut self, first: Command, commands: &Receiver<Command>) {
+    pub(crate) fn take_group(&mut self, first: Command, commands: &Receiver<Command>) {
         let (mut calls, mut pings) = (Vec::new(), Vec::new());
         let (mut batches_count, mut bytes_count) = (0, 0);
         let mut next = Some(first);
@@ -181,7 +182,7 @@ impl Writer {
         let next = self.lease.checked_add(1).and_then(|next| i64::try_from(next).ok());
         let next = next.ok_or_else(|| StoreError::Failed("there are no more leases".to_owned()))?;
         let sql = "INSERT OR REPLACE INTO leadership (id, lease, holder, since) VALUES (1, ?1, ?2, ?3)";
-        self.db.prepare_cached(sql)?.execute(params![next, holder, self.clock.now().0])?;
+        self.write_alone(sql, params![next, holder, self.clock.now().0])?;
         self.lease = next.unsigned_abs();
         Ok(self.lease)
     }
@@ -317,7 +318,19 @@ impl Writer {
             return Err(StoreError::Failed(reason.clone()));
         }
         let sql = "INSERT OR REPLACE INTO pulse (id, at) VALUES (1, ?1)";
-        self.db.prepare_cached(sql)?.execute(params![self.clock.now().0])?;
+        self.write_alone(sql, params![self.clock.now().0])
+    }
+
+    /// One statement that is its own transaction. As with a group, a failure that says nothing about what is durable
+    /// stops the store.
+    fn write_alone(&mut self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<(), StoreError> {
+        let written = self.db.prepare_cached(sql).and_then(|mut write| write.execute(values));
+        if let Err(error) = &written
+            && spoils(error) == Spoils::Store
+        {
+            self.stop(error.to_string());
+        }
+        written?;
         Ok(())
     }
 
@@ -332,15 +345,18 @@ impl Writer {
             self.db.prepare_cached(sql).and_then(|mut sql| sql.execute([self.clock.now().0, PURGE_ROWS_MAX]));
         if let Err(error) = purged {
             tracing::warn!(%error, "answers that have run out were not removed");
+            if spoils(&error) == Spoils::Store {
+                self.stop(error.to_string());
+            }
         }
     }
 
     /// Keeps the newest head outside the database, so that cutting leaves and heads together is found.
     /// Answers the size that was written; a failure is tried again.
-    fn write_head_file(&self) -> Option<u64> {
+    pub(crate) fn write_head_file(&self) -> Option<u64> {
         let written = serde_json::to_vec(&self.head)
             .map_err(std::io::Error::other)
-            .and_then(|text| replace(&self.head_file, &text));
+            .and_then(|text| self.files.replace(&self.head_file, &text));
         if let Err(error) = written {
             tracing::error!(%error, file = %self.head_file.display(), "the tree head was not written");
             return None;
