@@ -18,6 +18,8 @@ cargo xtask <command>
   tidy            directions, purity, file heads and lengths, error pages
   codegen         write generated references (--check: only compare)
   bench [...]     release build, then `omnihub bench`
+  disk power-loss [--images N] [--seed S]
+                  a workload on a disk that loses power: opens N images of what is left (10,000)
 ";
 
 fn main() -> Result<()> {
@@ -29,6 +31,7 @@ fn main() -> Result<()> {
         Some("tidy") => tidy::tidy(),
         Some("codegen") => codegen::codegen(rest.contains(&"--check")),
         Some("bench") => bench(&rest),
+        Some("disk") => disk(&rest),
         Some("help" | "--help" | "-h") | None => {
             print!("{HELP}");
             Ok(())
@@ -44,6 +47,13 @@ fn ci() -> Result<()> {
     run::step("lints", || run::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run::step("generated files", || codegen::codegen(true))?;
     run::step("tests", || test::test(&[]))
+}
+
+/// Thousands of images are only quick in a release build.
+fn disk(rest: &[&str]) -> Result<()> {
+    let mut arguments = vec!["run", "--release", "--package", "faulty-disk", "--bin", "disk", "--"];
+    arguments.extend(rest);
+    run::cargo(&arguments)
 }
 
 /// Figures count only when they are measured on what is shipped.

@@ -50,7 +50,7 @@ pub struct SqliteStore {
 }
 
 /// How a store is opened, besides where. The default is what is shipped.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// The layer under SQLite, by the name that it is registered with; none for SQLite's own. For tests of what a
     /// disk can do.
@@ -60,6 +60,15 @@ pub struct Options {
     /// Everything happens on the caller's thread, so that one thread and one seed decide the whole order. No future of
     /// such a store ever waits, and each call is a group of its own.
     pub inline: bool,
+    /// Pages of the write-ahead log after which it is folded into the database.
+    pub log_pages: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // 16 MiB of log: fewer, larger checkpoints in the way of commits.
+        Self { vfs: None, watch: None, inline: false, log_pages: 4096 }
+    }
 }
 
 /// Who writes.
