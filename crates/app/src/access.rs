@@ -14,12 +14,12 @@ use store::{Batch, Expect, Put};
 use crate::app::{App, store_problem, system_principal, system_tenant};
 use crate::caller::Caller;
 use crate::record;
+use crate::standing::{DISABLED, TOKEN};
 use crate::view::{NewToken, TokenCreated, TokenView};
 
 /// Tokens that are remembered; beyond that, the memory starts anew.
 const CACHE_MAX: usize = 10_000;
 const TENANT: &str = "tenant";
-const TOKEN: &str = "token";
 /// Size of a secret's document, in bytes.
 const SECRET_BYTES_MAX: usize = 64 * 1024;
 
@@ -83,8 +83,13 @@ impl App {
         }
         let now = self.clock.now();
         let admin = PrincipalId::new("user:admin").map_err(Problem::machine)?;
-        let made =
-            self.make_token(&tenant, admin, PrincipalKind::User, BTreeSet::from([Role::Admin]), None, now)?;
+        let made = self.make_token(
+            &tenant,
+            (admin, PrincipalKind::User, None),
+            BTreeSet::from([Role::Admin]),
+            None,
+            now,
+        )?;
         let record = record::by_system(
             &tenant,
             now,
@@ -151,23 +156,37 @@ impl App {
             ));
         }
         self.demand_tenant(&tenant).await?;
+        let owner = match (&new.owner, kind) {
+            (Some(_), PrincipalKind::User) => {
+                return Err(invalid("/owner", "a user is nobody's: leave `owner` out".to_owned()));
+            }
+            (Some(owner), _) => Some(PrincipalId::new(owner).map_err(|e| invalid("/owner", e.to_string()))?),
+            // Whoever makes a service or an agent answers for it, unless somebody else is named.
+            (None, PrincipalKind::Service | PrincipalKind::Agent) if tenant == caller.principal.tenant => {
+                Some(caller.principal.id.clone())
+            }
+            (None, _) => None,
+        };
+        let _one_at_a_time = self.standing.changing.lock().await;
         let now = self.clock.now();
         let expires_at =
             new.days.map(|days| now.plus(std::time::Duration::from_secs(u64::from(days) * 86_400)));
-        let made = self.make_token(&tenant, principal, kind, roles, expires_at, now)?;
-        let details =
-            json!({ "principal": made.view.principal, "roles": made.view.roles, "tenant": made.view.tenant });
+        let made = self.make_token(&tenant, (principal, kind, owner), roles, expires_at, now)?;
+        let details = json!({
+            "principal": made.view.principal, "roles": made.view.roles, "tenant": made.view.tenant,
+            "owner": made.view.owner,
+        });
         let record =
             record::by_caller(caller, now, "token.created", format!("tokens/{}", made.view.id), details);
         self.commit_one(Batch { puts: made.puts, records: vec![record], ..Batch::default() }).await?;
+        self.standing.changed(&tenant, false);
         Ok(TokenCreated { token: made.view, secret: made.secret })
     }
 
     fn make_token(
         &self,
         tenant: &TenantId,
-        principal: PrincipalId,
-        kind: PrincipalKind,
+        (principal, kind, owner): (PrincipalId, PrincipalKind, Option<PrincipalId>),
         roles: BTreeSet<Role>,
         expires_at: Option<Timestamp>,
         now: Timestamp,
@@ -177,6 +196,7 @@ impl App {
             id: token.id.clone(),
             principal,
             kind,
+            owner,
             tenant: tenant.clone(),
             roles,
             hash: token.hash(),
@@ -197,6 +217,11 @@ impl App {
                     kind: TOKEN.into(),
                     key: token.id.to_string(),
                     document: listed_json,
+                },
+                Put::Remove {
+                    tenant: tenant.clone(),
+                    kind: DISABLED.into(),
+                    key: document.principal.to_string(),
                 },
             ],
         })
@@ -226,15 +251,23 @@ impl App {
         let tenant = &caller.principal.tenant;
         let parsed = TokenId::new(id)
             .map_err(|_| Problem::not_found("token", &id.chars().take(64).collect::<String>()))?;
+        let _one_at_a_time = self.standing.changing.lock().await;
         let found = self.store.document(tenant, TOKEN, id).await.map_err(|e| store_problem(&e))?;
-        found.ok_or_else(|| Problem::not_found("token", id))?;
-        let record =
-            record::by_caller(caller, self.clock.now(), "token.revoked", format!("tokens/{id}"), json!({}));
-        let puts = vec![
+        let found = found.ok_or_else(|| Problem::not_found("token", id))?;
+        let document: TokenDocument =
+            serde_json::from_value(found).map_err(|e| Problem::machine(format!("token: {e}")))?;
+        let now = self.clock.now();
+        let disabled = self.disabled_put(tenant, &document, now).await?;
+        let details = json!({ "principal": document.principal, "disabled": disabled.is_some() });
+        let record = record::by_caller(caller, now, "token.revoked", format!("tokens/{id}"), details);
+        let mut puts = vec![
             Put::RemoveToken(parsed.clone()),
             Put::Remove { tenant: tenant.clone(), kind: TOKEN.into(), key: id.to_owned() },
         ];
+        puts.extend(disabled);
         self.commit_one(Batch { puts, records: vec![record], ..Batch::default() }).await?;
+        // Before it is acknowledged: permits that wait for a worker are judged again from here on.
+        self.standing.changed(tenant, true);
         let mut known = self.tokens.0.write();
         known.revocations += 1;
         known.documents.remove(&parsed);
@@ -398,6 +431,7 @@ fn token_view(document: &TokenDocument) -> TokenView {
             PrincipalKind::System => "system",
         }
         .to_owned(),
+        owner: document.owner.as_ref().map(ToString::to_string),
         tenant: document.tenant.to_string(),
         roles: document.roles.iter().map(|role| role.name().to_owned()).collect(),
         created_at: document.created_at,

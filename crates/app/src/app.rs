@@ -70,6 +70,7 @@ pub struct App {
     pub(crate) timers_changed: Notify,
     pub(crate) held_changed: Notify,
     pub(crate) tokens: crate::access::TokenCache,
+    pub(crate) standing: crate::standing::Standing,
     pub(crate) figures: crate::overview::Figures,
     recovered: AtomicBool,
     /// The leadership lease of this process; every commit carries it.
@@ -100,6 +101,7 @@ impl App {
             timers_changed: Notify::new(),
             held_changed: Notify::new(),
             tokens: crate::access::TokenCache::default(),
+            standing: crate::standing::Standing::default(),
             figures: crate::overview::Figures::default(),
             recovered: AtomicBool::new(false),
             lease,

@@ -1,13 +1,15 @@
 //! Approvals: M of N, nobody approves their own request, a decision is for one digest, an edit is judged again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use engine::{Execution, Input, Phase};
 use model::approval::{Approval, ApprovalStatus, Vote};
 use model::event::ApprovalDecision;
 use model::id::ApprovalId;
-use model::principal::{Permission, PrincipalKind};
-use model::{Label, Problem, Timestamp, Value};
+use model::principal::{Permission, PrincipalKind, Role};
+use model::verdict::Quorum;
+use model::{Label, PrincipalId, Problem, Timestamp, Value};
 use serde_json::json;
 use store::{ApprovalQuery, Put};
 
@@ -16,6 +18,7 @@ use crate::caller::Caller;
 use crate::executions::checked_reason;
 use crate::record;
 use crate::runner::{Change, Held, to_the_end};
+use crate::standing::People;
 use crate::view::{ApprovalView, ApprovalWord, PageOf};
 
 impl App {
@@ -114,7 +117,8 @@ impl App {
         let approval = self.found(caller, id).await?;
         let state =
             held.state().ok_or_else(|| Problem::not_found("execution", approval.execution.as_str()))?;
-        Decision { caller, approval, word, reason, yes, now: self.clock.now() }.make(state)
+        let people = self.people_of(&approval.tenant).await?;
+        Decision { caller, approval, people: &people, word, reason, yes, now: self.clock.now() }.make(state)
     }
 
     async fn found(&self, caller: &Caller, id: &str) -> Result<Approval, Problem> {
@@ -143,7 +147,7 @@ impl App {
         let given = approval.votes.iter().filter(|vote| vote.approve).count();
         let missing = approval.quorum.approvers.saturating_sub(u32::try_from(given).unwrap_or(u32::MAX));
         let refusal = if approval.status == ApprovalStatus::Pending {
-            refusal(caller, &approval).map(|p| p.detail)
+            refusal(caller, &approval, &*self.people_of(&approval.tenant).await?).map(|p| p.detail)
         } else {
             None
         };
@@ -155,6 +159,7 @@ impl App {
 struct Decision<'a> {
     caller: &'a Caller,
     approval: Approval,
+    people: &'a People,
     word: &'a ApprovalWord,
     reason: String,
     yes: bool,
@@ -250,7 +255,7 @@ impl Decision<'_> {
             let detail = format!("approval `{}` is {status}; it can no longer be decided", self.approval.id);
             return Err(Problem::new(409, 3012, "not pending", detail));
         }
-        if let Some(problem) = refusal(self.caller, &self.approval) {
+        if let Some(problem) = refusal(self.caller, &self.approval, self.people) {
             return Err(problem);
         }
         if self.word.digest != self.approval.digest.to_string() {
@@ -276,17 +281,12 @@ impl Decision<'_> {
 }
 
 /// Why this caller may not decide this approval.
-fn refusal(caller: &Caller, approval: &Approval) -> Option<Problem> {
+fn refusal(caller: &Caller, approval: &Approval, people: &People) -> Option<Problem> {
     let me = &caller.principal;
-    if me.id == approval.requester {
-        return Some(Problem::new(
-            403,
-            3011,
-            "self-approval",
-            "nobody decides their own request; ask somebody else",
-        ));
+    if let Some(problem) = own_request(people, &me.id, &approval.requester) {
+        return Some(problem);
     }
-    if approval.edited_by.as_ref() == Some(&me.id) {
+    if approval.edited_by.as_ref().is_some_and(|editor| people.same_person(editor, &me.id)) {
         return Some(Problem::new(
             403,
             3011,
@@ -294,22 +294,75 @@ fn refusal(caller: &Caller, approval: &Approval) -> Option<Problem> {
             "you edited these arguments; somebody else has to decide them",
         ));
     }
-    if approval.votes.iter().any(|vote| vote.by == me.id) {
-        return Some(Problem::new(
-            409,
-            3014,
-            "already voted",
-            "you have decided this approval already; somebody else is missing",
-        ));
+    if let Some(problem) = voted_before(people, &me.id, &approval.votes) {
+        return Some(problem);
     }
     if me.kind == PrincipalKind::Agent {
         let detail = "an agent decides by a model, and an approval is a person's word; ask a person";
         return Some(Problem::new(403, 4030, "not permitted", detail));
     }
-    let listed = me.roles.iter().any(|role| approval.quorum.roles.iter().any(|wanted| wanted == role.name()));
-    if !me.may(Permission::DecideApproval) || !listed {
+    if !may_decide(&me.roles, &approval.quorum) {
         let detail = format!("this approval is for the roles {}", approval.quorum.roles.join(", "));
         return Some(Problem::new(403, 4030, "not permitted", detail));
     }
     None
+}
+
+/// Why nobody decides what they themselves asked for, by whichever of their names.
+pub(crate) fn own_request(people: &People, me: &PrincipalId, requester: &PrincipalId) -> Option<Problem> {
+    let detail = if me == requester {
+        "nobody decides their own request; ask somebody else".to_owned()
+    } else if people.same_person(me, requester) {
+        format!(
+            "`{requester}` asked for it, and the same person stands behind `{me}`: nobody decides their own request; ask somebody else"
+        )
+    } else {
+        return None;
+    };
+    Some(Problem::new(403, 3011, "self-approval", detail))
+}
+
+/// Why one person counts once, by whichever of their names.
+pub(crate) fn voted_before(people: &People, me: &PrincipalId, votes: &[Vote]) -> Option<Problem> {
+    votes.iter().any(|vote| people.same_person(&vote.by, me)).then(|| {
+        Problem::new(
+            409,
+            3014,
+            "already voted",
+            "you have decided this approval already; somebody else is missing",
+        )
+    })
+}
+
+/// True when somebody with these roles counts for the quorum.
+pub(crate) fn may_decide(roles: &BTreeSet<Role>, quorum: &Quorum) -> bool {
+    roles.iter().any(|role| role.grants(Permission::DecideApproval))
+        && roles.iter().any(|role| quorum.roles.iter().any(|wanted| wanted == role.name()))
+}
+
+/// Why votes that were enough do not count any more: who voted yes must still be somebody who may. None while they
+/// count.
+pub(crate) fn no_longer_enough(
+    people: &People,
+    votes: &[Vote],
+    quorum: &Quorum,
+    requester: &PrincipalId,
+    now: Timestamp,
+) -> Option<String> {
+    let mut counted: Vec<&PrincipalId> = Vec::new();
+    let mut lost = Vec::new();
+    for vote in votes.iter().filter(|vote| vote.approve) {
+        let stands = people.roles(&vote.by, now).is_none_or(|roles| may_decide(&roles, quorum));
+        let own = people.same_person(&vote.by, requester);
+        let again = counted.iter().any(|before| people.same_person(before, &vote.by));
+        if stands && !own && !again {
+            counted.push(&vote.by);
+        } else {
+            lost.push(format!("`{}`", vote.by));
+        }
+    }
+    (counted.len() < quorum.approvers as usize).then(|| {
+        let who = if lost.is_empty() { "too few people".to_owned() } else { lost.join(", ") };
+        format!("the approval does not count any more: {who} may not decide it now")
+    })
 }

@@ -25,6 +25,7 @@ mod record;
 mod rows;
 mod runner;
 mod snapshots;
+mod standing;
 mod time_keeper;
 pub mod view;
 mod work;

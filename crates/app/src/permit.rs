@@ -9,6 +9,7 @@ use engine::{Effect, Execution, Judgement};
 use guard::policy::Ruling;
 use guard::provenance::{self, Provenance};
 use guard::risk::{ActorHistory, Facts};
+use model::approval::Approval;
 use model::control::{ControlName, Controls};
 use model::event::{Awaited, Mode};
 use model::id::{ApprovalId, PermitId};
@@ -17,7 +18,9 @@ use model::{Data, Digest, EffectClass, Timestamp, Value};
 use serde_json::json;
 
 use crate::app::App;
+use crate::approvals::no_longer_enough;
 use crate::policies::TenantPolicies;
+use crate::standing::People;
 
 /// What the gate says.
 pub(crate) enum Gate {
@@ -27,10 +30,66 @@ pub(crate) enum Gate {
     Held(ControlName),
 }
 
+/// What the gate must know besides the effect and the controls: read just before, because judging itself reads nothing.
+pub(crate) struct Grounds {
+    pub(crate) policies: Arc<TenantPolicies>,
+    pub(crate) people: Arc<People>,
+    /// The approvals that requested effects rest on, as they stand.
+    pub(crate) approvals: Vec<Approval>,
+}
+
+impl Grounds {
+    pub(crate) fn approval(&self, id: &ApprovalId) -> Option<&Approval> {
+        self.approvals.iter().find(|approval| approval.id == *id)
+    }
+}
+
+/// Why the approval of an effect cannot be used now; none when it can. The empty reason: there never was one.
+fn void(effect: &Effect, digest: Digest, grounds: &Grounds, now: Timestamp) -> Option<String> {
+    let Some(approved) = effect.approved else { return Some(String::new()) };
+    if approved != digest {
+        return Some("what was approved before is not what would happen now: asked again".to_owned());
+    }
+    if effect.approved_until.is_none_or(|until| until <= now) {
+        return Some("the approval ran out before the effect started: asked again".to_owned());
+    }
+    let Some(approval) = effect.approval.as_ref().and_then(|id| grounds.approval(id)) else {
+        return Some("the approval cannot be found: asked again".to_owned());
+    };
+    no_longer_enough(&grounds.people, &approval.votes, &approval.quorum, &approval.requester, now)
+}
+
+fn with_reason(mut verdict: Arc<Verdict>, reason: String) -> Arc<Verdict> {
+    if !reason.is_empty() {
+        Arc::make_mut(&mut verdict).reasons.insert(0, reason);
+    }
+    verdict
+}
+
 /// A ruling with everything that led to it.
 pub(crate) struct Ruled {
     pub(crate) verdict: Arc<Verdict>,
     pub(crate) digest: Digest,
+}
+
+impl Ruled {
+    /// Lets people decide what policy alone would have allowed. What they decide is bound to the reason too: an approval
+    /// from before it arose is void.
+    fn ask(&mut self, effect: &Effect, reason: &str) {
+        let verdict = Arc::make_mut(&mut self.verdict);
+        if verdict.decision == Decision::Allow {
+            verdict.decision = Decision::RequireApproval(operators());
+        }
+        if verdict.decision != Decision::Deny {
+            verdict.reasons.insert(0, reason.to_owned());
+            self.digest = model::digest_of(&(effect.digest, verdict.policy, &verdict.decision, reason));
+        }
+    }
+}
+
+/// Who decides when no policy says who.
+pub(crate) fn operators() -> Quorum {
+    Quorum { approvers: 1, roles: vec!["operator".into(), "admin".into()] }
 }
 
 impl App {
@@ -39,7 +98,7 @@ impl App {
         &self,
         state: &Execution,
         effect: &Effect,
-        policies: &TenantPolicies,
+        grounds: &Grounds,
         now: Timestamp,
     ) -> Gate {
         let controls = self.switches.now();
@@ -50,7 +109,13 @@ impl App {
             let reason = format!("`{}` is not on the allow-list of operations", effect.operation);
             return Gate::Judged(Judgement::Bar(reason));
         }
-        let ruled = self.rule(state, effect, policies, &controls);
+        let mut ruled = self.rule(state, effect, &grounds.policies, &controls);
+        if grounds.people.disabled(&state.started.requester) && !may_read(effect, &ruled.verdict.decision) {
+            ruled.ask(
+                effect,
+                &format!("`{}`, who asked for it, has no valid token any more", state.started.requester),
+            );
+        }
         let Ruled { verdict, digest } = ruled;
         let advisory = state.started.mode == Mode::Advisory || controls.on(ControlName::SafeMode);
         if advisory && !may_read(effect, &verdict.decision) {
@@ -64,17 +129,14 @@ impl App {
         Gate::Judged(match &verdict.decision {
             Decision::Deny => Judgement::Deny { digest, verdict },
             Decision::Allow => self.permit(digest, verdict, &controls, now),
-            Decision::RequireApproval(_) => {
-                let usable =
-                    effect.approved == Some(digest) && effect.approved_until.is_some_and(|until| now < until);
-                if usable {
-                    self.permit(digest, verdict, &controls, now)
-                } else {
+            Decision::RequireApproval(_) => match void(effect, digest, grounds, now) {
+                None => self.permit(digest, verdict, &controls, now),
+                Some(why) => {
                     let id = ApprovalId::generate(&*self.ids, now);
                     let awaited = Awaited { id, expires_at: now.plus(self.settings.approvals_expire) };
-                    Judgement::Ask { digest, verdict, awaited }
+                    Judgement::Ask { digest, verdict: with_reason(verdict, why), awaited }
                 }
-            }
+            },
         })
     }
 
@@ -118,10 +180,7 @@ impl App {
             verdict.reasons = vec![reason];
         }
         if controls.on(ControlName::Takeover) && verdict.decision == Decision::Allow {
-            verdict.decision = Decision::RequireApproval(Quorum {
-                approvers: 1,
-                roles: vec!["operator".into(), "admin".into()],
-            });
+            verdict.decision = Decision::RequireApproval(operators());
             verdict.reasons = vec!["operator takeover: every effect waits for a human".to_owned()];
         }
         let digest = model::digest_of(&(effect.digest, verdict.policy, &verdict.decision));

@@ -10,10 +10,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::{Execution, Input, Judgement, Phase, Rejected};
-use model::approval::Approval;
+use model::approval::{Approval, ApprovalStatus};
 use model::control::ControlName;
 use model::effect::EffectNumber;
 use model::event::{Event, EventBody, Started};
+use model::id::ApprovalId;
 use model::{ExecutionId, Problem, TenantId, Timestamp};
 use parking_lot::Mutex;
 use store::{Batch, CommitError, ExecutionRow, Expect, Put};
@@ -22,7 +23,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::app::{App, commit_problem, store_problem};
 use crate::caller::Caller;
 use crate::letters::opened;
-use crate::permit::Gate;
+use crate::permit::{Gate, Grounds};
 use crate::record;
 use crate::rows::row_of;
 use crate::snapshots::Snapshotted;
@@ -94,6 +95,8 @@ struct Outcome {
     works: Vec<Work>,
     puts: Vec<Put>,
     approvals: Vec<Approval>,
+    /// Approvals that were given and can no longer be used, with their effects.
+    voided: Vec<(ApprovalId, EffectNumber)>,
     /// Effects that an earlier step settled: two steps may fall into one millisecond.
     settled_before: Vec<EffectNumber>,
     held: Option<&'static str>,
@@ -123,7 +126,7 @@ impl App {
     ) -> Result<Advanced, Problem> {
         let now = self.clock.now();
         let key = (started.tenant.clone(), started.execution.clone());
-        let policies = self.policies_of(&key.0).await?;
+        let grounds = self.first_grounds(&key.0).await?;
         let (slot, mut cell) = self.hot.locked(&key).await;
         if cell.state.is_some() {
             return Err(commit_problem(&CommitError::Conflict(format!("execution `{}` exists", key.1))));
@@ -134,7 +137,7 @@ impl App {
         let mut batch = Batch { expect, puts: extra, ..Batch::default() };
         let mut state = state;
         let mut events = step.events;
-        let outcome = self.pass_gate(&mut state, &policies, &mut events, now);
+        let outcome = self.pass_gate(&mut state, &grounds, &mut events, now);
         let advanced = self.seal(&state, 0, events, outcome, Some(caller), now, &mut batch).await;
         let (row, works) = match advanced {
             Ok(sealed) => sealed,
@@ -213,8 +216,8 @@ impl App {
         change: Change,
         caller: Option<&Caller>,
     ) -> Result<Advanced, Problem> {
-        let policies = match self.policies_of(&held.key.0).await {
-            Ok(policies) => policies,
+        let mut grounds = match self.first_grounds(&held.key.0).await {
+            Ok(grounds) => grounds,
             Err(problem) => {
                 self.let_go(held);
                 return Err(problem);
@@ -240,7 +243,11 @@ impl App {
                 return Err(rejected_problem(&rejected));
             }
         };
-        let outcome = Outcome { settled_before, ..self.pass_gate(&mut state, &policies, &mut events, now) };
+        if let Err(problem) = self.approvals_of(&state, &puts, &mut grounds).await {
+            self.hot.forget(&key, &slot, &mut cell);
+            return Err(problem);
+        }
+        let outcome = Outcome { settled_before, ..self.pass_gate(&mut state, &grounds, &mut events, now) };
         let mut batch = Batch { puts, records, ..Batch::default() };
         let sealed = self.seal(&state, before, events, outcome, caller, now, &mut batch).await;
         let (row, works) = match sealed {
@@ -335,11 +342,45 @@ impl App {
         Ok((state, snapshot, row.due_at))
     }
 
+    /// What judging needs that does not depend on the state.
+    async fn first_grounds(&self, tenant: &TenantId) -> Result<Grounds, Problem> {
+        // People first: a token that is revoked after this is noticed by its number.
+        let people = self.people_of(tenant).await?;
+        Ok(Grounds { policies: self.policies_of(tenant).await?, people, approvals: Vec::new() })
+    }
+
+    /// Reads the approvals that requested effects rest on; one that this very step decides is among `puts`.
+    async fn approvals_of(
+        &self,
+        state: &Execution,
+        puts: &[Put],
+        grounds: &mut Grounds,
+    ) -> Result<(), Problem> {
+        for number in state.requested() {
+            let Some(effect) = state.effect(number).filter(|effect| effect.approved.is_some()) else {
+                continue;
+            };
+            let Some(id) = &effect.approval else { continue };
+            let decided = puts.iter().find_map(|put| match put {
+                Put::Approval(approval) if approval.id == *id => Some((**approval).clone()),
+                _ => None,
+            });
+            let approval = match decided {
+                Some(approval) => Some(approval),
+                None => {
+                    self.store.approval(&state.started.tenant, id).await.map_err(|e| store_problem(&e))?
+                }
+            };
+            grounds.approvals.extend(approval);
+        }
+        Ok(())
+    }
+
     /// Judges what the state requests, until nothing is requested or a control holds it.
     fn pass_gate(
         &self,
         state: &mut Execution,
-        policies: &crate::policies::TenantPolicies,
+        grounds: &Grounds,
         events: &mut Vec<Event>,
         now: Timestamp,
     ) -> Outcome {
@@ -351,7 +392,7 @@ impl App {
                 break;
             }
             let Some(effect) = state.effect(number) else { break };
-            let judgement = match self.judge(state, effect, policies, now) {
+            let judgement = match self.judge(state, effect, grounds, now) {
                 Gate::Judged(judgement) => judgement,
                 Gate::Held(control) => {
                     outcome.held = Some(control.name());
@@ -362,6 +403,13 @@ impl App {
                 let approval = opened(state, effect, verdict, awaited, *digest, now);
                 outcome.puts.push(Put::Approval(Box::new(approval.clone())));
                 outcome.approvals.push(approval);
+                // The one that it takes the place of was approved, and is never used.
+                let before = effect.approval.as_ref().and_then(|id| grounds.approval(id));
+                if let Some(before) = before.filter(|approval| approval.status == ApprovalStatus::Approved) {
+                    let approval = Approval { status: ApprovalStatus::Withdrawn, ..before.clone() };
+                    outcome.puts.push(Put::Approval(Box::new(approval)));
+                    outcome.voided.push((before.id.clone(), effect.number));
+                }
             }
             let fence = match &judgement {
                 Judgement::Permit { epoch, lease, .. } => Some(Fence { epoch: *epoch, lease: *lease }),
@@ -375,7 +423,7 @@ impl App {
                 }
             }
             if let Some(fence) = fence
-                && let Some(work) = work_of(state, number, fence)
+                && let Some(work) = work_of(state, number, fence, grounds.people.revocations)
             {
                 outcome.works.push(work);
             }
@@ -415,6 +463,17 @@ impl App {
             }
         }
         batch.records.extend(end);
+        for (approval, effect) in &outcome.voided {
+            let resource = format!("executions/{}/effects/{}", state.started.execution, effect.0);
+            batch.records.push(record::by_system(
+                tenant,
+                now,
+                "approval.voided",
+                resource,
+                state.started.execution.as_str(),
+                serde_json::json!({ "approval": approval }),
+            ));
+        }
         for approval in &outcome.approvals {
             let details = serde_json::json!({
                 "approval": approval.id, "operation": approval.operation, "digest": approval.digest,
@@ -553,7 +612,7 @@ fn answers(event: &Event, number: EffectNumber) -> bool {
     matches!(&event.body, EventBody::EffectAnswered { effect, .. } if *effect == number)
 }
 
-fn work_of(state: &Execution, number: EffectNumber, fence: Fence) -> Option<Work> {
+fn work_of(state: &Execution, number: EffectNumber, fence: Fence, revocations: u64) -> Option<Work> {
     let effect = state.effect(number)?;
     let timeout = match &effect.request {
         model::Request::Http(_) => HTTP_TIMEOUT,
@@ -568,6 +627,7 @@ fn work_of(state: &Execution, number: EffectNumber, fence: Fence) -> Option<Work
         request: effect.request.clone(),
         contract: Arc::clone(&effect.contract),
         fence,
+        revocations,
         policy: effect.verdict.as_ref()?.policy,
         mode: state.started.mode,
         timeout,

@@ -557,6 +557,8 @@ pub struct TokenView {
     pub principal: String,
     /// `user service agent system`
     pub kind: String,
+    /// The person who answers for a service or an agent.
+    pub owner: Option<String>,
     /// Its tenant.
     pub tenant: String,
     /// Roles.
@@ -574,6 +576,8 @@ pub struct NewToken {
     pub principal: String,
     /// `user service agent`
     pub kind: String,
+    /// The person who answers for a service or an agent; the caller when absent. None for a user.
+    pub owner: Option<String>,
     /// Tenant; the caller's when absent.
     pub tenant: Option<String>,
     /// Roles.

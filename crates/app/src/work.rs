@@ -57,6 +57,8 @@ pub struct Work {
     pub contract: Arc<Contract>,
     /// What the permit is fenced by.
     pub fence: Fence,
+    /// How many tokens had been revoked when the permit was given.
+    pub revocations: u64,
     /// The policies that the permit was given under.
     pub policy: Digest,
     /// Live, or reads only.
@@ -106,10 +108,11 @@ impl App {
         self.work.receiver.lock().take()
     }
 
-    /// The last look before the outside: false when a control or a policy changed since the permit was given.
+    /// The last look before the outside: false when a control, a policy or somebody's rights changed since the permit was given.
     pub fn may_start(&self, work: &Work) -> bool {
         self.leads()
             && work.fence.lease == self.lease
+            && work.revocations == self.standing.revocations()
             && self.policies.in_force(&work.tenant, work.policy)
             && self.switches.holding(|controls| {
                 !controls.on(ControlName::KillSwitch)

@@ -38,6 +38,9 @@ pub struct TokenDocument {
     pub principal: PrincipalId,
     /// What sort of actor that is.
     pub kind: PrincipalKind,
+    /// The person who answers for a service or an agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<PrincipalId>,
     /// In which tenant.
     pub tenant: TenantId,
     /// What it may do.
@@ -112,6 +115,7 @@ mod tests {
             id: token.id.clone(),
             principal: PrincipalId::new("user:alice").expect("an identifier"),
             kind: PrincipalKind::User,
+            owner: None,
             tenant: TenantId::new("acme").expect("an identifier"),
             roles: BTreeSet::from([Role::Operator]),
             hash: token.hash(),

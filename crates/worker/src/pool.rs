@@ -80,7 +80,22 @@ impl Pool {
             let Ok(place) = Arc::clone(&pool.places).acquire_owned().await else { break };
             let pool = Arc::clone(&pool);
             tokio::spawn(async move {
-                let answer = pool.perform(&work).await;
+                let performed = tokio::spawn({
+                    let (pool, work) = (Arc::clone(&pool), work.clone());
+                    async move { pool.perform(&work).await }
+                });
+                // Work that breaks off has an answer too, or its effect would wait for the next start.
+                let answer = performed.await.unwrap_or_else(|error| {
+                    tracing::error!(execution.id = %work.execution, %error, "a worker broke off");
+                    Some(Answer::Lost {
+                        error: WorkflowError::standard(
+                            "runtime",
+                            500,
+                            "Worker Broke Off",
+                            "the worker broke off in the middle of the effect",
+                        ),
+                    })
+                });
                 drop(place);
                 pool.tell(&work, answer).await;
             });
@@ -149,7 +164,7 @@ impl Pool {
                 self.app.report(work, answer, self.ledger.take(work)).await;
             }
             None => {
-                let why = "a control or a policy changed before the effect started";
+                let why = "a control, a policy or somebody's rights changed before the effect started";
                 self.app.give_back(work, why, self.ledger.take(work)).await;
             }
         }

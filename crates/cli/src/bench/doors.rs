@@ -23,6 +23,7 @@ pub(super) async fn goals(each: Duration) -> Result<Vec<Figure>, Failure> {
     let house = House::open().await?;
     house.publish(steps::DOCUMENT).await?;
     let new = app::view::NewToken {
+        owner: None,
         principal: "service:bench".into(),
         kind: "service".into(),
         tenant: None,

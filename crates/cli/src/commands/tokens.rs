@@ -33,6 +33,9 @@ pub(crate) struct CreateArgs {
     /// What sort of actor.
     #[arg(long, default_value = "user", value_parser = ["user", "service", "agent"])]
     kind: String,
+    /// Who answers for a service or an agent, and so decides nothing that it asks for; you when absent.
+    #[arg(long, value_name = "PRINCIPAL")]
+    owner: Option<String>,
     /// The tenant; your own when absent.
     #[arg(long)]
     tenant: Option<String>,
@@ -46,6 +49,9 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Tokens) -> Res
     match command {
         Tokens::Create(args) => {
             let mut body = json!({"principal": args.principal, "kind": args.kind, "roles": args.roles});
+            if let Some(owner) = args.owner {
+                body["owner"] = json!(owner);
+            }
             if let Some(tenant) = args.tenant {
                 body["tenant"] = json!(tenant);
             }

@@ -25,6 +25,9 @@ pub(crate) struct NewToken {
     /// `user`, `service` or `agent`.
     #[serde(default = "user")]
     kind: String,
+    /// The person who answers for a service or an agent, and who therefore decides nothing that it asks for; the caller
+    /// when absent.
+    owner: Option<String>,
     /// Its tenant; the caller's when absent.
     tenant: Option<String>,
     /// `viewer`, `developer`, `operator`, `compliance`, `admin`.
@@ -61,6 +64,7 @@ pub(crate) async fn create(
     let new = AppToken {
         principal: body.principal,
         kind: body.kind,
+        owner: body.owner,
         tenant: body.tenant,
         roles: body.roles,
         days: body.days,

@@ -15,6 +15,8 @@ pub(crate) struct Token {
     principal: String,
     /// `user`, `service`, `agent` or `system`.
     kind: String,
+    /// The person who answers for a service or an agent.
+    owner: Option<String>,
     /// Its tenant.
     tenant: String,
     /// Roles.
@@ -31,6 +33,7 @@ impl From<TokenView> for Token {
             id: view.id,
             principal: view.principal,
             kind: view.kind,
+            owner: view.owner,
             tenant: view.tenant,
             roles: view.roles,
             created_at: moment(view.created_at),
