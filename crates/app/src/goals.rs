@@ -235,6 +235,7 @@ impl App {
             requester_roles: caller.principal.roles.clone(),
             mode: if safe { Mode::Advisory } else { Mode::Live },
             intent: understood.intent.clone(),
+            signed: None,
             deadline,
         })
     }

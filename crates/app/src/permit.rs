@@ -153,6 +153,7 @@ impl App {
             permit: PermitId::generate(&*self.ids, now),
             epoch: controls.epoch,
             lease: self.lease,
+            entry: None,
         }
     }
 

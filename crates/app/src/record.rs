@@ -72,7 +72,7 @@ pub(crate) fn of_events(state: &engine::Execution, events: &[Event], caller: Opt
     let mut judged: Option<(model::effect::EffectNumber, serde_json::Value)> = None;
     for event in events {
         if let Some((number, details)) = judged.take() {
-            if let EventBody::EffectStarted { effect, attempt, permit, epoch, lease, digest, approval } =
+            if let EventBody::EffectStarted { effect, attempt, permit, epoch, lease, digest, entry, approval } =
                 &event.body
                 && *effect == number
             {
@@ -80,6 +80,9 @@ pub(crate) fn of_events(state: &engine::Execution, events: &[Event], caller: Opt
                 details["permit"] = json!(permit);
                 details["epoch"] = json!(epoch);
                 details["lease"] = json!(lease);
+                if let Some(entry) = entry {
+                    details["plan"] = json!({ "digest": state.started.signed, "entry": entry });
+                }
                 details["attempt"] = json!(attempt);
                 details["digest"] = json!(digest);
                 details["approval"] = json!(approval);
@@ -144,12 +147,12 @@ fn described(state: &engine::Execution, body: &EventBody) -> Option<Described> {
             Some(*effect),
             json!({ "approval": approval, "by": by, "reason": guard::pii::redact(reason) }),
         ),
-        EventBody::EffectStarted { effect, attempt, permit, epoch, lease, digest, approval } => (
+        EventBody::EffectStarted { effect, attempt, permit, epoch, lease, digest, entry, approval } => (
             "effect.permitted",
             Some(*effect),
             json!({
                 "operation": state.effect(*effect).map(|e| &e.operation), "permit": permit, "epoch": epoch,
-                "lease": lease,
+                "lease": lease, "entry": entry,
                 "attempt": attempt, "digest": digest, "approval": approval,
             }),
         ),

@@ -93,6 +93,7 @@ fn history(definition: &Arc<dsl::Definition>) -> Result<(Vec<Event>, Vec<u8>), B
             permit: PermitId::new(format!("p{}", number.0))?,
             epoch: 0,
             lease: 0,
+            entry: None,
         };
         events.extend(engine::step(&mut state, Input::Judged(number, judgement), now)?.events);
         let answer = Answer::Done { output: Value::from_json(&json!({"one": 1}), Label::EXTERNAL) };
@@ -124,6 +125,7 @@ fn started(definition: &dsl::Definition) -> Result<Started, Box<dyn std::error::
         requester_roles: BTreeSet::new(),
         mode: Mode::Live,
         intent: None,
+        signed: None,
         deadline: None,
     })
 }

@@ -38,6 +38,8 @@ impl Execution {
             end_recorded: false,
             paused: false,
             trace: tracing.then(Vec::new),
+            foresight: None,
+            entries: std::collections::BTreeMap::new(),
             workflow_var,
             runtime_var: runtime_var(),
             stack: Vec::new(),
@@ -148,7 +150,11 @@ impl Execution {
                 Ok(()) => Signal::Blocked,
                 Err(error) => self.denied(*effect, error),
             },
-            EventBody::EffectStarted { effect, attempt, permit, .. } => {
+            EventBody::EffectStarted { effect, attempt, permit, entry, .. } => {
+                if let Some(entry) = entry {
+                    let used = self.effect_ref(*effect).entry_use();
+                    self.entries.entry(*entry).or_default().insert(used);
+                }
                 self.effect_mut(*effect).permit = Some(permit.clone());
                 let now = self.now;
                 self.start_attempt(*effect, *attempt, now);

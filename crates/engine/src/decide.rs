@@ -90,6 +90,8 @@ pub enum Judgement {
         epoch: u64,
         /// The leadership lease of whoever permits.
         lease: u64,
+        /// The entry of the signed plan that this uses, when there is one.
+        entry: Option<u32>,
     },
     /// Ask people.
     Ask {
@@ -264,12 +266,12 @@ fn judged(state: &Execution, effect: EffectNumber, judgement: Judgement) -> Resu
     }
     let attempt = known.attempts.last().map_or(1, |a| a.number + 1);
     Ok(match judgement {
-        Judgement::Permit { digest, verdict, permit, epoch, lease } => {
+        Judgement::Permit { digest, verdict, permit, epoch, lease, entry } => {
             let approval = known.approved.and(known.approval.clone());
             // A repeated attempt under the same verdict says nothing new.
             let same = known.verdict.as_ref().is_some_and(|before| **before == *verdict);
             let started =
-                EventBody::EffectStarted { effect, attempt, digest, permit, epoch, lease, approval };
+                EventBody::EffectStarted { effect, attempt, digest, permit, epoch, lease, entry, approval };
             if same {
                 vec![started]
             } else {

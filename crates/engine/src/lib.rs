@@ -10,6 +10,7 @@ mod decide;
 mod effects;
 mod errors;
 mod flow;
+mod foresight;
 mod kept;
 mod request;
 mod scope;
@@ -21,6 +22,7 @@ mod verification;
 mod wakeup;
 
 pub use decide::{Input, Judgement, Rejected, Step, step};
+pub use foresight::Foresight;
 pub use kept::Effects;
 pub use snapshot::{Snapshot, SnapshotError};
 pub use state::{Attempt, Effect, End, Execution, Phase, Status, Verification};

@@ -1,11 +1,11 @@
 //! The state of one execution.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dsl::Definition;
 use dsl::plan::{Action, Task};
-use model::action::Contract;
+use model::action::{Contract, EffectClass};
 use model::effect::EffectNumber;
 use model::event::{Event, EventBody, Started};
 use model::id::{ApprovalId, PermitId};
@@ -14,6 +14,7 @@ use model::verdict::Verdict;
 use model::{Digest, Outcome, Request, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
+use crate::foresight::Foresight;
 use crate::kept::Effects;
 use crate::trace::TraceEntry;
 
@@ -86,6 +87,10 @@ pub struct Execution {
     pub paused: bool,
     /// Tasks as they ran, when tracing is on.
     pub trace: Option<Vec<TraceEntry>>,
+    /// What had to be assumed, when this is a forecast. Not part of the state.
+    pub foresight: Option<Foresight>,
+    /// Which entries of the signed plan its effects have used, each by the names of its uses (see `entry_use`).
+    pub entries: BTreeMap<u32, BTreeSet<String>>,
     /// `$workflow`
     pub(crate) workflow_var: Value,
     /// `$runtime`
@@ -307,6 +312,21 @@ pub struct Verification {
     pub lost: bool,
     /// True once some probe answered.
     pub answered: bool,
+}
+
+impl Effect {
+    /// What counts as one use of an entry of a signed plan. Repeating what is harmless to repeat, with the same key, is
+    /// the same use; anything else is one use for each effect.
+    pub fn entry_use(&self) -> String {
+        match self.contract.class {
+            EffectClass::Pure | EffectClass::Read | EffectClass::Idempotent | EffectClass::Probeable => {
+                self.key.clone()
+            }
+            EffectClass::Compensable | EffectClass::Irreversible => {
+                format!("{}#{}", self.key, self.number.0)
+            }
+        }
+    }
 }
 
 impl Execution {

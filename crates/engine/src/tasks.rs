@@ -16,6 +16,7 @@ impl Execution {
     pub(crate) fn begin_task(&mut self, task: Arc<Task>, raw: Value) -> Signal {
         let var = task_var(&self.definition.document, &task, &raw, self.now);
         if let Some(condition) = &task.condition {
+            self.foresee_condition(&task, condition, &raw, Some(&var));
             match self.scope(&raw).with("task", &var).test(condition, &raw) {
                 Ok(true) => {}
                 Ok(false) => {
@@ -72,7 +73,10 @@ impl Execution {
             TaskKind::Switch(cases) => {
                 for case in cases {
                     let chosen = match &case.when {
-                        Some(when) => self.scope(&input).test(when, &input)?,
+                        Some(when) => {
+                            self.foresee_condition(task, when, &input, None);
+                            self.scope(&input).test(when, &input)?
+                        }
                         None => true,
                     };
                     if chosen {
@@ -81,7 +85,7 @@ impl Execution {
                 }
                 Signal::Complete(input)
             }
-            TaskKind::For(each) => self.begin_for(each, input)?,
+            TaskKind::For(each) => self.begin_for(task, each, input)?,
             TaskKind::Raise(error) => Signal::Raise(self.built_error(error, &input, task)?),
             TaskKind::Try(_) => {
                 let trying = Trying {
@@ -130,8 +134,9 @@ impl Execution {
         self.enter_list(Part::Body, input)
     }
 
-    fn begin_for(&mut self, each: &For, input: Value) -> Result<Signal, WorkflowError> {
+    fn begin_for(&mut self, task: &Task, each: &For, input: Value) -> Result<Signal, WorkflowError> {
         let items = self.scope(&input).eval(&each.items, &input)?;
+        let items = self.foresee_items(task, items);
         let Data::Array(list) = &items.data else {
             let detail = format!("`for.in` gave a {} and must give a list", items.kind());
             return Err(WorkflowError::standard("expression", 400, "Expression Error", detail));
@@ -156,6 +161,9 @@ impl Execution {
         let Some(item) = items.get(*index) else { return Signal::Complete(data) };
         *item_var = item.clone();
         *index_var = index_value(*index);
+        if let Some(condition) = &each.condition {
+            self.foresee_condition(&task, condition, &data, None);
+        }
         match each.condition.as_ref().map(|condition| self.scope(&data).test(condition, &data)).transpose() {
             Ok(Some(false)) => Signal::Complete(data),
             Ok(_) => self.enter_list(Part::Body, data),

@@ -97,6 +97,9 @@ pub enum EventBody {
         /// The leadership lease of the process that gave the permit; 0 in histories from before there were leases.
         #[serde(default, skip_serializing_if = "is_zero")]
         lease: u64,
+        /// The entry of the signed plan that allowed it, from 0.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        entry: Option<u32>,
         /// The approval that granted it, when there was one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         approval: Option<ApprovalId>,
@@ -229,6 +232,9 @@ pub struct Started {
     /// The text of the goal, when it was text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<String>,
+    /// Digest of the signed plan that it may not leave without asking, when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Digest>,
     /// When the whole execution must have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,

@@ -28,6 +28,8 @@ impl Label {
     pub const EXTERNAL: Label = Label(4);
     /// Made by a model, or given by an agent.
     pub const MODEL: Label = Label(8);
+    /// Stands in for an answer that nobody has yet. Only in forecasts; no value of an execution has it.
+    pub const PREDICTED: Label = Label(16);
 
     /// Both sets of origins.
     #[must_use]
@@ -40,7 +42,12 @@ impl Label {
         self.0 & (Self::EXTERNAL.0 | Self::MODEL.0) != 0
     }
 
-    /// The origins by name, for people and policies.
+    /// True when the value depends on an answer that a forecast made up.
+    pub fn predicted(self) -> bool {
+        self.0 & Self::PREDICTED.0 != 0
+    }
+
+    /// The origins by name, for people and policies. That a value is a stand-in is no origin.
     pub fn names(self) -> Vec<&'static str> {
         [
             (Self::CALLER, "caller"),

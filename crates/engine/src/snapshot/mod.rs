@@ -7,7 +7,7 @@
 mod effect;
 mod packed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dsl::Definition;
@@ -51,6 +51,9 @@ pub struct Snapshot {
     over: Vec<EffectNumber>,
     requested: u32,
     effects: Vec<EffectImage>,
+    /// Uses of the entries of the signed plan.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    entries: BTreeMap<u32, BTreeSet<String>>,
 }
 
 /// Why a snapshot cannot be used. The history can: replay it.
@@ -162,6 +165,7 @@ impl Execution {
             over: self.effects.over.clone(),
             requested: self.effects.requested,
             effects,
+            entries: self.entries.clone(),
             values: pool.values,
         }
     }
@@ -204,6 +208,8 @@ impl Execution {
             end_recorded: snapshot.end_recorded,
             paused: snapshot.paused,
             trace: None,
+            foresight: None,
+            entries: snapshot.entries,
             stack: Vec::with_capacity(snapshot.stack.len()),
             visits: snapshot.visits,
             open: snapshot.open,

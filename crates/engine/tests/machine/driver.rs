@@ -76,6 +76,7 @@ impl Run {
             requester_roles: Default::default(),
             mode: Mode::Live,
             intent: None,
+            signed: None,
             deadline: None,
         };
         let (state, step) = Execution::start(Arc::clone(&definition), started, now);
@@ -98,6 +99,7 @@ impl Run {
                 permit: PermitId::new(format!("p{}", self.permits)).expect("an identifier"),
                 epoch: 0,
                 lease: 0,
+                entry: None,
             };
             self.give(Input::Judged(number, judgement)).expect("it is requested");
         }
