@@ -522,6 +522,14 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
             ("run", process.language.clone().unwrap_or_else(|| "shell".to_owned()), Vec::new())
         }
         TaskKind::Action { action, .. } => ("call", action.to_string(), Vec::new()),
+        TaskKind::Fork(fork) => {
+            let label = if fork.compete { "the first success wins" } else { "at the same time" };
+            ("fork", label.to_owned(), graph_of(&fork.branches))
+        }
+        TaskKind::Checkpoint(name) => ("call", format!("checkpoint `{name}`"), Vec::new()),
+        TaskKind::OnRollback { action, .. } => ("call", format!("on rollback: {action}"), Vec::new()),
+        TaskKind::Rollback(to) => ("call", savepoint_label("rollback to", to.as_deref()), Vec::new()),
+        TaskKind::Release(to) => ("call", savepoint_label("release to", to.as_deref()), Vec::new()),
     };
     GraphNode {
         pointer: task.pointer.to_string(),
@@ -531,6 +539,10 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
         children,
         next,
     }
+}
+
+fn savepoint_label(what: &str, to: Option<&str>) -> String {
+    to.map_or_else(|| format!("{what} the beginning"), |to| format!("{what} `{to}`"))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{End, Execution, Input, Phase};
+use model::event::CancelMode;
 use model::principal::Permission;
 use model::{ExecutionId, Problem, TenantId};
 use serde_json::json;
@@ -78,7 +79,7 @@ impl App {
         id: &str,
         reason: &str,
     ) -> Result<ExecutionSummary, Problem> {
-        self.act(caller, id, reason, Input::Cancel).await
+        self.act(caller, id, reason, |by, reason| Input::Cancel(by, reason, CancelMode::Graceful)).await
     }
 
     /// Holds an execution: nothing new starts.
@@ -201,7 +202,7 @@ fn view(row: ExecutionSummary, state: &Execution) -> ExecutionView {
         input: state.started.input.to_json(),
         output,
         error,
-        context: state.context.to_json(),
+        context: state.context().to_json(),
         effects: state.effects.iter().map(|effect| effect_view(effect, &row)).collect(),
         tasks: tasks.collect(),
         version: state.version,
@@ -346,7 +347,8 @@ fn summary(body: &model::EventBody) -> String {
         },
         E::EffectVoided { effect, reason, .. } => format!("effect {}: permit given back: {reason}", effect.0),
         E::Woke => "time came".to_owned(),
-        E::Cancelled { by, reason } => format!("cancelled by {by}: {reason}"),
+        E::Cancelled { by, reason, mode } => format!("cancelled ({}) by {by}: {reason}", mode.name()),
+        E::Forced { effect, by, reason } => format!("effect {} given up by {by}: {reason}", effect.0),
         E::Paused { by, reason } => format!("paused by {by}: {reason}"),
         E::Resumed { by, reason } => format!("resumed by {by}: {reason}"),
         E::Retried { by, reason } => format!("tried again by {by}: {reason}"),

@@ -35,9 +35,12 @@ impl App {
         let ended = events.iter().any(|e| {
             matches!(e.body, EventBody::Woke | EventBody::Cancelled { .. } | EventBody::Ended { .. })
         });
-        if ended {
-            for effect in
-                state.effects.iter().filter(|e| e.outcome.is_some() && e.settled_at == Some(state.now))
+        // Branches of a fork leave them behind whenever another one fails or wins.
+        if !events.is_empty() {
+            for effect in state
+                .effects
+                .iter()
+                .filter(|e| e.outcome.is_some() && e.settled_at == Some(state.now) && (ended || !e.awaited))
             {
                 if let Some(id) = &effect.approval {
                     let decided = events.iter().any(
@@ -62,19 +65,25 @@ impl App {
     ) -> Result<Vec<Put>, Problem> {
         let mut puts = Vec::new();
         let by = events.iter().find_map(|event| match &event.body {
-            EventBody::Retried { by, .. } | EventBody::Cancelled { by, .. } => Some(by.to_string()),
+            EventBody::Retried { by, .. }
+            | EventBody::Cancelled { by, .. }
+            | EventBody::Forced { by, .. } => Some(by.to_string()),
             _ => None,
         });
         // Time closes them too: a task that waited for a parked effect may time out and go on without it.
         let closing = by.is_some() || events.iter().any(|event| matches!(event.body, EventBody::Woke));
-        for effect in
-            state.effects.iter().filter(|effect| effect.parked_at.is_some() && !effect.attempts.is_empty())
-        {
-            let parked = matches!(effect.phase, Phase::Parked { .. })
-                || matches!(state.end, Some(engine::End::Faulted(_)));
+        let parks = |effect: &engine::Effect| {
+            effect.parked_at.is_some() && (effect.undo || !effect.attempts.is_empty())
+        };
+        for effect in state.effects.iter().filter(|effect| parks(effect)) {
+            // What ended the execution with its error is parked with it; what was undone or left behind is not.
+            let ended = matches!(state.end, Some(engine::End::Faulted(_))) && effect.awaited && !effect.undo;
+            let parked = matches!(effect.phase, Phase::Parked { .. }) || ended;
             let mut letter = dead_letter(state, effect, row, parked, now);
             let opens = parked && effect.parked_at == Some(state.now);
-            let closes = !parked && closing && self.is_open_letter(&row.tenant, &letter.id).await?;
+            // A branch that is stopped leaves its parked work behind, too.
+            let left = !effect.awaited && effect.settled_at == Some(state.now);
+            let closes = !parked && (closing || left) && self.is_open_letter(&row.tenant, &letter.id).await?;
             if closes {
                 letter.redriven_at = Some(now);
                 letter.redriven_by.clone_from(&by);

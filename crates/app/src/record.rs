@@ -177,8 +177,13 @@ fn described(state: &engine::Execution, body: &EventBody) -> Option<Described> {
             ("effect.voided", Some(*effect), json!({ "attempt": attempt, "reason": reason }))
         }
         EventBody::Woke => return None,
-        EventBody::Cancelled { by, reason } => {
-            ("execution.cancelled", None, json!({ "by": by, "reason": guard::pii::redact(reason) }))
+        EventBody::Cancelled { by, reason, mode } => (
+            "execution.cancelled",
+            None,
+            json!({ "by": by, "reason": guard::pii::redact(reason), "mode": mode.name() }),
+        ),
+        EventBody::Forced { effect, by, reason } => {
+            ("compensation.forced", Some(*effect), json!({ "by": by, "reason": guard::pii::redact(reason) }))
         }
         EventBody::Paused { by, reason } => {
             ("execution.paused", None, json!({ "by": by, "reason": guard::pii::redact(reason) }))

@@ -139,6 +139,12 @@ codes! {
         "Schemas and scripts are part of the definition: what was reviewed is what runs. Nothing is fetched.";
     SCHEMA_FORMAT = "OH-1106" Error "other schema format"
         "Schemas are JSON Schema, `format: json`.";
+    UNKNOWN_SAVEPOINT = "OH-2100" Error "no such savepoint"
+        "`rollback` or `release` names a savepoint that no `checkpoint` of the same branch sets. A branch of a `fork` has a compensation stack of its own, so it sees neither the savepoints around it nor those of other branches.";
+    WORD_ARGUMENTS = "OH-2101" Error "wrong arguments of a word"
+        "`checkpoint` takes a `name`, `rollback` and `release` take `to` or nothing, and `on-rollback` takes `call` and `with`. Names are written out: an expression could name a savepoint that does not exist.";
+    EXPORT_TWICE = "OH-2102" Warning "two branches export the same"
+        "Two branches of a `fork` export the same member of `$context`. The contexts are merged in declared order, so the later branch wins, whichever was faster.";
 }
 
 #[cfg(test)]

@@ -181,6 +181,8 @@ pub enum TaskKind {
     Switch(Vec<Case>),
     /// Tasks for each item of a collection.
     For(For),
+    /// Tasks that run at the same time.
+    Fork(Fork),
     /// Raises an error.
     Raise(RaiseError),
     /// Tasks whose errors may be caught and retried.
@@ -196,6 +198,28 @@ pub enum TaskKind {
         /// `with`; an empty object when it is absent.
         with: Template,
     },
+    /// `call: checkpoint:1.0.0`: names a place on the compensation stack.
+    Checkpoint(Arc<str>),
+    /// `call: on-rollback:1.0.0`: arms a catalogued action with its arguments.
+    OnRollback {
+        /// Which; always in [`Definition::actions`].
+        action: ActionRef,
+        /// Evaluated when it is armed; an empty object when it is absent.
+        with: Template,
+    },
+    /// `call: rollback:1.0.0`: undoes what was armed since this savepoint, or everything.
+    Rollback(Option<Arc<str>>),
+    /// `call: release:1.0.0`: what was armed since this savepoint, or everything, is not undone any more.
+    Release(Option<Arc<str>>),
+}
+
+/// `fork`
+#[derive(Debug)]
+pub struct Fork {
+    /// One task for each branch, in declared order.
+    pub branches: TaskList,
+    /// True when the first branch that succeeds wins and the others are cancelled.
+    pub compete: bool,
 }
 
 /// A case of a `switch`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dsl::Definition;
 use dsl::plan::TaskKind;
 use model::effect::EffectNumber;
-use model::event::{ApprovalDecision, Event, EventBody, Started};
+use model::event::{ApprovalDecision, CancelMode, Event, EventBody, Started};
 use model::problem::WorkflowError;
 use model::verdict::Decision;
 use model::{Timestamp, Value};
@@ -14,6 +14,8 @@ use crate::flow::Signal;
 use crate::kept::Effects;
 use crate::scope::{check_schema, moment};
 use crate::state::{Doing, End, Execution, Frame, ListFrame, Part, Phase, TryPhase};
+use crate::thread::{Thread, ThreadId};
+use crate::unwind::After;
 
 impl Execution {
     /// The state right after the first event.
@@ -31,9 +33,10 @@ impl Execution {
             started_at: at,
             version: 1,
             now: at,
-            context: Value::object::<&str>([]),
             effects: Effects::default(),
-            unknown: false,
+            unknown: 0,
+            undone: Vec::new(),
+            undid: false,
             end: None,
             end_recorded: false,
             paused: false,
@@ -42,13 +45,16 @@ impl Execution {
             entries: std::collections::BTreeMap::new(),
             workflow_var,
             runtime_var: runtime_var(),
-            stack: Vec::new(),
-            visits: std::collections::BTreeMap::new(),
+            live: Thread::root(Value::object::<&str>([])),
+            threads: std::collections::BTreeMap::new(),
+            threads_begun: 1,
+            ready: std::collections::VecDeque::new(),
             open: Vec::new(),
             transitions: 0,
         };
         let signal = state.enter_workflow(input);
         state.run(signal);
+        state.enter(ThreadId::ROOT);
         state
     }
 
@@ -65,7 +71,12 @@ impl Execution {
         };
         match data {
             Ok(data) => {
-                self.stack.push(Frame::List(ListFrame { owner: None, part: Part::Body, position: 0, data }));
+                self.live.stack.push(Frame::List(ListFrame {
+                    owner: None,
+                    part: Part::Body,
+                    position: 0,
+                    data,
+                }));
                 Signal::Next
             }
             Err(error) => self.fault(error),
@@ -78,7 +89,7 @@ impl Execution {
         self.now = event.at;
         self.transitions = 0;
         if self.trace.is_none() {
-            let used = match self.top_task().map(|frame| &frame.doing) {
+            let used = match self.live.top_task().map(|frame| &frame.doing) {
                 Some(Doing::Effect(number)) => Some(*number),
                 _ => None,
             };
@@ -87,8 +98,18 @@ impl Execution {
         // What is settled stays settled, whatever a history says of it later; kept or forgotten, it is the same.
         let over = effect_of(&event.body)
             .is_some_and(|number| self.effect(number).is_none_or(|e| e.outcome.is_some()));
-        let signal = if over { Signal::Blocked } else { self.react(&event.body) };
+        let signal = if over {
+            Signal::Blocked
+        } else {
+            let thread = effect_of(&event.body).and_then(|number| self.effect(number)).map(|e| e.thread);
+            // The thread of an effect that nobody waits for may be gone: nothing goes on then.
+            if let Some(thread) = thread {
+                self.enter(thread);
+            }
+            self.react(&event.body)
+        };
         self.run(signal);
+        self.enter(ThreadId::ROOT);
     }
 
     fn react(&mut self, body: &EventBody) -> Signal {
@@ -173,14 +194,18 @@ impl Execution {
                 Signal::Blocked
             }
             EventBody::Woke => self.woke(),
-            EventBody::Cancelled { by, reason } => {
-                self.abandon_everything();
-                self.trace_faults();
-                self.end = Some(End::Cancelled(format!("cancelled by {by}: {reason}")));
+            EventBody::Cancelled { by, reason, mode } => {
+                let reason = format!("cancelled by {by}: {reason}");
+                if *mode == CancelMode::Graceful && self.end.is_none() {
+                    return self.stop(After::Cancel(reason));
+                }
+                self.end_forced();
+                self.end = Some(End::Cancelled(reason));
                 // A faulted execution that is cancelled ends once more.
                 self.end_recorded = false;
                 Signal::Blocked
             }
+            EventBody::Forced { effect, by, reason } => self.forced(*effect, by, reason),
             EventBody::Paused { .. } => {
                 self.paused = true;
                 Signal::Blocked
@@ -191,6 +216,9 @@ impl Execution {
             }
             EventBody::Retried { .. } => self.retried(),
             EventBody::Ended { .. } => {
+                if self.end.is_none() {
+                    self.end_as_recorded();
+                }
                 self.end_recorded = true;
                 Signal::Blocked
             }
@@ -200,8 +228,7 @@ impl Execution {
     /// Everything that time alone changes, outermost first.
     fn woke(&mut self) -> Signal {
         let now = self.now;
-        if self.started.deadline.is_some_and(|at| at <= now) {
-            self.abandon_everything();
+        if self.deadline().is_some_and(|at| at <= now) {
             return self.fault(WorkflowError::standard(
                 "timeout",
                 408,
@@ -209,22 +236,25 @@ impl Execution {
                 "the workflow's time-out struck",
             ));
         }
-        if let Some(signal) = self.time_out(now) {
-            return signal;
+        let mut moved = false;
+        // Whoever forks comes before its branches, so an outer time limit strikes first.
+        for thread in self.thread_ids() {
+            if self.enter(thread)
+                && let Some(signal) = self.woke_thread(now)
+            {
+                moved = true;
+                self.run(signal);
+            }
         }
-        if self.stack.last().is_some_and(|frame| crate::errors::round_due(frame, now)) {
-            return self.begin_try_body();
-        }
-        if let Some(Frame::Task(frame)) = self.stack.last()
-            && let Doing::Wait { until } = frame.doing
-            && until <= now
-        {
-            return Signal::Complete(frame.input.clone());
+        if moved || self.end.is_some() {
+            return Signal::Blocked;
         }
         for number in self.open.clone() {
             match self.effect_ref(number).phase.clone() {
                 Phase::Backoff { until } if until <= now => self.effect_mut(number).phase = Phase::Requested,
                 Phase::Verifying(v) if v.probe.is_none() && v.next_at.is_some_and(|at| at <= now) => {
+                    let thread = self.effect_ref(number).thread;
+                    self.enter(thread);
                     let signal = self.probe(number);
                     self.run(signal);
                 }
@@ -234,9 +264,24 @@ impl Execution {
         Signal::Blocked
     }
 
+    /// What time alone changes in the live thread: one thing.
+    fn woke_thread(&mut self, now: Timestamp) -> Option<Signal> {
+        if let Some(signal) = self.time_out(now) {
+            return Some(signal);
+        }
+        match self.live.timed().last()? {
+            frame if crate::errors::round_due(frame, now) => Some(self.begin_try_body()),
+            Frame::Task(frame) => match frame.doing {
+                Doing::Wait { until } if until <= now => Some(Signal::Complete(frame.input.clone())),
+                _ => None,
+            },
+            Frame::List(_) => None,
+        }
+    }
+
     /// The outermost time-out that struck.
     fn time_out(&mut self, now: Timestamp) -> Option<Signal> {
-        let position = self.stack.iter().position(|frame| {
+        let position = self.live.timed().iter().position(|frame| {
             let Frame::Task(frame) = frame else { return false };
             frame.deadline.is_some_and(|at| at <= now) || attempt_over(&frame.doing, now)
         })?;
@@ -251,23 +296,19 @@ impl Execution {
             format!("the time-out of `{}` struck", frame.task.name),
         );
         error.instance = Some(frame.task.pointer.to_string());
+        if let Some(signal) = self.stopped_first(&error, end, position) {
+            return Some(signal);
+        }
         self.abandon_above(position);
         Some(self.raise_within(end, error))
-    }
-
-    fn abandon_everything(&mut self) {
-        for number in self.open.clone() {
-            if self.effect_ref(number).outcome.is_none() {
-                self.abandon(number);
-            }
-        }
     }
 
     fn retried(&mut self) -> Signal {
         if matches!(self.end, Some(End::Faulted(_))) {
             self.end = None;
             self.end_recorded = false;
-            while matches!(self.stack.last(), Some(Frame::Task(_))) {
+            self.undid = false;
+            while matches!(self.live.stack.last(), Some(Frame::Task(_))) {
                 self.step_back();
             }
             self.renew_time_limits();
@@ -275,6 +316,8 @@ impl Execution {
         }
         for number in self.open.clone() {
             if matches!(self.effect_ref(number).phase, Phase::Parked { .. }) {
+                let thread = self.effect_ref(number).thread;
+                self.enter(thread);
                 let signal = self.redrive(number);
                 self.run(signal);
             }
@@ -285,9 +328,9 @@ impl Execution {
     /// Time limits that struck, or ran out since the fault, begin again: a retry would run into them at once.
     fn renew_time_limits(&mut self) {
         let now = self.now;
-        for position in 0..self.stack.len() {
+        for position in 0..self.live.stack.len() {
             let attempt_limit = self.attempt_limit_at(position);
-            let Some(Frame::Task(frame)) = self.stack.get_mut(position) else { continue };
+            let Some(Frame::Task(frame)) = self.live.stack.get_mut(position) else { continue };
             if let Some(deadline) = &mut frame.deadline
                 && *deadline <= now
             {
@@ -311,8 +354,8 @@ impl Execution {
 
     /// Takes the faulted task off, as if the flow had not come to it.
     fn step_back(&mut self) {
-        if let Some(Frame::Task(frame)) = self.stack.pop()
-            && let Some(count) = self.visits.get_mut(&frame.task.pointer)
+        if let Some(Frame::Task(frame)) = self.live.stack.pop()
+            && let Some(count) = self.live.visits.get_mut(&frame.task.pointer)
         {
             *count = count.saturating_sub(1);
         }
@@ -332,6 +375,7 @@ fn effect_of(body: &EventBody) -> Option<EffectNumber> {
         | EventBody::EffectVoided { effect, .. } => Some(*effect),
         EventBody::Started(_)
         | EventBody::Woke
+        | EventBody::Forced { .. }
         | EventBody::Cancelled { .. }
         | EventBody::Paused { .. }
         | EventBody::Resumed { .. }

@@ -6,7 +6,7 @@ use dsl::Definition;
 use dsl::plan::TaskKind;
 use model::action::EffectClass;
 use model::effect::{Answer, EffectNumber};
-use model::event::{ApprovalDecision, Awaited, Event, EventBody, Started};
+use model::event::{ApprovalDecision, Awaited, CancelMode, Event, EventBody, Started};
 use model::id::{ApprovalId, PermitId, PrincipalId};
 use model::problem::WorkflowError;
 use model::verdict::{Decision, Verdict};
@@ -65,8 +65,17 @@ pub enum Input {
     Wake,
     /// The process that performed it is gone: what was under way has no answer.
     Recover,
-    /// Stop for good.
-    Cancel(PrincipalId, String),
+    /// Stop for good; gracefully undoes what was done first.
+    Cancel(PrincipalId, String, CancelMode),
+    /// Give up on an undo that is parked, or cannot even be made: the next one follows.
+    Force {
+        /// The undo; or the effect whose undo cannot be made.
+        effect: EffectNumber,
+        /// Who.
+        by: PrincipalId,
+        /// Why.
+        reason: String,
+    },
     /// Hold.
     Pause(PrincipalId, String),
     /// Go on.
@@ -234,9 +243,22 @@ fn decide(state: &Execution, input: Input, now: Timestamp) -> Result<Vec<EventBo
         }
         Input::Wake => Ok(woken(state, now)),
         Input::Recover => Ok(recovered(state)),
-        Input::Cancel(by, reason) => {
+        Input::Cancel(by, reason, mode) => {
             not_over(state)?;
-            Ok(vec![EventBody::Cancelled { by, reason }])
+            if mode == CancelMode::Graceful && state.is_cancelling() {
+                return Err(Rejected::Nothing(
+                    "it is being cancelled, and what it did is being undone: cancel it with mode `forced` to stop that",
+                ));
+            }
+            Ok(vec![EventBody::Cancelled { by, reason, mode }])
+        }
+        Input::Force { effect, by, reason } => {
+            running(state)?;
+            known(state, effect)?;
+            if !state.is_parked_undo(effect) && state.stuck_at(effect).is_none() {
+                return Err(Rejected::Elsewhere { effect, expected: "an undo that is parked" });
+            }
+            Ok(vec![EventBody::Forced { effect, by, reason }])
         }
         Input::Pause(by, reason) => {
             running(state)?;
@@ -380,7 +402,7 @@ fn retried(
                 Err(Rejected::Nothing("nothing is parked or faulted, so there is nothing to try again"))
             } else if parked.contains(&false) {
                 Err(Rejected::Nothing(
-                    "whether the effect happened is unknown and it cannot be asked or repeated: a person has to look, then cancel the execution",
+                    "whether the effect happened is unknown and it cannot be asked or repeated: a person has to look, then cancel the execution, or force it when it is an undo",
                 ))
             } else {
                 Ok(vec![EventBody::Retried { by, reason }])
@@ -394,7 +416,10 @@ fn refusal(state: &Execution, now: Timestamp) -> Option<&'static str> {
     if state.started.deadline.is_some_and(|at| at <= now) {
         return Some("the workflow's time-out has struck: start a new execution");
     }
-    let Some(top) = state.stack.last() else {
+    if state.undid {
+        return Some("what it did has been undone, and going on would build on that: start a new execution");
+    }
+    let Some(top) = state.live.stack.last() else {
         return Some(
             "the workflow's own input or output is what failed, and would fail again: start a new execution",
         );
@@ -403,6 +428,8 @@ fn refusal(state: &Execution, now: Timestamp) -> Option<&'static str> {
     match &task.doing {
         // Doing is `Do` for tasks that failed as they began, too: those with a list are told by their kind.
         Doing::For { .. } | Doing::Try(_) => Some(AROUND),
+        Doing::Fork(_) => Some(FORKED),
+        Doing::Do if matches!(task.task.kind, TaskKind::Fork(_)) => Some(FORKED),
         Doing::Do if matches!(task.task.kind, TaskKind::Do(_)) => Some(AROUND),
         Doing::Effect(number) => {
             let effect = state.effect_ref(*number);
@@ -416,6 +443,9 @@ fn refusal(state: &Execution, now: Timestamp) -> Option<&'static str> {
         Doing::Do | Doing::Wait { .. } => None,
     }
 }
+
+const FORKED: &str =
+    "what failed is a branch of a fork, and the others were stopped and undone: start a new execution";
 
 const AROUND: &str = "what failed is an expression around tasks that are done, and trying again would repeat them: start a new execution";
 

@@ -1,7 +1,7 @@
 //! Effects: how they are requested, answered, checked, repeated, parked and settled.
 //!
 //! What a lost answer means is decided by the effect class alone: `pure`, `read` and `idempotent` are repeated,
-//! `probeable` is asked whether it happened, anything else waits for a human.
+//! `probeable` is asked whether it happened, `compensable` is undone, anything else waits for a human.
 
 use std::sync::Arc;
 
@@ -19,6 +19,17 @@ use crate::request;
 use crate::scope::check_schema;
 use crate::state::{Attempt, Doing, Effect, Execution, Phase};
 
+/// What an effect is for.
+#[derive(Clone)]
+pub(crate) enum Purpose {
+    /// The task on top waits for it.
+    Task,
+    /// It checks another effect.
+    Probe(EffectNumber),
+    /// It undoes another effect, or is an action that `on-rollback` armed in a task, with its key.
+    Undo { of: Option<EffectNumber>, task: Arc<str>, key: String },
+}
+
 /// What a permit is bound to, besides the policy that the gate adds.
 #[derive(Serialize)]
 struct Bound<'a> {
@@ -34,12 +45,12 @@ struct Bound<'a> {
 }
 
 impl Execution {
-    /// Requests a catalogued action for the task on top (or as a probe of an effect).
+    /// Requests a catalogued action.
     pub(crate) fn begin_action(
         &mut self,
         reference: &ActionRef,
         arguments: Value,
-        probe_of: Option<EffectNumber>,
+        purpose: Purpose,
     ) -> Result<Signal, WorkflowError> {
         let definition = Arc::clone(&self.definition);
         let Some(action) = definition.actions.get(reference) else {
@@ -50,11 +61,19 @@ impl Execution {
                 format!("`{reference}` is not pinned"),
             ));
         };
-        let task = match probe_of {
-            Some(number) => Arc::clone(&self.effect_ref(number).task),
-            None => self.top_pointer(),
+        let (task, default_key) = match &purpose {
+            Purpose::Task => {
+                let task = self.top_pointer();
+                let key = self.default_key(&task);
+                (task, key)
+            }
+            Purpose::Probe(number) => {
+                let checked = self.effect_ref(*number);
+                (Arc::clone(&checked.task), format!("{}/probe", checked.key))
+            }
+            Purpose::Undo { task, key, .. } => (Arc::clone(task), key.clone()),
         };
-        let key = self.key_of(action, &arguments, &task, probe_of)?;
+        let key = self.key_of(action, &arguments, default_key)?;
         let request = self.action_request(action, &arguments, &key)?;
         self.push_effect(
             task,
@@ -63,7 +82,7 @@ impl Execution {
             arguments,
             request,
             key,
-            probe_of,
+            purpose,
         )
     }
 
@@ -80,7 +99,7 @@ impl Execution {
             },
         };
         let arguments = request::labelled(work, input, &self.scope(input), &inline_arguments(&request));
-        self.push_effect(task, operation, None, arguments, request, key, None)?;
+        self.push_effect(task, operation, None, arguments, request, key, Purpose::Task)?;
         Ok(())
     }
 
@@ -96,10 +115,11 @@ impl Execution {
         arguments: Value,
         request: Request,
         key: String,
-        probe_of: Option<EffectNumber>,
+        purpose: Purpose,
     ) -> Result<Signal, WorkflowError> {
         let number = EffectNumber(self.effects.requested().saturating_add(1));
-        if number.0 > EFFECTS_MAX {
+        // What was done is undone, however much there was.
+        if number.0 > EFFECTS_MAX && !matches!(purpose, Purpose::Undo { .. }) {
             return Err(WorkflowError::standard(
                 "runtime",
                 500,
@@ -109,6 +129,12 @@ impl Execution {
         }
         let contract = contract_of(action.as_deref(), &request);
         let digest = self.digest_for(&task, &operation, &arguments, &request, &contract);
+        let (probe_of, undo, compensates) = match purpose {
+            Purpose::Task => (None, false, None),
+            Purpose::Probe(checked) => (Some(checked), false, None),
+            Purpose::Undo { of, .. } => (None, true, of),
+        };
+        let thread = probe_of.map_or(self.live.id, |checked| self.effect_ref(checked).thread);
         self.effects.push(Effect {
             number,
             task,
@@ -138,9 +164,14 @@ impl Execution {
             awaited: true,
             parked_at: None,
             edited_by: None,
+            thread,
+            armed: false,
+            undo,
+            compensates,
+            undone_by: None,
         });
         self.open.push(number);
-        if probe_of.is_none() {
+        if probe_of.is_none() && !undo {
             self.set_doing(Doing::Effect(number));
         }
         Ok(Signal::Blocked)
@@ -168,7 +199,7 @@ impl Execution {
     }
 
     /// The concrete act of an action with these arguments.
-    fn action_request(
+    pub(crate) fn action_request(
         &self,
         action: &Action,
         arguments: &Value,
@@ -182,15 +213,15 @@ impl Execution {
         request::build(&action.run, arguments, &scope, request::key_header(action, key))
     }
 
-    fn key_of(
+    /// The key that the contract makes of the arguments, or else the given one.
+    pub(crate) fn key_of(
         &self,
         action: &Action,
         arguments: &Value,
-        task: &str,
-        probe_of: Option<EffectNumber>,
+        default: String,
     ) -> Result<String, WorkflowError> {
-        match (&action.key, probe_of) {
-            (Some(expr), _) => {
+        match &action.key {
+            Some(expr) => {
                 let value = self.outer_scope().with("input", arguments).eval(expr, arguments)?;
                 value.as_str().map(str::to_owned).ok_or_else(|| {
                     let detail = format!(
@@ -201,14 +232,14 @@ impl Execution {
                     WorkflowError::standard("expression", 400, "Expression Error", detail)
                 })
             }
-            (None, Some(number)) => Ok(format!("{}/probe", self.effect_ref(number).key)),
-            (None, None) => Ok(self.default_key(task)),
+            None => Ok(default),
         }
     }
 
-    /// Hash of execution, task, and how often the flow came here. Retries of a `try` come with the same count.
-    fn default_key(&self, task: &str) -> String {
-        let visit = self.visits.get(task).copied().unwrap_or(0);
+    /// Hash of execution, task (its pointer names the branch), and how often the flow came here. Retries of a `try` come
+    /// with the same count.
+    pub(crate) fn default_key(&self, task: &str) -> String {
+        let visit = self.live.visits.get(task).copied().unwrap_or(0);
         let digest = Digest::of(
             format!("{}|{}|{task}|{visit}", self.started.tenant, self.started.execution).as_bytes(),
         );
@@ -216,8 +247,8 @@ impl Execution {
         format!("{:032x}-{visit}", u128::from_be_bytes(digest.0[..16].try_into().unwrap_or_default()))
     }
 
-    fn top_pointer(&self) -> Arc<str> {
-        self.top_task().map_or_else(|| Arc::from("/do"), |frame| Arc::clone(&frame.task.pointer))
+    pub(crate) fn top_pointer(&self) -> Arc<str> {
+        self.live.top_task().map_or_else(|| Arc::from("/do"), |frame| Arc::clone(&frame.task.pointer))
     }
 
     /// An approver's arguments take the place of the requested ones.
@@ -255,9 +286,7 @@ impl Execution {
         };
         // What was never sent has no key that the outside knows, so the key follows the arguments.
         let key = match &action.key {
-            Some(_) if effect.attempts.is_empty() => {
-                self.key_of(action, &arguments, &effect.task, effect.probe_of)?
-            }
+            Some(_) if effect.attempts.is_empty() => self.key_of(action, &arguments, effect.key.clone())?,
             _ => effect.key.clone(),
         };
         Ok((self.action_request(action, &arguments, &key)?, arguments, key))
@@ -289,6 +318,9 @@ impl Execution {
             }
             Answer::Refused { error, transient: false, .. } => {
                 let evidence = format!("refused: {}", describe(error));
+                if self.effect_ref(number).undo {
+                    return self.park(number, evidence, true);
+                }
                 let outcome = self.outcome_without_yes(number);
                 self.settle(number, outcome, evidence);
                 self.resume_with_error(number, error.clone())
@@ -367,7 +399,8 @@ impl Execution {
         retry_after_ms: Option<u64>,
     ) -> Signal {
         let now = self.now;
-        let author_retries = self.effect_ref(number).awaited && self.author_retries(error);
+        let undo = self.effect_ref(number).undo;
+        let author_retries = self.effect_ref(number).awaited && !undo && self.author_retries(error);
         let effect = self.effect_mut(number);
         effect.failures += 1;
         let failures = effect.failures;
@@ -376,7 +409,7 @@ impl Execution {
             effect.phase = Phase::Backoff { until: now.plus(retry_delay(failures).max(asked)) };
             return Signal::Blocked;
         }
-        if !effect.awaited || self.caught(error) {
+        if !undo && (!effect.awaited || self.caught(error)) {
             let outcome = self.outcome_without_yes(number);
             self.settle(number, outcome, format!("failed {failures} times: {}", describe(error)));
             return self.resume_with_error(number, error.clone());
@@ -400,6 +433,11 @@ impl Execution {
                 self.failed_for_now(number, error, None)
             }
             EffectClass::Probeable if probe => self.begin_verification(number, true),
+            EffectClass::Compensable if effect.armed => {
+                let evidence = format!("the answer was lost, so it is undone: {}", describe(error));
+                self.settle(number, Outcome::Unknown, evidence);
+                self.undone_first(number, error.clone())
+            }
             EffectClass::Probeable | EffectClass::Compensable | EffectClass::Irreversible => self.park(
                 number,
                 format!("the answer was lost, and it cannot be repeated: {}", describe(error)),
@@ -418,6 +456,9 @@ impl Execution {
                 "its probe is not permitted, so nobody knows whether it is real".to_owned(),
                 true,
             );
+        }
+        if self.effect_ref(number).undo {
+            return self.park(number, evidence, true);
         }
         let outcome = self.outcome_without_yes(number);
         self.settle(number, outcome, evidence);
@@ -444,6 +485,9 @@ impl Execution {
     /// Safe mode: what the catalogue predicts stands in for an answer.
     pub(crate) fn predicted(&mut self, number: EffectNumber, output: &Value) -> Signal {
         let output = output.with_label_everywhere(Label::EXTERNAL);
+        if self.effect_ref(number).undo && !self.predicts_undo() {
+            return self.park(number, "safe mode: it was predicted, and nothing was sent".to_owned(), true);
+        }
         self.effect_mut(number).output = Some(output.clone());
         self.settle(number, Outcome::Unknown, "safe mode: predicted, nothing was sent".to_owned());
         match self.effect_ref(number).probe_of {
@@ -477,21 +521,35 @@ impl Execution {
     }
 
     pub(crate) fn settle(&mut self, number: EffectNumber, outcome: Outcome, evidence: String) {
+        if outcome == Outcome::Failed && self.effect_ref(number).armed {
+            self.disarm(number);
+        }
+        self.settle_armed(number, outcome, evidence);
+    }
+
+    /// As [`Execution::settle`]; an effect that is armed stays so, whatever its outcome.
+    pub(crate) fn settle_armed(&mut self, number: EffectNumber, outcome: Outcome, evidence: String) {
         let now = self.now;
         let effect = self.effect_mut(number);
         effect.outcome = Some(outcome);
         effect.evidence = Some(evidence);
         effect.settled_at = Some(now);
         effect.phase = Phase::Settled;
-        let probe_of = effect.probe_of;
+        let (counts, armed, awaited) = (effect.probe_of.is_none(), effect.armed, effect.awaited);
         self.open.retain(|n| *n != number);
-        self.unknown |= probe_of.is_none() && outcome == Outcome::Unknown;
-        self.effects.over.push(number);
+        self.unknown += u32::from(counts && outcome == Outcome::Unknown);
+        // What is armed is kept until it is undone or released.
+        if !armed {
+            self.effects.over.push(number);
+        }
+        if !awaited {
+            self.poke_unwinding();
+        }
     }
 
     /// The flow no longer waits for the effects of the frames from `position` on.
     pub(crate) fn abandon_above(&mut self, position: usize) {
-        let numbers: Vec<EffectNumber> = self.stack[position..]
+        let numbers: Vec<EffectNumber> = self.live.stack[position..]
             .iter()
             .filter_map(|frame| match frame {
                 crate::state::Frame::Task(task) => match task.doing {
@@ -506,8 +564,28 @@ impl Execution {
         }
     }
 
-    /// Gives up on an effect: what was never sent has failed, what is under way is unknown until it answers.
+    /// The flow no longer waits for an effect. One that is under way and will be undone stays open until it has
+    /// answered: its undo must not overtake it.
     pub(crate) fn abandon(&mut self, number: EffectNumber) {
+        let effect = self.effect_mut(number);
+        if effect.armed && effect.phase == Phase::Started {
+            effect.awaited = false;
+        } else if effect.outcome.is_none() {
+            self.give_up(number);
+        }
+    }
+
+    /// Gives up on all effects that are open.
+    pub(crate) fn give_up_everything(&mut self) {
+        for number in self.open.clone() {
+            if self.effect_ref(number).outcome.is_none() {
+                self.give_up(number);
+            }
+        }
+    }
+
+    /// Gives up on an effect: what was never sent has failed, what is under way is unknown.
+    fn give_up(&mut self, number: EffectNumber) {
         let probes: Vec<EffectNumber> =
             self.open.iter().copied().filter(|n| self.effect_ref(*n).probe_of == Some(number)).collect();
         for probe in probes {
@@ -537,17 +615,26 @@ impl Execution {
     }
 
     pub(crate) fn resume_with_output(&mut self, number: EffectNumber, output: Value) -> Signal {
+        if self.effect_ref(number).undo {
+            return self.undo_settled(number);
+        }
         if self.waits_for(number) { Signal::Complete(output) } else { Signal::Blocked }
     }
 
     pub(crate) fn resume_with_error(&mut self, number: EffectNumber, mut error: WorkflowError) -> Signal {
+        if self.effect_ref(number).undo {
+            return self.undo_settled(number);
+        }
         error.instance.get_or_insert_with(|| self.effect_ref(number).task.to_string());
         if self.waits_for(number) { Signal::Raise(error) } else { Signal::Blocked }
     }
 
-    fn waits_for(&self, number: EffectNumber) -> bool {
+    pub(crate) fn waits_for(&self, number: EffectNumber) -> bool {
         self.effect_ref(number).awaited
-            && self.top_task().is_some_and(|frame| matches!(frame.doing, Doing::Effect(n) if n == number))
+            && self
+                .live
+                .top_task()
+                .is_some_and(|frame| matches!(frame.doing, Doing::Effect(n) if n == number))
     }
 
     pub(crate) fn start_attempt(&mut self, number: EffectNumber, attempt: u32, at: Timestamp) {
@@ -560,6 +647,7 @@ impl Execution {
             answer: None,
             error: None,
         });
+        self.arm_effect(number);
     }
 }
 

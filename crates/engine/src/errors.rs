@@ -10,6 +10,7 @@ use crate::TRY_RETRIES_MAX;
 use crate::flow::Signal;
 use crate::scope::{Scope, error_value};
 use crate::state::{Doing, End, Execution, Frame, TryPhase, Trying};
+use crate::unwind::After;
 
 /// Longest delay between two rounds of a `try`.
 const DELAY_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -39,17 +40,20 @@ enum Handling {
 impl Execution {
     /// Gives an error to the nearest `try` that catches it, or ends the execution.
     pub(crate) fn raise(&mut self, error: WorkflowError) -> Signal {
-        self.raise_within(self.stack.len(), error)
+        self.raise_within(self.live.stack.len(), error)
     }
 
     /// As [`Execution::raise`], from the frame at `end` outwards. Nothing is dropped until some `try` catches.
     pub(crate) fn raise_within(&mut self, end: usize, mut error: WorkflowError) -> Signal {
         if error.instance.is_none() {
-            error.instance = self.top_task().map(|frame| frame.task.pointer.to_string());
+            error.instance = self.live.top_task().map(|frame| frame.task.pointer.to_string());
+        }
+        if let Some(signal) = self.stopped_first(&error, end, end) {
+            return signal;
         }
         let mut value = error_value(&error);
         let mut end = end;
-        while let Some(position) = self.stack[..end].iter().rposition(is_trying_body) {
+        while let Some(position) = self.live.stack[..end].iter().rposition(is_trying_body) {
             match self.handling(position, &error, &value) {
                 Ok(Handling::Pass) => {}
                 Ok(Handling::Retry(delay)) => return self.retry(position, value, delay),
@@ -66,31 +70,82 @@ impl Execution {
         self.fault(error)
     }
 
-    /// Ends the execution with an error. The stack stays, so that a retry can begin where it stopped.
+    /// Nothing caught an error: what the thread did is undone, and then the execution or the branch has failed. A
+    /// branch that does not compete takes the others of its fork with it.
     pub(crate) fn fault(&mut self, error: WorkflowError) -> Signal {
+        if self.in_root() {
+            if let Some(Doing::Effect(number)) = self.live.top_task().map(|frame| &frame.doing) {
+                let (number, now) = (*number, self.now);
+                self.effect_mut(number).parked_at = Some(now);
+            }
+            return self.stop(After::Fault(error));
+        }
+        let (branch, parent) = (self.live.id, self.live.parent);
         self.trace_faults();
-        if let Some(Doing::Effect(number)) = self.top_task().map(|frame| &frame.doing) {
+        self.enter(parent);
+        if self.competes() {
+            self.enter(branch);
+            return self.stop(After::Fault(error));
+        }
+        self.raise(error)
+    }
+
+    /// Ends the execution with an error. The stack stays, so that a retry can begin where it stopped.
+    pub(crate) fn end_faulted(&mut self, error: WorkflowError) {
+        self.trace_faults();
+        if let Some(Doing::Effect(number)) = self.live.top_task().map(|frame| &frame.doing) {
             let (number, now) = (*number, self.now);
             self.effect_mut(number).parked_at = Some(now);
         }
         self.end = Some(End::Faulted(error));
-        Signal::Blocked
     }
 
-    /// True when the `try` that this error would come to has a retry policy of its own.
-    pub(crate) fn author_retries(&self, error: &WorkflowError) -> bool {
+    /// True when the `try` that this error would come to, here or around the fork, has a retry policy of its own.
+    pub(crate) fn author_retries(&mut self, error: &WorkflowError) -> bool {
+        self.in_thread_or_around(|state, inside| {
+            if inside && state.competes() {
+                return Some(false);
+            }
+            state.nearest_retries(error)
+        })
+    }
+
+    /// True when some `try` of this thread, or one around its fork, retries or catches this error. In a branch that
+    /// competes, failing is a way to go on.
+    pub(crate) fn caught(&mut self, error: &WorkflowError) -> bool {
+        self.in_thread_or_around(|state, inside| {
+            ((inside && state.competes()) || state.caught_here(error)).then_some(true)
+        })
+    }
+
+    /// Asks the live thread, then those around it, until one answers. `inside` is true for those around.
+    fn in_thread_or_around(&mut self, ask: impl Fn(&Self, bool) -> Option<bool>) -> bool {
+        let here = self.live.id;
+        let mut answer = ask(self, false);
+        while answer.is_none() && !self.in_root() {
+            let parent = self.live.parent;
+            if !self.enter(parent) {
+                break;
+            }
+            answer = ask(self, true);
+        }
+        self.enter(here);
+        answer == Some(true)
+    }
+
+    /// Whether the nearest `try` of this thread that catches this error retries; none when there is no such `try`.
+    fn nearest_retries(&self, error: &WorkflowError) -> Option<bool> {
         let value = error_value(error);
-        let nearest = (0..self.stack.len()).rev().find(|position| {
-            is_trying_body(&self.stack[*position]) && self.catches(*position, error, &value) == Ok(true)
+        let nearest = (0..self.live.stack.len()).rev().find(|position| {
+            is_trying_body(&self.live.stack[*position]) && self.catches(*position, error, &value) == Ok(true)
         });
-        nearest.and_then(|position| try_at(&self.stack[position])).is_some_and(|task| task.retry.is_some())
+        nearest.and_then(|position| try_at(&self.live.stack[position])).map(|task| task.retry.is_some())
     }
 
-    /// True when some `try` on the stack retries or catches this error.
-    pub(crate) fn caught(&self, error: &WorkflowError) -> bool {
+    fn caught_here(&self, error: &WorkflowError) -> bool {
         let value = error_value(error);
-        (0..self.stack.len()).any(|position| {
-            is_trying_body(&self.stack[position])
+        (0..self.live.stack.len()).any(|position| {
+            is_trying_body(&self.live.stack[position])
                 && self
                     .handling(position, error, &value)
                     .is_ok_and(|handling| !matches!(handling, Handling::Pass))
@@ -104,7 +159,7 @@ impl Execution {
         error: &WorkflowError,
         value: &Value,
     ) -> Result<Handling, WorkflowError> {
-        let Some(task) = try_at(&self.stack[position]) else { return Ok(Handling::Pass) };
+        let Some(task) = try_at(&self.live.stack[position]) else { return Ok(Handling::Pass) };
         if !self.catches(position, error, value)? {
             return Ok(Handling::Pass);
         }
@@ -116,7 +171,7 @@ impl Execution {
     }
 
     fn catches(&self, position: usize, error: &WorkflowError, value: &Value) -> Result<bool, WorkflowError> {
-        let Some(task) = try_at(&self.stack[position]) else { return Ok(false) };
+        let Some(task) = try_at(&self.live.stack[position]) else { return Ok(false) };
         if !task.errors.iter().all(|(member, expected)| member_matches(member, expected, error, value)) {
             return Ok(false);
         }
@@ -134,7 +189,7 @@ impl Execution {
         trying.retries += 1;
         trying.phase = TryPhase::Waiting { until: now.plus(delay) };
         let visits = trying.visits.clone();
-        self.visits = visits;
+        self.live.visits = visits;
         if delay.is_zero() { self.begin_try_body() } else { Signal::Blocked }
     }
 
@@ -142,7 +197,7 @@ impl Execution {
     fn catch(&mut self, position: usize, value: Value) -> Signal {
         let Some(trying) = self.back_to(position, value) else { return Signal::Blocked };
         trying.phase = TryPhase::Catching;
-        let Some(frame) = self.top_task() else { return Signal::Blocked };
+        let Some(frame) = self.live.top_task() else { return Signal::Blocked };
         let input = frame.input.clone();
         let has_tasks = matches!(&frame.task.kind, TaskKind::Try(task) if task.catch.is_some());
         if has_tasks { self.enter_list(crate::state::Part::Catch, input) } else { Signal::Complete(input) }
@@ -152,7 +207,7 @@ impl Execution {
     fn back_to(&mut self, position: usize, value: Value) -> Option<&mut Trying> {
         self.abandon_above(position);
         self.cut(position + 1);
-        let Some(Frame::Task(frame)) = self.stack.last_mut() else { return None };
+        let Some(Frame::Task(frame)) = self.live.stack.last_mut() else { return None };
         let Doing::Try(trying) = &mut frame.doing else { return None };
         trying.error_var = value;
         Some(trying)
@@ -160,7 +215,7 @@ impl Execution {
 
     /// The delay before the next round; none when there is no further round.
     fn next_round(&self, position: usize, value: &Value) -> Result<Option<Duration>, WorkflowError> {
-        let Frame::Task(frame) = &self.stack[position] else { return Ok(None) };
+        let Frame::Task(frame) = &self.live.stack[position] else { return Ok(None) };
         let (TaskKind::Try(task), Doing::Try(trying)) = (&frame.task.kind, &frame.doing) else {
             return Ok(None);
         };

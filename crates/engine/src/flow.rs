@@ -8,7 +8,9 @@ use model::problem::WorkflowError;
 
 use crate::scope::{Scope, check_schema};
 use crate::state::{Doing, End, Execution, Frame, ListFrame, Part, TaskFrame};
+use crate::thread::ThreadId;
 use crate::trace::TaskStatus;
+use crate::unwind::After;
 use crate::{DEPTH_MAX, TRANSITIONS_MAX};
 
 /// What happens next.
@@ -26,6 +28,12 @@ pub(crate) enum Signal {
     EndWorkflow(Value),
     /// An error rises from the top.
     Raise(WorkflowError),
+    /// An error rises from the frame at this position outwards.
+    RaiseFrom(usize, WorkflowError),
+    /// The live thread goes on undoing.
+    Unwind,
+    /// Nothing more comes from the live thread: whoever forked it looks at its branches.
+    Settled,
     /// Nothing more happens by itself.
     Blocked,
 }
@@ -39,7 +47,10 @@ impl Execution {
                 let detail = format!(
                     "more than {TRANSITIONS_MAX} transitions without an effect: does the flow loop for ever?"
                 );
-                self.fault(WorkflowError::standard("runtime", 500, "Budget Spent", detail));
+                self.ready.clear();
+                self.enter(ThreadId::ROOT);
+                // What it forked stops, and what was done is undone: neither takes transitions.
+                self.stop(After::Fault(WorkflowError::standard("runtime", 500, "Budget Spent", detail)));
                 return;
             }
             signal = match signal {
@@ -47,9 +58,21 @@ impl Execution {
                 Signal::Complete(output) => self.complete(output, None),
                 Signal::CompleteTo(output, then) => self.complete(output, Some(then)),
                 Signal::Leave(data) => self.leave_list(data),
-                Signal::EndWorkflow(data) => self.end_workflow(&data),
+                Signal::EndWorkflow(data) if self.in_root() => self.end_workflow(&data),
+                Signal::EndWorkflow(data) => self.end_from_branch(data),
                 Signal::Raise(error) => self.raise(error),
-                Signal::Blocked => return,
+                Signal::RaiseFrom(end, error) => self.raise_within(end, error),
+                Signal::Unwind => self.unwind_on(),
+                Signal::Settled => {
+                    let parent = self.live.parent;
+                    self.enter(parent);
+                    self.branch_settled()
+                }
+                Signal::Blocked => match self.ready.pop_front() {
+                    Some((thread, signal)) if self.enter(thread) => signal,
+                    Some(_) => Signal::Blocked,
+                    None => return,
+                },
             };
         }
     }
@@ -64,8 +87,8 @@ impl Execution {
 
     /// Puts a list of the task on top onto the stack.
     pub(crate) fn enter_list(&mut self, part: Part, data: Value) -> Signal {
-        let owner = self.top_task().map(|frame| Arc::clone(&frame.task));
-        if self.stack.len() >= DEPTH_MAX * 2 {
+        let owner = self.live.top_task().map(|frame| Arc::clone(&frame.task));
+        if self.live.depth + self.live.stack.len() >= DEPTH_MAX * 2 {
             return Signal::Raise(WorkflowError::standard(
                 "runtime",
                 500,
@@ -73,12 +96,12 @@ impl Execution {
                 format!("more than {DEPTH_MAX} nested tasks"),
             ));
         }
-        self.stack.push(Frame::List(ListFrame { owner, part, position: 0, data }));
+        self.live.stack.push(Frame::List(ListFrame { owner, part, position: 0, data }));
         Signal::Next
     }
 
     fn next_task(&mut self) -> Signal {
-        let Some(Frame::List(frame)) = self.stack.last() else { return Signal::Blocked };
+        let Some(Frame::List(frame)) = self.live.stack.last() else { return Signal::Blocked };
         let task = self.list_of(frame).and_then(|list| list.tasks.get(frame.position)).cloned();
         let data = frame.data.clone();
         match task {
@@ -89,7 +112,7 @@ impl Execution {
 
     /// `output`, `export` and `then` of the task on top.
     fn complete(&mut self, raw: Value, chosen: Option<Then>) -> Signal {
-        let Some(Frame::Task(frame)) = self.stack.last() else { return Signal::Blocked };
+        let Some(Frame::Task(frame)) = self.live.stack.last() else { return Signal::Blocked };
         let task = Arc::clone(&frame.task);
         let input = frame.input.clone();
         // `$task` of `output` and `export` has the raw output, too.
@@ -102,19 +125,21 @@ impl Execution {
         };
         if task.export.transform.is_some() {
             match self.export(&task.export, &shaped, self.scope(&input).with("task", &var)) {
-                Ok(context) => self.context = context,
+                Ok(context) => self.live.context = context,
                 Err(error) => return Signal::Raise(error),
             }
         }
         self.end_trace(TaskStatus::Completed);
-        self.stack.pop();
+        self.live.stack.pop();
         self.go(chosen.unwrap_or(task.then), shaped)
     }
 
     /// Moves the list on top to where `then` says.
     pub(crate) fn go(&mut self, then: Then, data: Value) -> Signal {
-        let Some(Frame::List(list)) = self.stack.last_mut() else { return Signal::Blocked };
+        let Some(Frame::List(list)) = self.live.stack.last_mut() else { return Signal::Blocked };
         match then {
+            // A branch is one task.
+            Then::Continue | Then::Task(_) if list.part == Part::Branch => return Signal::Leave(data),
             Then::Continue => list.position += 1,
             Then::Task(position) => list.position = position,
             Then::Exit => return Signal::Leave(data),
@@ -126,9 +151,11 @@ impl Execution {
 
     /// Ends the list on top and tells its owner.
     fn leave_list(&mut self, data: Value) -> Signal {
-        self.stack.pop();
-        match self.stack.last_mut() {
-            None => Signal::EndWorkflow(data),
+        self.live.stack.pop();
+        let root = self.in_root();
+        match self.live.stack.last_mut() {
+            None if root => Signal::EndWorkflow(data),
+            None => self.branch_ended(data),
             Some(Frame::List(_)) => Signal::Blocked,
             Some(Frame::Task(frame)) => match &mut frame.doing {
                 Doing::For { index, .. } => {
@@ -136,21 +163,20 @@ impl Execution {
                     self.next_iteration(data)
                 }
                 Doing::Do | Doing::Try(_) => Signal::Complete(data),
-                Doing::Wait { .. } | Doing::Effect(_) => Signal::Blocked,
+                Doing::Wait { .. } | Doing::Effect(_) | Doing::Fork(_) => Signal::Blocked,
             },
         }
     }
 
     fn end_workflow(&mut self, data: &Value) -> Signal {
-        while !self.stack.is_empty() {
-            if matches!(self.stack.last(), Some(Frame::Task(_))) {
-                self.end_trace(TaskStatus::Completed);
-            }
-            self.stack.pop();
-        }
+        self.pop_completed();
         let definition = Arc::clone(&self.definition);
         match self.shape(&definition.output, data.clone(), self.outer_scope(), "the workflow's output") {
             Ok(output) => {
+                self.give_up_everything();
+                for item in std::mem::take(&mut self.live.armed) {
+                    self.forget_armed(&item);
+                }
                 self.end = Some(End::Completed(output));
                 Signal::Blocked
             }
@@ -177,7 +203,7 @@ impl Execution {
     }
 
     fn export(&self, export: &Output, output: &Value, scope: Scope<'_>) -> Result<Value, WorkflowError> {
-        let Some(template) = &export.transform else { return Ok(self.context.clone()) };
+        let Some(template) = &export.transform else { return Ok(self.live.context.clone()) };
         let context = scope.with("output", output).fill(template, output)?;
         if let Some(schema) = &export.schema {
             check_schema(schema, &context, "the exported context")?;
@@ -185,16 +211,18 @@ impl Execution {
         Ok(context)
     }
 
-    /// The innermost task.
-    pub(crate) fn top_task(&self) -> Option<&TaskFrame> {
-        self.stack.iter().rev().find_map(|frame| match frame {
-            Frame::Task(task) => Some(&**task),
-            Frame::List(_) => None,
-        })
+    /// Takes everything off the live stack, as done.
+    pub(crate) fn pop_completed(&mut self) {
+        while !self.live.stack.is_empty() {
+            if matches!(self.live.stack.last(), Some(Frame::Task(_))) {
+                self.end_trace(TaskStatus::Completed);
+            }
+            self.live.stack.pop();
+        }
     }
 
     pub(crate) fn task_at(&self, position: usize) -> Option<&TaskFrame> {
-        match self.stack.get(position)? {
+        match self.live.stack.get(position)? {
             Frame::Task(task) => Some(task),
             Frame::List(_) => None,
         }
@@ -202,18 +230,18 @@ impl Execution {
 
     /// Drops all frames from `position` on.
     pub(crate) fn cut(&mut self, position: usize) {
-        while self.stack.len() > position {
-            if matches!(self.stack.last(), Some(Frame::Task(_))) {
+        while self.live.stack.len() > position {
+            if matches!(self.live.stack.last(), Some(Frame::Task(_))) {
                 self.end_trace(TaskStatus::Faulted);
             }
-            self.stack.pop();
+            self.live.stack.pop();
         }
     }
 
     /// Ends the trace entry of the task on top.
     fn end_trace(&mut self, status: TaskStatus) {
         let now = self.now;
-        let Some(Frame::Task(frame)) = self.stack.last() else { return };
+        let Some(Frame::Task(frame)) = self.live.stack.last() else { return };
         if let (Some(index), Some(trace)) = (frame.trace, &mut self.trace)
             && let Some(entry) = trace.get_mut(index)
         {
@@ -226,7 +254,7 @@ impl Execution {
     pub(crate) fn trace_faults(&mut self) {
         let now = self.now;
         let Some(trace) = &mut self.trace else { return };
-        for frame in &self.stack {
+        for frame in &self.live.stack {
             let Frame::Task(frame) = frame else { continue };
             if let Some(entry) = frame.trace.and_then(|index| trace.get_mut(index)) {
                 entry.status = TaskStatus::Faulted;
@@ -248,6 +276,7 @@ fn body_of(task: &Task, part: Part) -> Option<&TaskList> {
         (TaskKind::For(task), Part::Body) => Some(&task.tasks),
         (TaskKind::Try(task), Part::Body) => Some(&task.tasks),
         (TaskKind::Try(task), Part::Catch) => task.catch.as_ref(),
+        (TaskKind::Fork(fork), Part::Branch) => Some(&fork.branches),
         _ => None,
     }
 }

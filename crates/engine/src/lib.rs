@@ -11,13 +11,16 @@ mod effects;
 mod errors;
 mod flow;
 mod foresight;
+mod fork;
 mod kept;
 mod request;
 mod scope;
 mod snapshot;
 mod state;
 mod tasks;
+mod thread;
 mod trace;
+mod unwind;
 mod verification;
 mod wakeup;
 
@@ -27,6 +30,7 @@ pub use kept::Effects;
 pub use snapshot::{Snapshot, SnapshotError};
 pub use state::{Attempt, Effect, End, Execution, Phase, Status, Verification};
 pub use trace::{TaskStatus, TraceEntry};
+pub use unwind::Undone;
 pub use wakeup::WakeReason;
 
 /// Transitions of one step at the most; a definition that loops for ever without an effect faults here.
@@ -37,6 +41,12 @@ pub const DEPTH_MAX: usize = 256;
 
 /// Effects of one execution at the most.
 pub const EFFECTS_MAX: u32 = 1_000_000;
+
+/// Branches of one execution that run at the same time, at the most.
+pub const THREADS_MAX: usize = 10_000;
+
+/// Entries on one compensation stack at the most.
+pub const ARMED_MAX: usize = 100_000;
 
 /// Retries of a `try` whose policy names no limit.
 pub const TRY_RETRIES_MAX: u32 = 100;

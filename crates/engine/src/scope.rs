@@ -74,22 +74,23 @@ impl<'a> Scope<'a> {
 impl Execution {
     /// Variables that hold at the top of the stack. `input` is `$input`.
     pub(crate) fn scope<'a>(&'a self, input: &'a Value) -> Scope<'a> {
-        self.scope_of(&self.stack, input)
+        self.scope_of(&self.live.stack, input)
     }
 
     /// Variables that hold for the task at `position`, whatever stands above it.
     pub(crate) fn scope_at<'a>(&'a self, position: usize, input: &'a Value) -> Scope<'a> {
-        self.scope_of(&self.stack[..=position], input)
+        self.scope_of(&self.live.stack[..=position], input)
     }
 
     fn scope_of<'a>(&'a self, stack: &'a [Frame], input: &'a Value) -> Scope<'a> {
         let mut pairs: Vec<(&str, &Value)> = vec![
-            ("context", &self.context),
+            ("context", &self.live.context),
             ("input", input),
             ("workflow", &self.workflow_var),
             ("runtime", &self.runtime_var),
         ];
-        for frame in stack {
+        let outer = self.ancestors();
+        for frame in outer.iter().flat_map(|thread| &thread.stack).chain(stack) {
             let Frame::Task(frame) = frame else { continue };
             match (&frame.doing, &frame.task.kind) {
                 (Doing::For { item_var, index_var, .. }, TaskKind::For(task)) => {
@@ -112,7 +113,7 @@ impl Execution {
     pub(crate) fn outer_scope(&self) -> Scope<'_> {
         Scope {
             pairs: vec![
-                ("context", &self.context),
+                ("context", &self.live.context),
                 ("workflow", &self.workflow_var),
                 ("runtime", &self.runtime_var),
             ],

@@ -1,6 +1,6 @@
 //! The state of one execution.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use dsl::Definition;
@@ -14,9 +14,13 @@ use model::verdict::Verdict;
 use model::{Digest, Outcome, Request, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
+use crate::flow::Signal;
 use crate::foresight::Foresight;
+use crate::fork::Forking;
 use crate::kept::Effects;
+use crate::thread::{Thread, ThreadId};
 use crate::trace::TraceEntry;
+use crate::unwind::Undone;
 
 /// Where an execution stands, in the language's words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,12 +77,14 @@ pub struct Execution {
     pub version: u64,
     /// Time of the last event.
     pub now: Timestamp,
-    /// `$context`
-    pub context: Value,
     /// The effects that are still kept.
     pub effects: Effects,
-    /// Whether the outcome of some settled effect is unknown.
-    pub(crate) unknown: bool,
+    /// Settled effects whose outcome is unknown and that are not undone for certain.
+    pub(crate) unknown: u32,
+    /// What was undone, in order (the first 10,000).
+    pub undone: Vec<Undone>,
+    /// Whether the fault that ended it, or is about to, undid something.
+    pub(crate) undid: bool,
     /// How it ended, when it has.
     pub end: Option<End>,
     /// Whether the end is recorded as an event.
@@ -95,10 +101,14 @@ pub struct Execution {
     pub(crate) workflow_var: Value,
     /// `$runtime`
     pub(crate) runtime_var: Value,
-    /// What is being executed, outermost first.
-    pub(crate) stack: Vec<Frame>,
-    /// How often each task has been entered by the flow.
-    pub(crate) visits: BTreeMap<Arc<str>, u32>,
+    /// The thread that is worked on: the first one, between two events.
+    pub(crate) live: Thread,
+    /// The other threads.
+    pub(crate) threads: BTreeMap<ThreadId, Thread>,
+    /// Threads that ever began; the number of the next one.
+    pub(crate) threads_begun: u32,
+    /// What threads go on with once the live one is blocked; empty between two events.
+    pub(crate) ready: VecDeque<(ThreadId, Signal)>,
     /// Effects that are not settled.
     pub(crate) open: Vec<EffectNumber>,
     /// Transitions of the present step.
@@ -135,6 +145,8 @@ pub(crate) enum Part {
     Body,
     /// `catch.do`
     Catch,
+    /// One branch of a `fork`
+    Branch,
 }
 
 /// A task that has begun.
@@ -166,6 +178,8 @@ pub(crate) enum Doing {
     Wait { until: Timestamp },
     /// Waits for an effect.
     Effect(EffectNumber),
+    /// Waits for branches.
+    Fork(Box<Forking>),
 }
 
 /// Where a `try` stands.
@@ -251,6 +265,16 @@ pub struct Effect {
     pub parked_at: Option<Timestamp>,
     /// Who edited its arguments last.
     pub edited_by: Option<model::PrincipalId>,
+    /// The thread that requested it.
+    pub(crate) thread: ThreadId,
+    /// True while it stands on a compensation stack.
+    pub armed: bool,
+    /// True when it undoes something.
+    pub undo: bool,
+    /// The effect that it undoes; none for an action that `on-rollback` armed.
+    pub compensates: Option<EffectNumber>,
+    /// The effect that undid this one.
+    pub undone_by: Option<EffectNumber>,
 }
 
 /// One try.
@@ -353,7 +377,7 @@ impl Execution {
             return Status::Suspended;
         }
         let open = || self.open.iter().map(|n| &self.effect_ref(*n).phase);
-        if open().any(|p| matches!(p, Phase::Parked { .. })) {
+        if self.stuck().is_some() || open().any(|p| matches!(p, Phase::Parked { .. })) {
             return Status::Suspended;
         }
         if open().any(|p| matches!(p, Phase::Requested | Phase::Started)) {
@@ -367,7 +391,7 @@ impl Execution {
     pub fn outcome(&self) -> Option<Outcome> {
         let end = self.end.as_ref()?;
         Some(match end {
-            _ if self.unknown => Outcome::Unknown,
+            _ if self.unknown > 0 => Outcome::Unknown,
             End::Completed(_) => Outcome::Verified,
             End::Faulted(_) | End::Cancelled(_) => Outcome::Failed,
         })
@@ -389,6 +413,11 @@ impl Execution {
     /// Effects that are not settled, oldest first.
     pub fn open_effects(&self) -> impl Iterator<Item = &Effect> {
         self.open.iter().map(|n| self.effect_ref(*n))
+    }
+
+    /// `$context` of the workflow's own tasks; branches have theirs until they are joined.
+    pub fn context(&self) -> &Value {
+        &self.live.context
     }
 
     /// True when the state must never be asked to do more.

@@ -6,6 +6,7 @@ use dsl::plan::{For, RaiseError, Task, TaskKind, Work};
 use model::problem::WorkflowError;
 use model::{Data, Timestamp, Value};
 
+use crate::effects::Purpose;
 use crate::flow::Signal;
 use crate::scope::{check_schema, moment};
 use crate::state::{Doing, Execution, Frame, Part, TaskFrame, TryPhase, Trying};
@@ -39,9 +40,9 @@ impl Execution {
             Ok(after) => after.map(|after| self.now.plus(after)),
             Err(error) => return self.raise_at(&task, error),
         };
-        *self.visits.entry(Arc::clone(&task.pointer)).or_default() += 1;
+        *self.live.visits.entry(Arc::clone(&task.pointer)).or_default() += 1;
         let trace = self.push_trace(&task, TaskStatus::Running);
-        self.stack.push(Frame::Task(Box::new(TaskFrame {
+        self.live.stack.push(Frame::Task(Box::new(TaskFrame {
             task: Arc::clone(&task),
             begun_at: self.now,
             input: input.clone(),
@@ -93,7 +94,7 @@ impl Execution {
                     first_at: self.now,
                     phase: TryPhase::Body { deadline: None },
                     error_var: Value::NULL,
-                    visits: self.visits.clone(),
+                    visits: self.live.visits.clone(),
                 };
                 self.set_doing(Doing::Try(Box::new(trying)));
                 self.begin_try_body()
@@ -109,14 +110,29 @@ impl Execution {
             TaskKind::Work(work) => self.begin_work(work, &input)?,
             TaskKind::Action { action, with } => {
                 let arguments = self.scope(&input).fill(with, &input)?;
-                self.begin_action(action, arguments, None)?
+                self.begin_action(action, arguments, Purpose::Task)?
+            }
+            TaskKind::Fork(fork) => self.begin_fork(fork, &input)?,
+            TaskKind::Checkpoint(name) => {
+                self.savepoint(name)?;
+                Signal::Complete(input)
+            }
+            TaskKind::OnRollback { action, with } => {
+                let arguments = self.scope(&input).fill(with, &input)?;
+                self.arm_action(action, arguments)?;
+                Signal::Complete(input)
+            }
+            TaskKind::Rollback(to) => self.roll_back(to.as_ref())?,
+            TaskKind::Release(from) => {
+                self.release(from.as_ref())?;
+                Signal::Complete(input)
             }
         })
     }
 
     /// A round of the `try` on top.
     pub(crate) fn begin_try_body(&mut self) -> Signal {
-        let Some(frame) = self.top_task() else { return Signal::Blocked };
+        let Some(frame) = self.live.top_task() else { return Signal::Blocked };
         let TaskKind::Try(task) = &frame.task.kind else { return Signal::Blocked };
         let input = frame.input.clone();
         let limit = match task.retry.as_ref().and_then(|retry| retry.attempt_limit.as_ref()) {
@@ -126,7 +142,7 @@ impl Execution {
             },
             None => None,
         };
-        if let Some(Frame::Task(frame)) = self.stack.last_mut()
+        if let Some(Frame::Task(frame)) = self.live.stack.last_mut()
             && let Doing::Try(trying) = &mut frame.doing
         {
             trying.phase = TryPhase::Body { deadline: limit };
@@ -152,7 +168,7 @@ impl Execution {
 
     /// The next iteration of the `for` on top, or its end. `data` is what the iteration before gave.
     pub(crate) fn next_iteration(&mut self, data: Value) -> Signal {
-        let Some(Frame::Task(frame)) = self.stack.last_mut() else { return Signal::Blocked };
+        let Some(Frame::Task(frame)) = self.live.stack.last_mut() else { return Signal::Blocked };
         let task = Arc::clone(&frame.task);
         let TaskKind::For(each) = &task.kind else { return Signal::Blocked };
         let Doing::For { items, index, item_var, index_var } = &mut frame.doing else {
@@ -218,13 +234,13 @@ impl Execution {
     }
 
     pub(crate) fn set_doing(&mut self, doing: Doing) {
-        if let Some(Frame::Task(frame)) = self.stack.last_mut() {
+        if let Some(Frame::Task(frame)) = self.live.stack.last_mut() {
             frame.doing = doing;
         }
     }
 
     fn push_trace(&mut self, task: &Task, status: TaskStatus) -> Option<usize> {
-        let depth = u32::try_from(self.stack.len() / 2).unwrap_or(u32::MAX);
+        let depth = u32::try_from((self.live.depth + self.live.stack.len()) / 2).unwrap_or(u32::MAX);
         let now = self.now;
         let trace = self.trace.as_mut()?;
         if trace.len() >= TRACE_MAX {
@@ -279,7 +295,13 @@ fn kind_name(kind: &TaskKind) -> &'static str {
         TaskKind::Raise(_) => "raise",
         TaskKind::Try(_) => "try",
         TaskKind::Wait(_) => "wait",
-        TaskKind::Work(Work::Http(_)) | TaskKind::Action { .. } => "call",
+        TaskKind::Fork(_) => "fork",
+        TaskKind::Work(Work::Http(_))
+        | TaskKind::Action { .. }
+        | TaskKind::Checkpoint(_)
+        | TaskKind::OnRollback { .. }
+        | TaskKind::Rollback(_)
+        | TaskKind::Release(_) => "call",
         TaskKind::Work(Work::Process(_)) => "run",
     }
 }

@@ -14,7 +14,7 @@ pub struct TraceEntry {
     pub pointer: Arc<str>,
     /// Name.
     pub name: Arc<str>,
-    /// `do set switch for raise try wait call run`
+    /// `do set switch for fork raise try wait call run`
     pub kind: &'static str,
     /// Nesting, from 0.
     pub depth: u32,

@@ -4,7 +4,7 @@ use model::effect::{Answer, EffectNumber, retry_delay};
 use model::problem::WorkflowError;
 use model::{Outcome, Value};
 
-use crate::effects::{action_var, describe};
+use crate::effects::{Purpose, action_var, describe};
 use crate::flow::Signal;
 use crate::state::{Execution, Phase, Verification};
 
@@ -36,8 +36,8 @@ impl Execution {
             .with("input", &effect.arguments)
             .with("action", &var)
             .fill(&ensure.with, &effect.arguments);
-        let requested =
-            arguments.and_then(|arguments| self.begin_action(&ensure.probe, arguments, Some(number)));
+        let requested = arguments
+            .and_then(|arguments| self.begin_action(&ensure.probe, arguments, Purpose::Probe(number)));
         let next = EffectNumber(self.effects.requested());
         match requested {
             Ok(_) => {
@@ -167,11 +167,16 @@ impl Execution {
             }
             (false, true) => {
                 let detail = format!("the outside answered yes, and `{that}` does not hold");
-                self.settle(number, Outcome::Failed, detail.clone());
-                self.resume_with_error(
-                    number,
-                    WorkflowError::governed("postcondition", 412, "Postcondition Failed", detail),
-                )
+                let effect = self.effect_ref(number);
+                if effect.undo {
+                    return self.park(number, detail, true);
+                }
+                let armed = effect.armed;
+                let error =
+                    WorkflowError::governed("postcondition", 412, "Postcondition Failed", detail.clone());
+                // It said yes and what was promised is not there: whatever it did is undone before anybody goes on.
+                self.settle_armed(number, Outcome::Failed, detail);
+                if armed { self.undone_first(number, error) } else { self.resume_with_error(number, error) }
             }
         }
     }

@@ -3,6 +3,7 @@
 use model::Timestamp;
 
 use crate::state::{Doing, Execution, Frame, Phase, TryPhase};
+use crate::thread::Course;
 
 /// Why something wants to be woken.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -27,9 +28,9 @@ impl Execution {
         if self.paused || self.end.is_some() {
             return None;
         }
-        let deadline = self.started.deadline.map(|at| (at, WakeReason::Timeout));
-        self.stack
-            .iter()
+        let deadline = self.deadline().map(|at| (at, WakeReason::Timeout));
+        self.all_threads()
+            .flat_map(|thread| thread.timed())
             .flat_map(frame_wakeups)
             .chain(self.open_effects().filter_map(|effect| phase_wakeup(&effect.phase)))
             .chain(deadline)
@@ -41,8 +42,20 @@ impl Execution {
         let struck = |(at, reason): (Timestamp, WakeReason)| at <= now && reason == WakeReason::Timeout;
         !self.paused
             && self.end.is_none()
-            && (self.started.deadline.is_some_and(|at| at <= now)
-                || self.stack.iter().flat_map(frame_wakeups).any(struck))
+            && (self.deadline().is_some_and(|at| at <= now)
+                || self.all_threads().flat_map(|thread| thread.timed()).flat_map(frame_wakeups).any(struck))
+    }
+
+    /// The workflow's time limit, until it has struck or the execution stops for another reason: what is undone is
+    /// undone to the end.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        let root = self.all_threads().find(|thread| thread.id == crate::thread::ThreadId::ROOT);
+        let stops = |course: &Course| match course {
+            Course::Stopping(_) => true,
+            Course::Unwinding(unwinding) => !unwinding.goes_on(),
+            Course::Running | Course::Ended(_) | Course::Failed(_) | Course::Cancelled => false,
+        };
+        self.started.deadline.filter(|_| root.is_some_and(|root| !stops(&root.course)))
     }
 }
 
@@ -57,7 +70,7 @@ fn frame_wakeups(frame: &Frame) -> impl Iterator<Item = (Timestamp, WakeReason)>
                     TryPhase::Body { deadline } => deadline.map(|at| (at, WakeReason::Timeout)),
                     TryPhase::Catching => None,
                 },
-                Doing::Do | Doing::For { .. } | Doing::Effect(_) => None,
+                Doing::Do | Doing::For { .. } | Doing::Effect(_) | Doing::Fork(_) => None,
             };
             (own, frame.deadline.map(|at| (at, WakeReason::Timeout)))
         }

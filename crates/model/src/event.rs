@@ -137,6 +137,18 @@ pub enum EventBody {
         by: PrincipalId,
         /// Why.
         reason: String,
+        /// Whether what was done is undone first.
+        #[serde(default, skip_serializing_if = "CancelMode::is_forced")]
+        mode: CancelMode,
+    },
+    /// An operator gave up on an undo, so that undoing goes on.
+    Forced {
+        /// The undo; or the effect whose undo cannot even be made.
+        effect: EffectNumber,
+        /// Who.
+        by: PrincipalId,
+        /// Why.
+        reason: String,
     },
     /// An operator asked to hold.
     Paused {
@@ -173,6 +185,31 @@ pub enum EventBody {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// How an execution is cancelled. Histories that do not say were written when nothing was undone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CancelMode {
+    /// What was done is undone first.
+    Graceful,
+    /// At once; what was done stays.
+    #[default]
+    Forced,
+}
+
+impl CancelMode {
+    fn is_forced(&self) -> bool {
+        *self == Self::Forced
+    }
+
+    /// The word, as the API writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Graceful => "graceful",
+            Self::Forced => "forced",
+        }
+    }
 }
 
 /// An approval that an effect waits for.

@@ -30,7 +30,7 @@ impl Compiler<'_, '_> {
         TaskList { pointer: Arc::from(node.path.to_string()), tasks }
     }
 
-    fn siblings(&mut self, node: &Node) -> Siblings {
+    pub(super) fn siblings(&mut self, node: &Node) -> Siblings {
         let mut siblings = Siblings::new();
         for (position, item) in node.items().iter().enumerate() {
             for (name, member) in item.members().into_iter().flatten() {

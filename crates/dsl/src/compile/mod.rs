@@ -2,10 +2,12 @@
 
 pub(crate) mod expression;
 mod flow;
+mod fork;
 mod metadata;
 mod parts;
 mod profile;
 mod reach;
+mod saga;
 pub(crate) mod schema;
 mod task;
 mod work;
@@ -78,7 +80,9 @@ pub(crate) struct Compiler<'a, 's> {
     /// The names of all tasks of the document, to tell another scope from nowhere.
     task_names: BTreeSet<Arc<str>>,
     /// True once an earlier task has exported something.
-    exported: bool,
+    pub(crate) exported: bool,
+    /// What the tasks of the present branch, or of the workflow around it, set up.
+    thread: saga::Thread,
     /// The catalogue's names, asked for once.
     known_actions: Option<Vec<String>>,
 }
@@ -105,6 +109,7 @@ impl<'a, 's> Compiler<'a, 's> {
             actions: BTreeMap::new(),
             task_names: BTreeSet::new(),
             exported: false,
+            thread: saga::Thread::default(),
             known_actions: None,
         }
     }
@@ -118,6 +123,7 @@ impl<'a, 's> Compiler<'a, 's> {
         let input = self.input(root.get("input"), Place::WorkflowInput, &scope);
         self.uses();
         let tasks = root.get("do").map(|list| self.task_list(list, &scope));
+        self.savepoints_known();
         let timeout = self.timeout(root.get("timeout"), Place::WorkflowTimeout, &scope);
         let output = self.output(root.get("output"), Place::WorkflowOutput, &scope);
         let head = root.get("document")?;

@@ -46,6 +46,7 @@ impl Compiler<'_, '_> {
         if let (Some(written), Some(transform)) =
             (node.get("export").and_then(|e| e.get("as")), &export.transform)
         {
+            self.exports(transform);
             if self.exported && !mentions(transform, "context") {
                 self.report
                     .node(codes::CONTEXT_LOST, written, "this replaces everything that was exported before")
@@ -86,12 +87,7 @@ impl Compiler<'_, '_> {
             "wait" => self.duration(body, Place::Task, scope).map(TaskKind::Wait),
             "call" => self.call(name, node, body, scope),
             "run" => self.run(name, body, Place::Task, scope).map(TaskKind::Work),
-            "fork" => {
-                self.not_built(node, &format!("the task `{name}`: `fork`"));
-                // Its branches are checked, so that nothing surprises once it is built.
-                body.get("branches").map(|b| self.task_list(b, scope));
-                None
-            }
+            "fork" => self.fork(body, scope).map(TaskKind::Fork),
             "emit" | "listen" => {
                 self.not_built(node, &format!("the task `{name}`: `{kind}`"));
                 None

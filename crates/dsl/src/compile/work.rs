@@ -26,6 +26,7 @@ impl Compiler<'_, '_> {
                 self.not_built(node, &format!("the task `{name}`: `call: {protocol}`"));
                 None
             }
+            other if Self::is_saga_word(other) => self.saga_word(other, node, function, scope),
             other => {
                 let action = self.function(name, function, other);
                 let with = node.get("with").map(|w| self.data(w, Place::Task, scope));

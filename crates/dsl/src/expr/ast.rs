@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::Value;
+use model::{Data, Value};
 
 use super::native::Native;
 
@@ -14,6 +14,29 @@ pub(super) struct Node {
     pub(super) single: bool,
     /// The longest way down, so that no walk of the tree is too deep.
     pub(super) height: u16,
+}
+
+impl Node {
+    /// Adds the members of the objects that are written out at the top.
+    pub(super) fn members_set(&self, names: &mut std::collections::BTreeSet<Arc<str>>) {
+        match &self.kind {
+            Kind::Object(members) => names.extend(members.iter().filter_map(|(key, _)| match &key.kind {
+                Kind::Literal(Value { data: Data::String(name), .. }) => Some(Arc::clone(name)),
+                _ => None,
+            })),
+            Kind::Literal(Value { data: Data::Object(members), .. }) => names.extend(members.keys().cloned()),
+            Kind::Binary(Op::Add | Op::Multiply, left, right) => {
+                left.members_set(names);
+                right.members_set(names);
+            }
+            Kind::Pipe(steps) => {
+                if let Some(last) = steps.last() {
+                    last.members_set(names);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Variables, closures, functions and labels live in one chain; an index counts from its newest end.

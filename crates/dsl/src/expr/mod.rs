@@ -73,6 +73,14 @@ impl Expr {
         self.program.globals.iter().map(|name| &**name)
     }
 
+    /// The members that the result has for certain because they are written out: those of an object, and of objects
+    /// that are added or merged into another. In order of their names.
+    pub fn members_set(&self) -> std::collections::BTreeSet<Arc<str>> {
+        let mut names = std::collections::BTreeSet::new();
+        self.program.root.members_set(&mut names);
+        names
+    }
+
     /// Evaluates to exactly one value; none or more than one is an error. `input` is `.`.
     pub fn eval(&self, input: &Value, vars: &Vars<'_>, budget: &mut Budget) -> Result<Value, EvalError> {
         let globals = self.program.globals.iter().map(|name| {

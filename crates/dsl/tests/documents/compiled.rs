@@ -67,6 +67,7 @@ fn collect(list: &dsl::plan::TaskList, pointers: &mut Vec<String>) {
         match &task.kind {
             TaskKind::Do(inner) => collect(inner, pointers),
             TaskKind::For(each) => collect(&each.tasks, pointers),
+            TaskKind::Fork(fork) => collect(&fork.branches, pointers),
             TaskKind::Try(attempt) => {
                 collect(&attempt.tasks, pointers);
                 attempt.catch.iter().for_each(|list| collect(list, pointers));
@@ -76,7 +77,11 @@ fn collect(list: &dsl::plan::TaskList, pointers: &mut Vec<String>) {
             | TaskKind::Raise(_)
             | TaskKind::Wait(_)
             | TaskKind::Work(_)
-            | TaskKind::Action { .. } => {}
+            | TaskKind::Action { .. }
+            | TaskKind::Checkpoint(_)
+            | TaskKind::OnRollback { .. }
+            | TaskKind::Rollback(_)
+            | TaskKind::Release(_) => {}
         }
     }
 }

@@ -15,6 +15,7 @@ use super::packed::Pool;
 use super::{SnapshotError, Values};
 use crate::effects::contract_of;
 use crate::state::{Attempt, Effect, Phase};
+use crate::thread::ThreadId;
 
 /// What an attempt may have ended with.
 const ANSWERS: [&str; 4] = ["done", "refused", "lost", "void"];
@@ -51,6 +52,11 @@ pub(super) struct EffectImage {
     awaited: bool,
     parked_at: Option<Timestamp>,
     edited_by: Option<PrincipalId>,
+    thread: ThreadId,
+    armed: bool,
+    undo: bool,
+    compensates: Option<EffectNumber>,
+    undone_by: Option<EffectNumber>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,6 +105,11 @@ impl EffectImage {
             awaited: effect.awaited,
             parked_at: effect.parked_at,
             edited_by: effect.edited_by.clone(),
+            thread: effect.thread,
+            armed: effect.armed,
+            undo: effect.undo,
+            compensates: effect.compensates,
+            undone_by: effect.undone_by,
         }
     }
 
@@ -143,6 +154,11 @@ impl EffectImage {
             awaited: self.awaited,
             parked_at: self.parked_at,
             edited_by: self.edited_by,
+            thread: self.thread,
+            armed: self.armed,
+            undo: self.undo,
+            compensates: self.compensates,
+            undone_by: self.undone_by,
         })
     }
 }

@@ -6,6 +6,7 @@
 
 mod effect;
 mod packed;
+mod thread;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,18 +16,21 @@ use dsl::plan::Task;
 use model::effect::EffectNumber;
 use model::event::Started;
 use model::problem::WorkflowError;
-use model::{Data, Digest, Timestamp, Value};
+use model::{Digest, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::apply::{runtime_var, workflow_var};
 use crate::kept::Effects;
-use crate::state::{Doing, End, Execution, Frame, ListFrame, Part, Phase, TaskFrame, TryPhase, Trying};
-use crate::tasks::{index_value, task_var};
+use crate::state::{Doing, End, Execution, Frame, ListFrame, Phase, TaskFrame};
+use crate::tasks::task_var;
+use crate::thread::{Thread, ThreadId};
+use crate::unwind::{Armed, Undone};
 use effect::EffectImage;
 use packed::{Packed, Pool, unpacked};
+use thread::{FrameImage, ThreadImage, doing_of, items_of};
 
 /// The shape that is written here. Any other is not read: the history is replayed instead.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A state as plain data.
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,13 +44,15 @@ pub struct Snapshot {
     now: Timestamp,
     /// All values; everything else names them by position.
     values: Vec<Packed>,
-    context: usize,
     end: Option<EndImage>,
     end_recorded: bool,
     paused: bool,
-    unknown: bool,
-    stack: Vec<FrameImage>,
-    visits: BTreeMap<Arc<str>, u32>,
+    unknown: u32,
+    undone: Vec<Undone>,
+    undid: bool,
+    /// By number; the first is the workflow's own.
+    threads: Vec<ThreadImage>,
+    threads_begun: u32,
     open: Vec<EffectNumber>,
     over: Vec<EffectNumber>,
     requested: u32,
@@ -74,6 +80,9 @@ pub enum SnapshotError {
     /// It names a value that it does not hold, or one that makes no sense.
     #[error("value {0} of the snapshot makes no sense")]
     Value(usize),
+    /// A thread stands nowhere.
+    #[error("thread {0} of the snapshot is not a branch of what it holds")]
+    Thread(u32),
     /// It names an effect that it does not hold.
     #[error("the snapshot does not hold effect {}", .0.0)]
     Effect(EffectNumber),
@@ -85,25 +94,6 @@ enum EndImage {
     Completed(usize),
     Faulted(WorkflowError),
     Cancelled(String),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum FrameImage {
-    /// A list of the task below; of the workflow when there is none.
-    List { part: Part, position: usize, data: usize },
-    /// The present task of the list below.
-    Task { task: Arc<str>, begun_at: Timestamp, input: usize, deadline: Option<Timestamp>, doing: DoingImage },
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum DoingImage {
-    Do,
-    For { items: usize, index: usize },
-    Try { retries: u32, first_at: Timestamp, phase: TryPhase, error: usize, visits: BTreeMap<Arc<str>, u32> },
-    Wait { until: Timestamp },
-    Effect(EffectNumber),
 }
 
 impl Snapshot {
@@ -131,20 +121,21 @@ impl Snapshot {
 impl Execution {
     /// The state as plain data.
     pub fn snapshot(&self) -> Snapshot {
+        let mut threads: Vec<&Thread> = self.all_threads().collect();
+        threads.sort_unstable_by_key(|thread| thread.id);
         // A list's items are a value of their own only here; they live until the pool is done with them.
-        let lists: Vec<Option<Value>> = self.stack.iter().map(items_of).collect();
+        let lists: Vec<Vec<Option<Value>>> =
+            threads.iter().map(|thread| thread.stack.iter().map(items_of).collect()).collect();
         let mut pool = Pool::default();
-        let context = pool.put(&self.context);
         let end = self.end.as_ref().map(|end| match end {
             End::Completed(output) => EndImage::Completed(pool.put(output)),
             End::Faulted(error) => EndImage::Faulted(error.clone()),
             End::Cancelled(reason) => EndImage::Cancelled(reason.clone()),
         });
-        let stack = self
-            .stack
+        let threads = threads
             .iter()
             .zip(&lists)
-            .map(|(frame, items)| frame_image(frame, items.as_ref(), &mut pool))
+            .map(|(thread, lists)| ThreadImage::of(thread, lists, &mut pool))
             .collect();
         let effects = self.effects.iter().map(|effect| EffectImage::of(effect, &mut pool)).collect();
         Snapshot {
@@ -154,13 +145,14 @@ impl Execution {
             started: (*self.started).clone(),
             started_at: self.started_at,
             now: self.now,
-            context,
             end,
             end_recorded: self.end_recorded,
             paused: self.paused,
             unknown: self.unknown,
-            stack,
-            visits: self.visits.clone(),
+            undone: self.undone.clone(),
+            undid: self.undid,
+            threads,
+            threads_begun: self.threads_begun,
             open: self.open.clone(),
             over: self.effects.over.clone(),
             requested: self.effects.requested,
@@ -201,24 +193,40 @@ impl Execution {
             started_at: snapshot.started_at,
             version: snapshot.version,
             now: snapshot.now,
-            context: values.get(snapshot.context)?,
             effects,
             unknown: snapshot.unknown,
+            undone: snapshot.undone,
+            undid: snapshot.undid,
             end,
             end_recorded: snapshot.end_recorded,
             paused: snapshot.paused,
             trace: None,
             foresight: None,
             entries: snapshot.entries,
-            stack: Vec::with_capacity(snapshot.stack.len()),
-            visits: snapshot.visits,
+            live: Thread::root(Value::NULL),
+            threads: BTreeMap::new(),
+            threads_begun: snapshot.threads_begun,
+            ready: std::collections::VecDeque::new(),
             open: snapshot.open,
             transitions: 0,
         };
-        for image in snapshot.stack {
-            let frame = state.frame_of(image, &values)?;
-            state.stack.push(frame);
+        for (position, image) in snapshot.threads.into_iter().enumerate() {
+            let thread = image.restore(&values)?;
+            // A branch stands in what its parent runs, and so comes after it.
+            let known = if position == 0 { thread.id == ThreadId::ROOT } else { state.enter(thread.parent) };
+            if !known || (position > 0 && thread.id <= thread.parent) {
+                return Err(SnapshotError::Thread(thread.id.0));
+            }
+            let before = std::mem::replace(&mut state.live, thread);
+            if position > 0 {
+                state.threads.insert(before.id, before);
+            }
+            for frame in image.stack {
+                let frame = state.frame_of(frame, &values)?;
+                state.live.stack.push(frame);
+            }
         }
+        state.enter(ThreadId::ROOT);
         state.whole()?;
         Ok(state)
     }
@@ -227,7 +235,12 @@ impl Execution {
     fn frame_of(&self, image: FrameImage, values: &Values) -> Result<Frame, SnapshotError> {
         match image {
             FrameImage::List { part, position, data } => {
-                let owner = self.top_task().map(|frame| Arc::clone(&frame.task));
+                let mut around = &self.live;
+                if self.live.stack.is_empty() && self.live.id != ThreadId::ROOT {
+                    let parent = self.threads.get(&self.live.parent);
+                    around = parent.ok_or(SnapshotError::Thread(self.live.parent.0))?;
+                }
+                let owner = around.top_task().map(|frame| Arc::clone(&frame.task));
                 let frame = ListFrame { owner, part, position, data: values.get(data)? };
                 let whose = || {
                     frame.owner.as_ref().map_or_else(|| "/do".to_owned(), |owner| owner.pointer.to_string())
@@ -244,7 +257,8 @@ impl Execution {
                 let task = task.ok_or_else(|| SnapshotError::Place(pointer.to_string()))?;
                 let input = values.get(input)?;
                 // What the list hands on is what the task began with.
-                let raw = if let Some(Frame::List(list)) = self.stack.last() { &list.data } else { &input };
+                let raw =
+                    if let Some(Frame::List(list)) = self.live.stack.last() { &list.data } else { &input };
                 let var = task_var(&self.definition.document, &task, raw, begun_at);
                 Ok(Frame::Task(Box::new(TaskFrame {
                     task,
@@ -261,13 +275,13 @@ impl Execution {
 
     /// The task at which the list on top stands.
     fn present_task(&self) -> Option<Arc<Task>> {
-        let Some(Frame::List(list)) = self.stack.last() else { return None };
+        let Some(Frame::List(list)) = self.live.stack.last() else { return None };
         self.list_of(list)?.tasks.get(list.position).cloned()
     }
 
     /// Every effect that something refers to is there.
     fn whole(&self) -> Result<(), SnapshotError> {
-        let standing = self.stack.iter().filter_map(|frame| match frame {
+        let standing = self.all_threads().flat_map(|thread| &thread.stack).filter_map(|frame| match frame {
             Frame::Task(frame) => match frame.doing {
                 Doing::Effect(number) => Some(number),
                 _ => None,
@@ -278,11 +292,16 @@ impl Execution {
             let probe = if let Phase::Verifying(v) = &effect.phase { v.probe } else { None };
             [effect.probe_of, probe].into_iter().flatten()
         });
+        let armed = self.all_threads().flat_map(|thread| &thread.armed).filter_map(|item| match item {
+            Armed::Effect(number) => Some(*number),
+            Armed::Action { .. } | Armed::Savepoint(_) => None,
+        });
         match self
             .open
             .iter()
             .copied()
             .chain(standing)
+            .chain(armed)
             .chain(held)
             .find(|number| self.effect(*number).is_none())
         {
@@ -299,59 +318,4 @@ impl Values {
     fn get(&self, number: usize) -> Result<Value, SnapshotError> {
         self.0.get(number).cloned().ok_or(SnapshotError::Value(number))
     }
-}
-
-fn items_of(frame: &Frame) -> Option<Value> {
-    let Frame::Task(frame) = frame else { return None };
-    let Doing::For { items, .. } = &frame.doing else { return None };
-    Some(Value::new(Data::Array(Arc::clone(items))))
-}
-
-fn frame_image(frame: &Frame, items: Option<&Value>, pool: &mut Pool) -> FrameImage {
-    match frame {
-        Frame::List(list) => {
-            FrameImage::List { part: list.part, position: list.position, data: pool.put(&list.data) }
-        }
-        Frame::Task(frame) => FrameImage::Task {
-            task: Arc::clone(&frame.task.pointer),
-            begun_at: frame.begun_at,
-            input: pool.put(&frame.input),
-            deadline: frame.deadline,
-            doing: match &frame.doing {
-                Doing::Do => DoingImage::Do,
-                Doing::For { index, .. } => {
-                    DoingImage::For { items: pool.put(items.unwrap_or(&Value::NULL)), index: *index }
-                }
-                Doing::Try(trying) => DoingImage::Try {
-                    retries: trying.retries,
-                    first_at: trying.first_at,
-                    phase: trying.phase,
-                    error: pool.put(&trying.error_var),
-                    visits: trying.visits.clone(),
-                },
-                Doing::Wait { until } => DoingImage::Wait { until: *until },
-                Doing::Effect(number) => DoingImage::Effect(*number),
-            },
-        },
-    }
-}
-
-fn doing_of(image: DoingImage, values: &Values) -> Result<Doing, SnapshotError> {
-    Ok(match image {
-        DoingImage::Do => Doing::Do,
-        DoingImage::For { items: number, index } => {
-            let Data::Array(items) = values.get(number)?.data else {
-                return Err(SnapshotError::Value(number));
-            };
-            // Behind the last item, `$item` is still the last one.
-            let at = index.min(items.len().saturating_sub(1));
-            let item_var = items.get(at).cloned().ok_or(SnapshotError::Value(number))?;
-            Doing::For { items, index, item_var, index_var: index_value(at) }
-        }
-        DoingImage::Try { retries, first_at, phase, error, visits } => {
-            Doing::Try(Box::new(Trying { retries, first_at, phase, error_var: values.get(error)?, visits }))
-        }
-        DoingImage::Wait { until } => Doing::Wait { until },
-        DoingImage::Effect(number) => Doing::Effect(number),
-    })
 }

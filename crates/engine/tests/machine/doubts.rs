@@ -80,7 +80,8 @@ fn what_is_given_up_before_its_next_attempt_may_have_happened_in_the_last() {
     for (answer, expected) in table {
         let mut run = run("- put: { call: 'order-put:1.0.0', with: {} }");
         answer_all(&mut run, std::slice::from_ref(&answer));
-        run.give(Input::Cancel(bob(), "enough".into())).expect("it waits before its next attempt");
+        run.give(Input::Cancel(bob(), "enough".into(), model::event::CancelMode::Graceful))
+            .expect("it waits before its next attempt");
         assert_eq!(run.state.outcome(), Some(expected), "{answer:?}");
         run.check_replay();
     }
@@ -91,7 +92,8 @@ fn parked_work_that_was_only_refused_did_not_happen() {
     let mut run = run("- send: { call: 'mail-send:1.0.0', with: {} }");
     run.drive(|_| refused(503, true));
     assert_eq!(run.state.status().name(), "suspended");
-    run.give(Input::Cancel(bob(), "not needed".into())).expect("it is parked");
+    run.give(Input::Cancel(bob(), "not needed".into(), model::event::CancelMode::Graceful))
+        .expect("it is parked");
     assert_eq!(run.state.outcome(), Some(Outcome::Failed));
 }
 
@@ -99,7 +101,8 @@ fn parked_work_that_was_only_refused_did_not_happen() {
 fn a_faulted_execution_that_is_cancelled_ends_as_cancelled() {
     let mut run = run("- bad: { raise: { error: { type: 'https://example.com/e', status: 500 } } }");
     assert_eq!(run.state.status().name(), "faulted");
-    run.give(Input::Cancel(bob(), "not needed".into())).expect("a faulted execution may be cancelled");
+    run.give(Input::Cancel(bob(), "not needed".into(), model::event::CancelMode::Graceful))
+        .expect("a faulted execution may be cancelled");
     let ends: Vec<&str> = run
         .events
         .iter()

@@ -121,7 +121,8 @@ fn a_lost_answer_of_an_irreversible_effect_waits_for_a_human() {
     run.drive(|_| lost());
     assert_eq!((run.state.status().name(), creates(&run)), ("suspended", 1));
     assert!(run.give(Input::Retry(bob(), "again".into())).is_err(), "never blindly repeated");
-    run.give(Input::Cancel(bob(), "looked".into())).expect("it can be given up");
+    run.give(Input::Cancel(bob(), "looked".into(), model::event::CancelMode::Graceful))
+        .expect("it can be given up");
     assert_eq!(run.state.outcome(), Some(Outcome::Unknown));
     run.check_replay();
 }

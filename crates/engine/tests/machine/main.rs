@@ -4,5 +4,6 @@ mod doubts;
 mod driver;
 mod effects;
 mod flow;
+mod forks;
 mod limits;
 mod snapshots;

@@ -152,14 +152,20 @@ fn a_snapshot_that_does_not_fit_is_refused() {
         *bad.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer} is there: {good:#}")) = value;
         restored(&run, &bad).expect_err(pointer)
     };
-    assert_eq!(with("/format", json!(2)), SnapshotError::Format(2));
+    assert_eq!(with("/format", json!(99)), SnapshotError::Format(99));
     assert_eq!(with("/definition", json!(model::Digest::of(b"other"))), SnapshotError::Definition);
-    assert_eq!(with("/context", json!(999)), SnapshotError::Value(999));
-    assert_eq!(with("/values/0/l", json!([[0, 7]])), SnapshotError::Value(0));
+    assert_eq!(with("/threads/0/context", json!(999)), SnapshotError::Value(999));
+    assert_eq!(with("/values/0/l", json!([[0, 700]])), SnapshotError::Value(0));
     assert_eq!(with("/open", json!([3])), SnapshotError::Effect(EffectNumber(3)));
-    assert_eq!(with("/stack/1/task/task", json!("/do/0/other")), SnapshotError::Place("/do/0/other".into()));
-    assert_eq!(with("/stack/2/list/position", json!(7)), SnapshotError::Place("/do/0/each".into()));
-    assert_eq!(with("/stack/2/list/part", json!("catch")), SnapshotError::Place("/do/0/each".into()));
+    assert_eq!(
+        with("/threads/0/stack/1/task/task", json!("/do/0/other")),
+        SnapshotError::Place("/do/0/other".into())
+    );
+    assert_eq!(with("/threads/0/stack/2/list/position", json!(7)), SnapshotError::Place("/do/0/each".into()));
+    assert_eq!(
+        with("/threads/0/stack/2/list/part", json!("catch")),
+        SnapshotError::Place("/do/0/each".into())
+    );
     assert!(matches!(with("/version", json!("x")), SnapshotError::Unreadable(_)));
     assert!(matches!(Snapshot::from_bytes(b"{"), Err(SnapshotError::Unreadable(_))));
 }
