@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use model::{TenantId, Timestamp};
+use model::{TenantId, Timestamp, compact};
 
 /// How widely a record may be shown.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
@@ -22,8 +22,8 @@ pub enum Classification {
 /// Days for which a record is kept.
 pub const RETENTION_DAYS: u32 = 2555;
 
-/// A decision, effect, approval, control change or administrative act. The leaf's bytes are its 8-byte
-/// big-endian sequence number followed by this record as JSON.
+/// A decision, effect, approval, control change or administrative act. What a leaf's bytes
+/// are made of says [`leaf_bytes`].
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Record {
     /// When.
@@ -58,18 +58,27 @@ pub struct Record {
 /// Bytes of the sequence number that a leaf begins with.
 pub const SEQUENCE_BYTES: usize = 8;
 
-/// The bytes of a leaf: the sequence number as 8 big-endian bytes, then the record as JSON.
+/// The byte behind the sequence number, when the record follows as compact JSON (see [`model::compact`]). Leaves that were
+/// written until version 0.1 have JSON text there, which begins with `{`.
+const COMPACT: u8 = 2;
+
+/// The bytes of a leaf: the sequence number as 8 big-endian bytes, a 2, then the record as compact JSON.
 ///
 /// Fails only when the record's details cannot be written as JSON.
-pub fn leaf_bytes(sequence: u64, record: &Record) -> Result<Vec<u8>, serde_json::Error> {
-    let mut bytes = Vec::with_capacity(384);
+pub fn leaf_bytes(sequence: u64, record: &Record) -> Result<Vec<u8>, compact::Error> {
+    let mut bytes = Vec::with_capacity(256);
     bytes.extend_from_slice(&sequence.to_be_bytes());
-    serde_json::to_writer(&mut bytes, record)?;
+    bytes.push(COMPACT);
+    compact::write(&mut bytes, record)?;
     Ok(bytes)
 }
 
 /// The sequence number and the record that a leaf's bytes hold; none when they are not a leaf.
 pub fn read_leaf(bytes: &[u8]) -> Option<(u64, Record)> {
-    let (sequence, json) = bytes.split_first_chunk::<SEQUENCE_BYTES>()?;
-    Some((u64::from_be_bytes(*sequence), serde_json::from_slice(json).ok()?))
+    let (sequence, body) = bytes.split_first_chunk::<SEQUENCE_BYTES>()?;
+    let record = match body.split_first()? {
+        (&COMPACT, document) => compact::from_slice(document).ok()?,
+        _ => serde_json::from_slice(body).ok()?,
+    };
+    Some((u64::from_be_bytes(*sequence), record))
 }

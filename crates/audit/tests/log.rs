@@ -110,3 +110,19 @@ fn the_signed_text_can_be_rebuilt_by_hand() {
     assert_eq!(parsed, head);
     assert_eq!(VerifyingKey::parse(&key.verifying_key().to_string()), Ok(key.verifying_key()));
 }
+
+#[test]
+fn leaves_of_both_forms_are_read_and_others_are_not() {
+    let text = br#"{"at":7,"tenant":"acme","actor":"system","actor_kind":"system","action":"effect.answered",
+        "resource":"executions/01936b2a-7c3d-7000-8000-0123456789ab/effects/3",
+        "correlation":"01936b2a-7c3d-7000-8000-0123456789ab","details":{"attempt":1,"answer":"done"}}"#;
+    let old = [9u64.to_be_bytes().as_slice(), text].concat();
+    let (sequence, record) = audit::read_leaf(&old).expect("a leaf of JSON text");
+    let new = audit::leaf_bytes(9, &record).expect("is written");
+    assert_eq!(audit::read_leaf(&new), Some((sequence, record)));
+    assert!(new.len() * 3 < old.len(), "{} bytes", new.len());
+    for cut in 0..new.len() {
+        assert_eq!(audit::read_leaf(&new[..cut]), None, "cut at {cut}");
+    }
+    assert_eq!(audit::read_leaf(&[new.as_slice(), &[0]].concat()), None);
+}

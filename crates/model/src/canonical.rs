@@ -9,14 +9,21 @@ use sha2::{Digest as _, Sha256};
 use crate::value::{Data, Value};
 
 /// A SHA-256 digest, written `sha256:` and 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
     /// The digest of bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// The text, without asking for memory: digests are written with every step.
+    fn with_text<T>(&self, use_text: impl FnOnce(&str) -> T) -> T {
+        let mut text = *b"sha256:................................................................";
+        hex::encode_to_slice(self.0, &mut text[7..]).expect("64 digits have room");
+        use_text(std::str::from_utf8(&text).expect("hexadecimal digits are ASCII"))
     }
 
     /// The first twelve hexadecimal digits, for people.
@@ -34,13 +41,19 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", hex::encode(self.0))
+        self.with_text(|text| f.write_str(text))
     }
 }
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.with_text(|text| serializer.serialize_str(text))
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod action;
 pub mod approval;
 pub mod canonical;
+pub mod compact;
 pub mod control;
 pub mod effect;
 pub mod event;

@@ -1,33 +1,36 @@
 //! How events, documents and cursors are written, and read back.
 
-use model::Event;
+use model::{Event, compact};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::query::StoreError;
 
-/// The first byte of encoded events: a JSON array follows. Other encodings take other numbers.
+/// The first byte of encoded events, when a JSON array follows. Written until version 0.1, and read for ever.
 const JSON_EVENTS: u8 = 1;
+/// The first byte of encoded events, when a list in compact JSON follows (see [`model::compact`]).
+const COMPACT_EVENTS: u8 = 2;
 
 /// Encodes the events of one commit.
-pub(crate) fn encode_events(events: &[Event]) -> Result<Vec<u8>, serde_json::Error> {
-    let mut bytes = Vec::with_capacity(1 + 320 * events.len());
-    bytes.push(JSON_EVENTS);
-    serde_json::to_writer(&mut bytes, events)?;
+pub(crate) fn encode_events(events: &[Event]) -> Result<Vec<u8>, compact::Error> {
+    let mut bytes = Vec::with_capacity(512);
+    bytes.push(COMPACT_EVENTS);
+    compact::write(&mut bytes, events)?;
     Ok(bytes)
 }
 
 /// Appends the events that were encoded together; says what is wrong with the bytes otherwise.
 pub(crate) fn decode_events(bytes: &[u8], into: &mut Vec<Event>) -> Result<(), String> {
-    match bytes.split_first() {
-        Some((&JSON_EVENTS, json)) => {
-            let events: Vec<Event> = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-            into.extend(events);
-            Ok(())
+    let events: Vec<Event> = match bytes.split_first() {
+        Some((&COMPACT_EVENTS, document)) => {
+            compact::from_slice(document).map_err(|error| error.to_string())?
         }
-        Some((version, _)) => Err(format!("encoding {version} is not known to this version")),
-        None => Err("no bytes".to_owned()),
-    }
+        Some((&JSON_EVENTS, json)) => serde_json::from_slice(json).map_err(|error| error.to_string())?,
+        Some((version, _)) => return Err(format!("encoding {version} is not known to this version")),
+        None => return Err("no bytes".to_owned()),
+    };
+    into.extend(events);
+    Ok(())
 }
 
 /// A document as text.
@@ -116,6 +119,20 @@ mod tests {
         assert!(0 < early && early < late);
         assert_ne!(correlation_key("request-1"), correlation_key("request-2"));
         assert!(correlation_key("request-1") >= 0);
+    }
+
+    #[test]
+    fn events_of_every_encoding_are_read() {
+        let json =
+            br#"[{"at":5,"event":"woke"},{"at":6,"event":"cancelled","by":"user:ada","reason":"enough"}]"#;
+        let mut old = Vec::new();
+        decode_events(&[&[JSON_EVENTS], json.as_slice()].concat(), &mut old).expect("is read");
+        assert_eq!(old.len(), 2);
+        let mut events = Vec::new();
+        let bytes = encode_events(&old).expect("has a form");
+        assert_eq!(bytes[0], COMPACT_EVENTS);
+        decode_events(&bytes, &mut events).expect("is read");
+        assert_eq!(events, old);
     }
 
     #[test]

@@ -22,7 +22,13 @@ use crate::exit::Failure;
 /// Bytes that each step answers.
 const ANSWER_BYTES: usize = 200;
 
-type Ends = Arc<Mutex<HashMap<String, oneshot::Sender<()>>>>;
+type Ends = Arc<Mutex<HashMap<String, End>>>;
+
+/// The end of an execution: it may be heard of before whoever started it asks.
+enum End {
+    Awaited(oneshot::Sender<()>),
+    Heard,
+}
 
 /// A running house.
 pub(super) struct House {
@@ -70,8 +76,8 @@ impl House {
         self.app.publish_workflow(&self.caller, document).await.map(drop).map_err(failed)
     }
 
-    /// Starts an execution of `bench/{name}`.
-    pub(super) async fn start(&self, name: &str, id: Option<String>) -> Result<(), Failure> {
+    /// Starts an execution of `bench/{name}` and answers its id.
+    pub(super) async fn start(&self, name: &str) -> Result<String, Failure> {
         let goal = GoalRequest {
             workflow: Some(WorkflowName {
                 namespace: "bench".into(),
@@ -79,21 +85,37 @@ impl House {
                 version: Some("1.0.0".into()),
             }),
             input: Some(serde_json::json!({"order": "1042"})),
-            execution_id: id,
             ..GoalRequest::default()
         };
         match self.app.submit_goal(&self.caller, goal).await.map_err(failed)? {
-            GoalAnswer::Accepted(_) => Ok(()),
+            GoalAnswer::Accepted(accepted) => Ok(accepted.execution_id.to_string()),
             GoalAnswer::Planned(_) => Err(Failure::internal("a plan was not asked for")),
         }
     }
 
     /// Starts an execution and waits for its end.
-    pub(super) async fn run(&self, name: &str, id: String) -> Result<(), Failure> {
+    pub(super) async fn run(&self, name: &str) -> Result<(), Failure> {
+        let id = self.start(name).await?;
+        self.ended(id).await
+    }
+
+    /// Waits for the end of an execution; each end can be waited for once.
+    pub(super) async fn ended(&self, id: String) -> Result<(), Failure> {
         let (sender, ended) = oneshot::channel();
-        self.ends.lock().insert(id.clone(), sender);
-        self.start(name, Some(id)).await?;
+        {
+            let mut ends = self.ends.lock();
+            if let Some(End::Heard) = ends.remove(&id) {
+                return Ok(());
+            }
+            ends.insert(id, End::Awaited(sender));
+        }
         ended.await.map_err(failed)
+    }
+
+    /// Bytes of the house's directory when it is closed: its log is folded into the database then.
+    pub(super) async fn close_and_weigh(self) -> Result<u64, Failure> {
+        let directory = self.close().await;
+        weigh(directory.path())
     }
 
     /// Ends the house, keeps its directory.
@@ -105,7 +127,12 @@ impl House {
             let _ = task.await;
         }
         drop(self.app);
+        // The last reports may still be on their way; the store is closed when nobody has it any more.
+        let store = Arc::downgrade(&self.store);
         drop(self.store);
+        while store.strong_count() > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
         self.directory
     }
 }
@@ -129,8 +156,11 @@ async fn hear_of_ends(app: Arc<App>, ends: Ends) {
     loop {
         match live.recv().await {
             Ok(notice) if notice.ended => {
-                if let Some(end) = ends.lock().remove(&notice.id) {
-                    let _ = end.send(());
+                let mut ends = ends.lock();
+                match ends.remove(&notice.id) {
+                    // Whoever no longer waits has failed already.
+                    Some(End::Awaited(sender)) => drop(sender.send(())),
+                    Some(End::Heard) | None => drop(ends.insert(notice.id, End::Heard)),
                 }
             }
             Ok(_) => {}
@@ -138,6 +168,16 @@ async fn hear_of_ends(app: Arc<App>, ends: Ends) {
             Err(_) => ends.lock().clear(),
         }
     }
+}
+
+fn weigh(directory: &std::path::Path) -> Result<u64, Failure> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let found = entry.metadata().map_err(failed)?;
+        bytes += if found.is_dir() { weigh(&entry.path())? } else { found.len() };
+    }
+    Ok(bytes)
 }
 
 pub(super) fn failed(error: impl std::fmt::Display) -> Failure {

@@ -31,8 +31,7 @@ pub(crate) async fn run(args: &BenchArgs, screen: Screen) -> Result<(), Failure>
     let mut limits = [0.0; 3];
     if wanted("limit") || wanted("steps") {
         screen.say("measuring the limit of this machine");
-        let measured = tokio::task::spawn_blocking(move || limit::measure(each));
-        let measured = measured.await.map_err(|error| Failure::internal(error.to_string()))??;
+        let measured = limit::measure(each).await?;
         for (limit, figure) in limits.iter_mut().zip(&measured) {
             *limit = figure.value;
         }

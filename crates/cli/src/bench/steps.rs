@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 
 use crate::bench::Figure;
 use crate::bench::house::{House, failed};
+use crate::bench::limit::IN_FLIGHT;
 use crate::exit::Failure;
 
 /// Steps of the workflow.
@@ -27,10 +28,12 @@ do:
 /// Measures at 1, 64 and 256 executions at once. `limits` are rows a second of a bare writer at the same numbers.
 pub(super) async fn measure(each: Duration, limits: [f64; 3]) -> Result<Vec<Figure>, Failure> {
     let mut figures = Vec::new();
-    for (in_flight, limit) in [1u64, 64, 256].into_iter().zip(limits) {
+    for (in_flight, limit) in IN_FLIGHT.into_iter().zip(limits) {
         let house = Arc::new(House::open().await?);
         house.publish(DOCUMENT).await?;
-        let measured = Measured::of(&house, in_flight, each).await?;
+        let mut measured = Measured::of(&house, in_flight, each).await?;
+        let house = Arc::try_unwrap(house).map_err(|_| failed("the house is still in use"))?;
+        measured.bytes_per_step = house.close_and_weigh().await? as f64 / (measured.executed * STEPS) as f64;
         let figure =
             |name: String, value: f64, unit, limit| Figure { group: "steps", name, value, unit, limit };
         figures.push(figure(
@@ -50,7 +53,7 @@ pub(super) async fn measure(each: Duration, limits: [f64; 3]) -> Result<Vec<Figu
             measured.p50_ms,
             "ms",
             // Only alone does an execution wait for nobody but its own commits.
-            (in_flight == 1).then_some((6_000.0 / limits[0], "6 bare commits, ms")),
+            (in_flight == 1).then_some((6_000.0 / limits[0], "6 single commits, ms")),
         ));
         figures.push(figure(
             format!("whole execution, {in_flight} at once, p99"),
@@ -75,6 +78,7 @@ pub(super) async fn measure(each: Duration, limits: [f64; 3]) -> Result<Vec<Figu
 }
 
 struct Measured {
+    executed: u64,
     executions: f64,
     p50_ms: f64,
     p99_ms: f64,
@@ -85,19 +89,16 @@ struct Measured {
 impl Measured {
     async fn of(house: &Arc<House>, in_flight: u64, each: Duration) -> Result<Self, Failure> {
         let done = Arc::new(AtomicU64::new(0));
-        let before = (house.store.stats().database_bytes, processor_ms()?);
+        let before = processor_ms()?;
         let begun = Instant::now();
         let mut tasks = Vec::new();
-        for task in 0..in_flight {
+        for _ in 0..in_flight {
             let (house, done) = (Arc::clone(house), Arc::clone(&done));
             tasks.push(tokio::spawn(async move {
                 let mut took = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(failed)?;
-                let mut number = 0u64;
                 while begun.elapsed() < each {
-                    let id = format!("{:012}-{task}-{number}", begun.elapsed().as_micros());
-                    number += 1;
                     let one = Instant::now();
-                    house.run("five", id).await?;
+                    house.run("five").await?;
                     took.saturating_record(u64::try_from(one.elapsed().as_micros()).unwrap_or(u64::MAX));
                     done.fetch_add(1, Ordering::Relaxed);
                 }
@@ -109,14 +110,15 @@ impl Measured {
             took.add(task.await.map_err(failed)??).map_err(failed)?;
         }
         let seconds = begun.elapsed().as_secs_f64();
-        let executions = done.load(Ordering::Relaxed) as f64;
-        let after = (house.store.stats().database_bytes, processor_ms()?);
+        let executed = done.load(Ordering::Relaxed);
+        let executions = executed as f64;
         Ok(Self {
+            executed,
             executions: executions / seconds,
             p50_ms: took.value_at_quantile(0.5) as f64 / 1000.0,
             p99_ms: took.value_at_quantile(0.99) as f64 / 1000.0,
-            cpu_ms: (after.1 - before.1) / executions,
-            bytes_per_step: (after.0.saturating_sub(before.0)) as f64 / (executions * STEPS as f64),
+            cpu_ms: (processor_ms()? - before) / executions,
+            bytes_per_step: 0.0,
         })
     }
 }

@@ -67,7 +67,16 @@ pub(crate) fn prepare(batch: Batch) -> Result<Prepared, CommitError> {
     Ok(prepared)
 }
 
-fn encode_batch(batch: Batch) -> Result<Prepared, serde_json::Error> {
+/// Why something has no stored form.
+#[derive(Debug, thiserror::Error)]
+enum Unwritable {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Compact(#[from] model::compact::Error),
+}
+
+fn encode_batch(batch: Batch) -> Result<Prepared, Unwritable> {
     let Batch { lease, expect, events, puts, records } = batch;
     let events = events.map(new_events).transpose()?;
     let rows = puts.into_iter().map(row_of).collect::<Result<Vec<_>, _>>()?;
@@ -80,12 +89,12 @@ fn encode_batch(batch: Batch) -> Result<Prepared, serde_json::Error> {
 
 fn new_events(
     (tenant, id, before, events): (TenantId, ExecutionId, u64, Vec<model::Event>),
-) -> Result<NewEvents, serde_json::Error> {
+) -> Result<NewEvents, Unwritable> {
     let blob = encode_events(&events)?;
     Ok(NewEvents { tenant, id, before, count: events.len() as u64, blob })
 }
 
-fn new_leaf(record: &audit::Record) -> Result<NewLeaf, serde_json::Error> {
+fn new_leaf(record: &audit::Record) -> Result<NewLeaf, Unwritable> {
     Ok(NewLeaf {
         tenant: record.tenant.clone(),
         correlation: correlation_key(&record.correlation),

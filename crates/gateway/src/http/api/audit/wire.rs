@@ -103,7 +103,7 @@ impl SignedHead {
 pub(crate) struct Proof {
     /// Position of the leaf.
     pub(crate) index: u64,
-    /// The leaf's bytes in base64: 8 bytes of sequence number, then the record as JSON.
+    /// The leaf's bytes in base64: 8 bytes of sequence number, then the record, as `docs/storage.md` says.
     pub(crate) leaf: String,
     /// What the leaf says.
     pub(crate) record: AuditRecord,
