@@ -13,3 +13,4 @@ mod permits;
 mod policies;
 mod security;
 mod shop;
+mod stranger;
