@@ -66,12 +66,17 @@ pub struct App {
     pub(crate) catalogue: Catalogue,
     pub(crate) hot: Hot,
     pub(crate) work: WorkQueue,
+    pub(crate) wire: Arc<crate::wire::Wire>,
     pub(crate) live: broadcast::Sender<Live>,
     pub(crate) timers_changed: Notify,
     pub(crate) held_changed: Notify,
     pub(crate) tokens: crate::access::TokenCache,
     pub(crate) standing: crate::standing::Standing,
     pub(crate) figures: crate::overview::Figures,
+    /// One drill at a time.
+    pub(crate) drilling: Arc<tokio::sync::Mutex<()>>,
+    /// One check of everything at a time.
+    pub(crate) checking: tokio::sync::Semaphore,
     recovered: AtomicBool,
     /// The leadership lease of this process; every commit carries it.
     pub(crate) lease: u64,
@@ -89,6 +94,7 @@ impl App {
         let (live, _) = broadcast::channel(LIVE_CAPACITY);
         let app = Arc::new(Self {
             work: WorkQueue::new(settings.work_max),
+            wire: Arc::default(),
             store: parts.store,
             clock: parts.clock,
             ids: parts.ids,
@@ -103,6 +109,8 @@ impl App {
             tokens: crate::access::TokenCache::default(),
             standing: crate::standing::Standing::default(),
             figures: crate::overview::Figures::default(),
+            drilling: Arc::default(),
+            checking: tokio::sync::Semaphore::new(1),
             recovered: AtomicBool::new(false),
             lease,
             fenced: AtomicBool::new(false),
@@ -120,6 +128,7 @@ impl App {
             Ok(unfinished) => {
                 self.recovered.store(true, Ordering::Release);
                 self.recover(unfinished).await;
+                self.complete_reports().await;
             }
             Err(problem) => {
                 tracing::error!(error = %problem, internal = problem.internal, "recovery failed: not ready");

@@ -95,6 +95,7 @@ impl App {
     /// Checks every leaf of the whole log against the newest head. The check itself is recorded.
     pub async fn audit_check(&self, caller: &Caller) -> Result<AuditCheck, Problem> {
         caller.demand(Permission::ReadAudit)?;
+        let _place = self.check_place()?;
         let head = self.store.head().await.map_err(|e| store_problem(&e))?;
         let key = self.store.audit_key();
         let mut verifier = Verifier::new(vec![head.clone()], key);
@@ -124,6 +125,14 @@ impl App {
             record::by_caller(caller, self.clock.now(), "audit.checked", "audit".to_owned(), details);
         self.commit_one(Batch { records: vec![record], ..Batch::default() }).await?;
         Ok(check)
+    }
+
+    /// The right to read everything; one caller at a time has it.
+    pub(crate) fn check_place(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
+        self.checking.try_acquire().map_err(|_| {
+            let detail = "somebody else is having everything checked; try again when that has ended";
+            Problem::new(409, 2164, "check under way", detail)
+        })
     }
 
     /// Records that the server started, with what is in force.

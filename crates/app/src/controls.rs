@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use model::control::{Control, ControlName, Controls};
 use model::principal::Permission;
+use model::stop::{Running, Scope};
 use model::{Problem, TenantId};
 use parking_lot::RwLock;
 use serde_json::json;
@@ -17,6 +18,8 @@ use store::{Batch, Put, Store};
 use crate::app::{App, Settings, commit_problem, store_problem, system_principal, system_tenant};
 use crate::caller::Caller;
 use crate::record;
+use crate::runner::to_the_end;
+use crate::stops::standing;
 use crate::view::{ControlView, ControlsView, SetControl};
 
 /// The document that holds all controls.
@@ -30,7 +33,7 @@ const OPERATIONS_MAX: usize = 1000;
 pub(crate) struct Switches {
     snapshot: RwLock<Arc<Controls>>,
     /// What people set, as it is stored. One change at a time: each reads, changes and writes the whole document.
-    stored: tokio::sync::Mutex<Controls>,
+    pub(crate) stored: tokio::sync::Mutex<Controls>,
     /// What the environment holds, over what people set.
     environment: BTreeMap<ControlName, Control>,
 }
@@ -46,7 +49,7 @@ impl Switches {
             None => Controls::default(),
         };
         if !settings.environment.is_empty() {
-            controls.epoch += 1;
+            controls.raise();
         }
         let environment = settings.environment.clone();
         let snapshot = RwLock::new(Arc::new(with_environment(&controls, &environment)));
@@ -65,7 +68,7 @@ impl Switches {
     }
 
     /// Puts what people set in force, under what the environment holds.
-    fn put_in_force(&self, stored: &Controls) {
+    pub(crate) fn put_in_force(&self, stored: &Controls) {
         *self.snapshot.write() = Arc::new(with_environment(stored, &self.environment));
     }
 
@@ -89,12 +92,12 @@ impl App {
             .into_iter()
             .map(|name| view(&controls, name, &caller.principal.tenant))
             .collect();
-        Ok(ControlsView { epoch: controls.epoch, controls: views })
+        Ok(ControlsView { epoch: controls.epoch, controls: views, stops: standing(&self.switches, caller) })
     }
 
     /// Sets a control. Acknowledged only when it is in force and durable.
     pub async fn set_control(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         name: &str,
         set: SetControl,
@@ -104,6 +107,20 @@ impl App {
             Problem::not_found("control", name).with("known", json!(ControlName::ALL.map(ControlName::name)))
         })?;
         let control = self.checked(caller, name, &set)?;
+        if let (ControlName::KillSwitch, false, Some(scope)) = (name, control.on, &set.scope)
+            && *scope != Scope::Global
+        {
+            self.lift(caller, scope.clone(), &control).await?;
+            return Ok(view(&self.switches.now(), name, &caller.principal.tenant));
+        }
+        if name == ControlName::KillSwitch && control.on {
+            let (app, by, set) = (Arc::clone(self), caller.clone(), set.clone());
+            // Whoever hangs up must not leave a stop that is in force and not stored.
+            let stopped = to_the_end(async move { app.stop(&by, &set, control).await }).await?;
+            let mut seen = view(&self.switches.now(), name, &caller.principal.tenant);
+            seen.report = Some(stopped);
+            return Ok(seen);
+        }
         let mut stored = self.switches.stored.lock().await;
         if !set.tenant_only && self.switches.held_by_environment(name, &control) {
             let detail = format!(
@@ -121,7 +138,7 @@ impl App {
             after.global.insert(name, control.clone());
         }
         // Permits that were given before are void: what has not started yet is judged again.
-        after.epoch += 1;
+        after.raise();
         if control.on && name != ControlName::AllowList {
             *stored = after.clone();
             self.switches.put_in_force(&after);
@@ -150,7 +167,17 @@ impl App {
         if set.tenant_only && name != ControlName::AllowList {
             return Err(invalid("/scope", "only the allow-list can be set for one tenant"));
         }
-        if !set.tenant_only && caller.principal.tenant != system_tenant() {
+        if name != ControlName::KillSwitch && (set.scope.is_some() || set.running != Running::Finish) {
+            return Err(invalid(
+                "/scope",
+                "only the kill switch stops a part, and says what becomes of running effects",
+            ));
+        }
+        if set.on == Some(false) && set.running != Running::Finish {
+            return Err(invalid("/running", "what runs is cancelled only when the switch is turned on"));
+        }
+        let part = set.scope.as_ref().is_some_and(|scope| *scope != Scope::Global);
+        if !set.tenant_only && !part && caller.principal.tenant != system_tenant() {
             return Err(Problem::new(
                 403,
                 4030,
@@ -265,7 +292,7 @@ fn with_environment(stored: &Controls, environment: &BTreeMap<ControlName, Contr
     controls
 }
 
-fn put(controls: &Controls) -> Result<Put, Problem> {
+pub(crate) fn put(controls: &Controls) -> Result<Put, Problem> {
     let document = serde_json::to_value(controls).map_err(Problem::machine)?;
     Ok(Put::Document { tenant: system_tenant(), kind: KIND.to_owned(), key: KEY.to_owned(), document })
 }
@@ -283,5 +310,6 @@ fn view(controls: &Controls, name: ControlName, tenant: &TenantId) -> ControlVie
         control: controls.global.get(&name).cloned(),
         tenant: if name == ControlName::AllowList { controls.tenants.get(tenant).cloned() } else { None },
         description: description.to_owned(),
+        report: None,
     }
 }

@@ -8,6 +8,7 @@ use guard::intent::Parsed;
 use model::control::ControlName;
 use model::event::{Mode, Started};
 use model::principal::Permission;
+use model::stop::Subject;
 use model::{Digest, ExecutionId, Label, Problem, TenantId, Timestamp, Value};
 use serde_json::json;
 use store::{Expect, Put};
@@ -43,8 +44,7 @@ impl App {
             return self.wait_if_asked(caller, answer, goal.wait).await;
         }
         if !goal.plan_only && self.switches.now().on(ControlName::KillSwitch) {
-            let detail = "the kill switch is on: no new work is accepted until an operator turns it off";
-            return Err(Problem::new(503, 3001, "kill switch is on", detail));
+            return Err(stopped(ControlName::KillSwitch.name()));
         }
         let understood = self.understand(caller, &goal).await?;
         let id = match &goal.execution_id {
@@ -65,6 +65,7 @@ impl App {
         {
             return self.wait_if_asked(caller, answer, goal.wait).await;
         }
+        self.refuse_stopped(&started)?;
         let plan = started.plan;
         let mut accepted = GoalAccepted {
             execution_id: id.clone(),
@@ -91,6 +92,19 @@ impl App {
             Err(problem) => return Err(problem),
         }
         self.wait_if_asked(caller, accepted, goal.wait).await
+    }
+
+    /// Refuses an execution that a stop concerns.
+    pub(crate) fn refuse_stopped(&self, started: &Started) -> Result<(), Problem> {
+        let subject = Subject {
+            tenant: &started.tenant,
+            workflow: &format!("{}/{}", started.namespace, started.name),
+            version: &started.version,
+            requester: &started.requester,
+            operation: None,
+            target: None,
+        };
+        self.switches.now().stopped(&subject).map_or(Ok(()), |holds| Err(stopped(&holds)))
     }
 
     async fn understand(&self, caller: &Caller, goal: &GoalRequest) -> Result<Understood, Problem> {
@@ -351,6 +365,19 @@ impl App {
         }
         Ok(GoalAnswer::Accepted(Box::new(accepted)))
     }
+}
+
+/// The answer to new work that a stop concerns.
+fn stopped(holds: &str) -> Problem {
+    let detail = match holds.split_once(':') {
+        None => "the kill switch is on: no new work is accepted until an operator turns it off".to_owned(),
+        Some((_, stop)) => {
+            format!(
+                "the kill switch is on for `{stop}`: no new work of it is accepted until an operator lifts that"
+            )
+        }
+    };
+    Problem::new(503, 3001, "kill switch is on", detail).with("control", json!(holds))
 }
 
 fn answer_key(caller: &Caller, key: &str) -> String {

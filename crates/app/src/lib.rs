@@ -11,6 +11,7 @@ pub mod caller;
 mod catalogue;
 mod controls;
 mod dead_letters;
+mod drill;
 mod executions;
 mod forecast;
 mod goals;
@@ -26,14 +27,19 @@ mod rows;
 mod runner;
 mod snapshots;
 mod standing;
+mod stops;
 mod time_keeper;
 pub mod view;
+mod wire;
 mod work;
 
 pub use app::{App, Parts, Settings, system_principal, system_tenant};
 pub use caller::Caller;
 pub use controls::from_environment;
+pub use drill::{DRILL_KIND, TRIALS_MAX};
 pub use machine::{RandomIds, SystemClock};
+pub use stops::SEAL_KIND;
+pub use wire::{Fate, Flight};
 pub use work::{Connection, Work};
 
 /// A planned part that does not exist yet (OH-2900).

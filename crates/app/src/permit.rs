@@ -13,6 +13,7 @@ use model::approval::Approval;
 use model::control::{ControlName, Controls};
 use model::event::{Awaited, Mode};
 use model::id::{ApprovalId, PermitId};
+use model::stop::Subject;
 use model::verdict::{Decision, Quorum, Risk, Verdict};
 use model::{Data, Digest, EffectClass, Timestamp, Value};
 use serde_json::json;
@@ -26,8 +27,8 @@ use crate::standing::People;
 pub(crate) enum Gate {
     /// The effect is judged.
     Judged(Judgement),
-    /// A control holds it: it is judged again when the control changes.
-    Held(ControlName),
+    /// A control holds it: it is judged again when the control changes. What holds, as `blocked_on` says it.
+    Held(String),
 }
 
 /// What the gate must know besides the effect and the controls: read just before, because judging itself reads nothing.
@@ -102,8 +103,17 @@ impl App {
         now: Timestamp,
     ) -> Gate {
         let controls = self.switches.now();
-        if controls.on(ControlName::KillSwitch) {
-            return Gate::Held(ControlName::KillSwitch);
+        let started = &state.started;
+        let subject = Subject {
+            tenant: &started.tenant,
+            workflow: &format!("{}/{}", started.namespace, started.name),
+            version: &started.version,
+            requester: &started.requester,
+            operation: Some(&effect.operation),
+            target: Some(&effect.request.target()),
+        };
+        if let Some(holds) = controls.stopped(&subject) {
+            return Gate::Held(holds);
         }
         if !controls.allows(&state.started.tenant, &effect.operation) {
             let reason = format!("`{}` is not on the allow-list of operations", effect.operation);

@@ -7,12 +7,14 @@ use store::ExecutionRow;
 use crate::letters::dead_letter_id;
 
 /// The row that lists show, from the state.
-pub(crate) fn row_of(state: &Execution, held: Option<&'static str>, now: Timestamp) -> ExecutionRow {
+pub(crate) fn row_of(state: &Execution, held: Option<&str>, now: Timestamp) -> ExecutionRow {
     let started = &state.started;
     let status = state.status();
     let blocked_on = if state.end.is_some() { None } else { blocked_on(state, held) };
+    // What is on the wire is found again after a crash by its status: it runs, whatever else is held.
+    let sent = state.open_effects().any(|effect| effect.phase == Phase::Started);
     let status = match (held, status) {
-        (Some(_), Status::Running) => Status::Waiting,
+        (Some(_), Status::Running) if !sent => Status::Waiting,
         (_, status) => status,
     };
     let error = match &state.end {
@@ -47,7 +49,7 @@ pub(crate) fn row_of(state: &Execution, held: Option<&'static str>, now: Timesta
     }
 }
 
-fn blocked_on(state: &Execution, held: Option<&'static str>) -> Option<String> {
+fn blocked_on(state: &Execution, held: Option<&str>) -> Option<String> {
     if let Some(control) = held {
         return Some(format!("control:{control}"));
     }

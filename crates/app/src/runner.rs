@@ -4,7 +4,7 @@
 //! for it. Whatever comes (an answer, a decision, time) goes through [`App::advance`]: engine, permit gate,
 //! commit, and only then the outside.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,6 +28,7 @@ use crate::record;
 use crate::rows::row_of;
 use crate::snapshots::Snapshotted;
 use crate::view::Live;
+use crate::wire::{Manifest, Wire};
 use crate::work::{Fence, Work};
 
 /// How long one attempt of an HTTP effect may take.
@@ -99,7 +100,7 @@ struct Outcome {
     voided: Vec<(ApprovalId, EffectNumber)>,
     /// Effects that an earlier step settled: two steps may fall into one millisecond.
     settled_before: Vec<EffectNumber>,
-    held: Option<&'static str>,
+    held: Option<String>,
     /// Effects are left to judge: the next step follows at once.
     more: bool,
 }
@@ -124,6 +125,7 @@ impl App {
         started: Started,
         extra: Vec<Put>,
     ) -> Result<Advanced, Problem> {
+        self.refuse_stopped(&started)?;
         let now = self.clock.now();
         let key = (started.tenant.clone(), started.execution.clone());
         let grounds = self.first_grounds(&key.0).await?;
@@ -385,8 +387,11 @@ impl App {
         now: Timestamp,
     ) -> Outcome {
         let mut outcome = Outcome::default();
-        for judgements in 0.. {
-            let Some(number) = state.requested().first().copied() else { break };
+        // A stop may hold one effect and let its neighbour in another branch go.
+        let mut held = BTreeSet::new();
+        let mut judgements = 0;
+        loop {
+            let Some(number) = state.requested().iter().copied().find(|n| !held.contains(n)) else { break };
             if judgements == JUDGEMENTS_MAX {
                 outcome.more = true;
                 break;
@@ -394,11 +399,17 @@ impl App {
             let Some(effect) = state.effect(number) else { break };
             let judgement = match self.judge(state, effect, grounds, now) {
                 Gate::Judged(judgement) => judgement,
-                Gate::Held(control) => {
-                    outcome.held = Some(control.name());
-                    break;
+                Gate::Held(holds) => {
+                    let everything = holds == ControlName::KillSwitch.name();
+                    outcome.held.get_or_insert(holds);
+                    held.insert(number);
+                    if everything || held.len() == JUDGEMENTS_MAX {
+                        break;
+                    }
+                    continue;
                 }
             };
+            judgements += 1;
             if let Judgement::Ask { verdict, awaited, digest } = &judgement {
                 let approval = opened(state, effect, verdict, awaited, *digest, now);
                 outcome.puts.push(Put::Approval(Box::new(approval.clone())));
@@ -423,7 +434,7 @@ impl App {
                 }
             }
             if let Some(fence) = fence
-                && let Some(work) = work_of(state, number, fence, grounds.people.revocations)
+                && let Some(work) = work_of(&self.wire, state, number, fence, grounds.people.revocations)
             {
                 outcome.works.push(work);
             }
@@ -444,7 +455,7 @@ impl App {
         batch: &mut Batch,
     ) -> Result<(ExecutionRow, Vec<Work>), Problem> {
         let tenant = &state.started.tenant;
-        let mut row = row_of(state, outcome.held, now);
+        let mut row = row_of(state, outcome.held.as_deref(), now);
         if outcome.more {
             row.due_at = Some(now);
         }
@@ -539,8 +550,8 @@ impl App {
             self.timers_changed.notify_one();
         }
         // Judged while the switch was on and written after what it held was listed: it would wait for ever.
-        let held = row.blocked_on.as_deref().is_some_and(|b| b.starts_with("control:"));
-        if held && !self.switches.now().on(ControlName::KillSwitch) {
+        let holds = row.blocked_on.as_deref().and_then(|on| on.strip_prefix("control:"));
+        if holds.is_some_and(|holds| !self.switches.now().stands(holds)) {
             self.release_held();
         }
     }
@@ -612,23 +623,46 @@ fn answers(event: &Event, number: EffectNumber) -> bool {
     matches!(&event.body, EventBody::EffectAnswered { effect, .. } if *effect == number)
 }
 
-fn work_of(state: &Execution, number: EffectNumber, fence: Fence, revocations: u64) -> Option<Work> {
+fn work_of(
+    wire: &Arc<Wire>,
+    state: &Execution,
+    number: EffectNumber,
+    fence: Fence,
+    revocations: u64,
+) -> Option<Work> {
     let effect = state.effect(number)?;
     let timeout = match &effect.request {
         model::Request::Http(_) => HTTP_TIMEOUT,
         model::Request::Process(process) => Duration::from_millis(process.timeout_ms),
     };
+    let started = &state.started;
+    let attempt = effect.attempts.last()?.number;
+    let policy = effect.verdict.as_ref()?.policy;
+    let flight = wire.board(Manifest {
+        tenant: started.tenant.clone(),
+        execution: started.execution.clone(),
+        effect: number,
+        attempt,
+        operation: effect.operation.clone(),
+        target: effect.request.target(),
+        class: effect.contract.class.name(),
+        workflow: format!("{}/{}", started.namespace, started.name),
+        version: started.version.clone(),
+        requester: started.requester.clone(),
+        program: matches!(effect.request, model::Request::Process(_)),
+    });
     Some(Work {
         tenant: state.started.tenant.clone(),
         execution: state.started.execution.clone(),
         effect: number,
-        attempt: effect.attempts.last()?.number,
+        attempt,
+        flight,
         operation: effect.operation.clone(),
         request: effect.request.clone(),
         contract: Arc::clone(&effect.contract),
         fence,
         revocations,
-        policy: effect.verdict.as_ref()?.policy,
+        policy,
         mode: state.started.mode,
         timeout,
     })

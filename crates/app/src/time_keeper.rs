@@ -92,19 +92,26 @@ impl App {
         if self.switches.now().on(ControlName::KillSwitch) {
             return;
         }
-        match self.store.blocked("control:", HELD_MAX).await {
-            Ok(held) => {
-                let full = held.len() >= HELD_MAX as usize;
-                if self.all_at_once(held, || Input::Wake).await > 0 {
-                    tokio::time::sleep(PAUSE).await;
+        let mut after = None;
+        loop {
+            let page = match self.store.blocked("control:", after, HELD_MAX).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::error!(error = %error, "executions that a control holds cannot be read");
+                    self.held_changed.notify_one();
+                    return;
                 }
-                if full {
-                    self.release_held();
-                }
-            }
-            Err(error) => {
-                tracing::error!(error = %error, "executions that a control holds cannot be read");
+            };
+            let Some(last) = page.last() else { return };
+            after = Some(last.key);
+            let controls = self.switches.now();
+            let stands = |on: &str| on.strip_prefix("control:").is_some_and(|holds| controls.stands(holds));
+            let free = page.into_iter().filter(|held| !stands(&held.on));
+            let free = free.map(|held| (held.tenant, held.execution)).collect();
+            if self.all_at_once(free, || Input::Wake).await > 0 {
+                // What failed is still held; it is tried again after what lies behind it.
                 self.held_changed.notify_one();
+                tokio::time::sleep(PAUSE).await;
             }
         }
     }

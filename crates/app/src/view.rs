@@ -295,6 +295,26 @@ pub struct ControlView {
     pub tenant: Option<Control>,
     /// What it does, in a sentence.
     pub description: String,
+    /// What turning the kill switch on stopped.
+    pub report: Option<SignedReport>,
+}
+
+/// A report of a stop or a drill, and the signature over its canonical JSON.
+#[derive(Debug, Clone, Serialize, serde::Deserialize)]
+pub struct SignedReport {
+    /// The report.
+    pub report: serde_json::Value,
+    /// Who signed it.
+    pub seal: audit::Seal,
+}
+
+/// A stop that stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct StopView {
+    /// Its name among the others, for example `workflow:shop/refund`.
+    pub id: String,
+    /// The stop.
+    pub stop: model::stop::Stop,
 }
 
 /// All controls.
@@ -304,6 +324,8 @@ pub struct ControlsView {
     pub epoch: u64,
     /// The four.
     pub controls: Vec<ControlView>,
+    /// Stops of a part that stand.
+    pub stops: Vec<StopView>,
 }
 
 /// How a control is to be set.
@@ -317,6 +339,10 @@ pub struct SetControl {
     pub reason: String,
     /// True: only for the caller's tenant (allow-list only).
     pub tenant_only: bool,
+    /// The part that is stopped (kill switch only); none for everything.
+    pub scope: Option<model::stop::Scope>,
+    /// What becomes of effects on the wire when the kill switch is turned on.
+    pub running: model::stop::Running,
 }
 
 /// A published or checked workflow document.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::action::Contract;
-use model::control::ControlName;
+use model::control::Controls;
 use model::effect::{Answer, EffectNumber};
 use model::event::Mode;
 use model::problem::Code;
@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use crate::app::App;
 use crate::record;
 use crate::runner::Change;
+use crate::wire::{Fate, Flight};
 
 /// The engine has no place for an input: what it is about is over.
 const NOT_POSSIBLE_NOW: Code = Code(2010);
@@ -65,6 +66,8 @@ pub struct Work {
     pub mode: Mode,
     /// How long the attempt may take.
     pub timeout: Duration,
+    /// Its place on the wire.
+    pub flight: Arc<Flight>,
 }
 
 /// Pauses before a report is tried again while the store does not take it: from the first, doubled, to the last.
@@ -108,34 +111,54 @@ impl App {
         self.work.receiver.lock().take()
     }
 
-    /// The last look before the outside: false when a control, a policy or somebody's rights changed since the permit was given.
+    /// A look before the outside: false when a control, a policy or somebody's rights changed since the permit was given.
     pub fn may_start(&self, work: &Work) -> bool {
+        self.rights_hold(work) && self.switches.holding(|controls| holds_good(work, controls, None))
+    }
+
+    /// The last look: true when the attempt may be sent to `target` now. It is on the wire from here on, and every
+    /// stop that is acknowledged later names it.
+    pub fn depart(&self, work: &Work, target: Option<&str>) -> bool {
+        self.rights_hold(work)
+            && self.switches.holding(|controls| {
+                let good = holds_good(work, controls, target);
+                if good {
+                    work.flight.depart(self.clock.now());
+                }
+                good
+            })
+    }
+
+    /// What a permit rests on besides the controls.
+    fn rights_hold(&self, work: &Work) -> bool {
         self.leads()
             && work.fence.lease == self.lease
             && work.revocations == self.standing.revocations()
             && self.policies.in_force(&work.tenant, work.policy)
-            && self.switches.holding(|controls| {
-                !controls.on(ControlName::KillSwitch)
-                    && controls.epoch == work.fence.epoch
-                    && controls.allows(&work.tenant, &work.operation)
-            })
     }
 
-    /// Gives a permit back unused: the effect is judged again.
+    /// Gives a permit back: the effect is judged again. It was not used, or its program was ended and left nothing.
     pub async fn give_back(self: &Arc<Self>, work: &Work, reason: &str, connections: Vec<Connection>) {
         let input =
             engine::Input::Voided { effect: work.effect, attempt: work.attempt, reason: reason.to_owned() };
         let now = self.clock.now();
         let records = connections.into_iter().map(|connection| connection.record(work, now)).collect();
+        let fate = if work.flight.departed() { Fate::Killed } else { Fate::Withdrawn };
         self.report_input(work, input, records).await;
+        work.flight.land(fate);
     }
 
     /// Reports how an attempt ended, and every connection that it made or was refused; both become durable at once.
     pub async fn report(self: &Arc<Self>, work: &Work, answer: Answer, connections: Vec<Connection>) {
+        let fate = match &answer {
+            Answer::Done { .. } | Answer::Stored { .. } | Answer::Refused { .. } => Fate::Answered,
+            Answer::Lost { .. } => Fate::Unknown,
+        };
         let input = engine::Input::Answered { effect: work.effect, attempt: work.attempt, answer };
         let now = self.clock.now();
         let records = connections.into_iter().map(|connection| connection.record(work, now)).collect();
         self.report_input(work, input, records).await;
+        work.flight.land(fate);
     }
 
     async fn report_input(self: &Arc<Self>, work: &Work, input: engine::Input, records: Vec<audit::Record>) {
@@ -196,6 +219,14 @@ impl App {
             }
         }
     }
+}
+
+/// True when the permit is still good under these controls.
+fn holds_good(work: &Work, controls: &Controls, target: Option<&str>) -> bool {
+    let subject = work.flight.manifest().subject(target);
+    controls.stopped(&subject).is_none()
+        && controls.honours(work.fence.epoch, &subject)
+        && controls.allows(&work.tenant, &work.operation)
 }
 
 /// How an attempt ended, in the words of the audit log.

@@ -163,10 +163,10 @@ impl Door {
         credentials: Option<Credentials>,
         limits: Limits,
     ) -> Result<HttpAnswer, SendError> {
-        self.send_while(request, grant, credentials, limits, &|| true).await
+        self.send_while(request, grant, credentials, limits, &|_, _| true).await
     }
 
-    /// As [`Door::send`]; `may_go` is asked after connecting and before the first byte of each request. Finding and
+    /// As [`Door::send`]; `may_go` is asked with host and port after connecting and before the first byte of each request. Finding and
     /// reaching a host takes seconds, in which the right to send may be withdrawn: then nothing of it leaves.
     pub async fn send_while(
         &self,
@@ -174,7 +174,7 @@ impl Door {
         grant: &Grant,
         credentials: Option<Credentials>,
         limits: Limits,
-        may_go: &(dyn Fn() -> bool + Send + Sync),
+        may_go: &(dyn Fn(&str, u16) -> bool + Send + Sync),
     ) -> Result<HttpAnswer, SendError> {
         let mut current = match Prepared::new(request, credentials) {
             Ok(prepared) => prepared,
@@ -230,7 +230,7 @@ impl Door {
         grant: &Grant,
         limits: Limits,
         deadline: Instant,
-        may_go: &(dyn Fn() -> bool + Send + Sync),
+        may_go: &(dyn Fn(&str, u16) -> bool + Send + Sync),
     ) -> Result<HttpAnswer, SendError> {
         let (port, default_port) = prepared.ports();
         let mut attempt = Attempt::start(&self.inner.observer, grant, prepared.host(), port);
@@ -248,7 +248,7 @@ impl Door {
         let connect_by = deadline.min(Instant::now() + limits.connect);
         let mut withdrawn = false;
         let (attempt, result) = match self.open(prepared, grant, &mut attempt, connect_by).await {
-            Ok(_) if !may_go() => {
+            Ok(_) if !may_go(prepared.host(), port) => {
                 withdrawn = true;
                 let why = "the right to send it was withdrawn while connecting".to_owned();
                 (attempt, Err(SendError::Unreachable(why)))

@@ -465,7 +465,7 @@ async fn a_right_that_is_withdrawn_while_connecting_sends_nothing() {
     let uri = format!("http://shop.test:{}/x", address.port());
     let grant = grant(&[&format!("shop.test:{}", address.port())], &["127.0.0.1/32"]);
     for _ in 0..5 {
-        let sent = house.door.send_while(&request("POST", &uri), &grant, None, quick(), &|| false).await;
+        let sent = house.door.send_while(&request("POST", &uri), &grant, None, quick(), &|_, _| false).await;
         assert!(matches!(sent, Err(SendError::Unreachable(_))), "{sent:?}");
     }
     assert_eq!(house.resolver.asked.load(Ordering::SeqCst), 5, "it was found and reached each time");

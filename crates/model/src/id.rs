@@ -92,6 +92,10 @@ id!(
     DeadLetterId
 );
 id!(
+    /// What a stop stopped, or a drill measured.
+    ReportId
+);
+id!(
     /// An API token, without its secret.
     TokenId
 );

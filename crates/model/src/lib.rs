@@ -14,6 +14,7 @@ pub mod event;
 pub mod id;
 pub mod principal;
 pub mod problem;
+pub mod stop;
 pub mod time;
 pub mod value;
 pub mod verdict;

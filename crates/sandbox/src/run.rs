@@ -191,6 +191,20 @@ impl Sandbox {
         limits: Limits,
         cancel: watch::Receiver<bool>,
     ) -> Result<ProcessResult, SandboxError> {
+        let run = self.run_while(request, limits, move || *cancel.borrow(), || true).await?;
+        run.ok_or_else(|| SandboxError::System("it was not to be started".to_owned()))
+    }
+
+    /// As [`Sandbox::run`]. `may_start` is asked when everything is ready and the next thing is to start: waiting for
+    /// a place takes long, in which the right to start may be withdrawn; then there is no result. `cancelled` is
+    /// asked every few milliseconds while the program runs.
+    pub async fn run_while(
+        &self,
+        request: &ProcessRequest,
+        limits: Limits,
+        cancelled: impl Fn() -> bool + Send + 'static,
+        may_start: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Option<ProcessResult>, SandboxError> {
         let place = Arc::clone(&self.inner.places).acquire_owned().await;
         let place = place.map_err(|_| SandboxError::System("the sandbox is closed".to_owned()))?;
         let given_up = GivenUp(Arc::new(AtomicBool::new(false)));
@@ -198,7 +212,8 @@ impl Sandbox {
         let (inner, request) = (Arc::clone(&self.inner), request.clone());
         // A thread of its own for the whole run: programs die with the thread that started them.
         let work = tokio::task::spawn_blocking(move || {
-            let result = inner.run(&request, limits, &|| *cancel.borrow() || flag.load(Ordering::Acquire));
+            let cancelled = || cancelled() || flag.load(Ordering::Acquire);
+            let result = inner.run_if(&request, limits, &cancelled, &may_start);
             drop(place);
             result
         });
@@ -268,6 +283,17 @@ impl Inner {
         limits: Limits,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<ProcessResult, SandboxError> {
+        let run = self.run_if(request, limits, cancelled, &|| true)?;
+        run.ok_or_else(|| SandboxError::System("it was not to be started".to_owned()))
+    }
+
+    fn run_if(
+        &self,
+        request: &ProcessRequest,
+        limits: Limits,
+        cancelled: &dyn Fn() -> bool,
+        may_start: &dyn Fn() -> bool,
+    ) -> Result<Option<ProcessResult>, SandboxError> {
         check(request)?;
         let number = self.slots().pop().ok_or_else(|| SandboxError::System("no place is free".to_owned()))?;
         let slot = Slot { inner: self, number };
@@ -281,11 +307,14 @@ impl Inner {
         let command = self.command(request, &workspace, user)?;
         let confinement = self.confinement(&workspace, user, limits)?;
         let own_tree = self.capabilities.isolation().own_tree;
+        if !may_start() {
+            return Ok(None);
+        }
         let started = Instant::now();
         let running = Running::start(command, confinement, own_tree)
             .map_err(|error| SandboxError::System(format!("it cannot be started: {error}")))?;
         let wall = limits.wall.min(Duration::from_millis(request.timeout_ms));
-        attend(running, request.stdin.as_deref(), &workspace, limits, started, wall, cancelled)
+        attend(running, request.stdin.as_deref(), &workspace, limits, started, wall, cancelled).map(Some)
     }
 
     fn command(

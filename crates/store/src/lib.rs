@@ -15,7 +15,7 @@ mod verify;
 
 pub use batch::{Batch, CommitError, Committed, ExecutionRow, Expect, Put};
 pub use files::{FileAct, FileWatch};
-pub use query::{ApprovalQuery, AuditQuery, ExecutionQuery, History, LeafRow, Page, StoreError};
+pub use query::{ApprovalQuery, AuditQuery, Blocked, ExecutionQuery, History, LeafRow, Page, StoreError};
 pub use sqlite::open::OpenError;
 pub use sqlite::{Options, SqliteStore, Stats};
 pub use verify::{VerifyError, verify_directory};
@@ -69,8 +69,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         limit: u32,
     ) -> Result<Vec<(i64, TenantId, ExecutionId)>, StoreError>;
 
-    /// Executions whose `blocked_on` begins with `prefix` (for example `control:`), all tenants, at most `limit`.
-    async fn blocked(&self, prefix: &str, limit: u32) -> Result<Vec<(TenantId, ExecutionId)>, StoreError>;
+    /// Executions whose `blocked_on` begins with `prefix` (for example `control:`), all tenants, in order of
+    /// creation, after `after`, at most `limit`.
+    async fn blocked(&self, prefix: &str, after: Option<i64>, limit: u32)
+    -> Result<Vec<Blocked>, StoreError>;
 
     /// One execution's row.
     async fn execution(
@@ -153,6 +155,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The newest signed tree head.
     async fn head(&self) -> Result<audit::SignedHead, StoreError>;
+
+    /// Signs a document with the key that signs tree heads.
+    fn seal(&self, kind: &str, document: &serde_json::Value) -> audit::Seal;
 
     /// The public key that tree heads are signed with.
     fn audit_key(&self) -> audit::VerifyingKey;

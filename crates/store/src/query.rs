@@ -1,7 +1,7 @@
 //! What can be asked, and what comes back.
 
 use model::approval::ApprovalStatus;
-use model::{Event, TenantId, Timestamp};
+use model::{Event, ExecutionId, TenantId, Timestamp};
 
 /// The store could not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,4 +99,17 @@ pub struct LeafRow {
     pub bytes: Vec<u8>,
     /// RFC 6962 leaf hash.
     pub hash: [u8; 32],
+}
+
+/// An execution that waits for something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// Where a later list goes on.
+    pub key: i64,
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub execution: ExecutionId,
+    /// What it waits for.
+    pub on: String,
 }

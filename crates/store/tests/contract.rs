@@ -165,6 +165,12 @@ async fn batches_of_one_call_see_each_other(store: Arc<dyn Store>) {
     assert_eq!(store.commit(Vec::new()).await, Vec::new());
 }
 
+/// Whose and which, of executions that wait.
+fn names(found: Result<Vec<store::Blocked>, store::StoreError>) -> Vec<(TenantId, ExecutionId)> {
+    let found = found.expect("reads");
+    found.into_iter().map(|blocked| (blocked.tenant, blocked.execution)).collect()
+}
+
 async fn due_and_unfinished_and_blocked_are_found(store: Arc<dyn Store>) {
     let acme = tenant("acme");
     assert_eq!(store.next_due().await, Ok(None));
@@ -186,8 +192,11 @@ async fn due_and_unfinished_and_blocked_are_found(store: Arc<dyn Store>) {
     assert_eq!(store.due(Timestamp(299), 9).await, Ok(vec![named("early")]));
     assert_eq!(store.due(Timestamp(300), 9).await, Ok(vec![named("early"), named("late")]));
     assert_eq!(store.due(Timestamp(300), 1).await, Ok(vec![named("early")]));
-    assert_eq!(store.blocked("control:", 9).await, Ok(vec![named("early"), named("new")]));
-    assert_eq!(store.blocked("control:k", 9).await, Ok(vec![named("early")]));
+    assert_eq!(names(store.blocked("control:", None, 9).await), [named("early"), named("new")]);
+    assert_eq!(names(store.blocked("control:k", None, 9).await), [named("early")]);
+    let first = store.blocked("control:", None, 1).await.expect("reads").remove(0);
+    assert_eq!(first.on, "control:kill-switch");
+    assert_eq!(names(store.blocked("control:", Some(first.key), 9).await), [named("new")]);
     let unfinished = store.unfinished(None, 9).await.expect("reads");
     assert_eq!(unfinished.iter().map(|found| found.2.as_str()).collect::<Vec<_>>(), ["busy", "new"]);
     let rest = store.unfinished(Some(unfinished[0].0), 9).await.expect("reads");
@@ -199,7 +208,7 @@ async fn due_and_unfinished_and_blocked_are_found(store: Arc<dyn Store>) {
     .await;
     assert_eq!(store.next_due().await, Ok(Some(Timestamp(300))));
     assert_eq!(store.unfinished(None, 9).await.expect("reads").len(), 3);
-    assert_eq!(store.blocked("control:k", 9).await, Ok(vec![]));
+    assert_eq!(names(store.blocked("control:k", None, 9).await), []);
 }
 
 async fn executions_are_listed_by_page_and_filter(store: Arc<dyn Store>) {

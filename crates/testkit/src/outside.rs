@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -29,6 +30,8 @@ pub enum Fault {
     Hold,
     /// Refunds, and says `pending` to whoever reads it.
     Pending,
+    /// Answers reads of orders only when [`Outside::let_go`] says so.
+    HoldReads,
 }
 
 /// A running outside.
@@ -51,6 +54,7 @@ struct Ledger {
     posts: u32,
     reads: u32,
     orders: BTreeMap<String, u32>,
+    arrivals: Vec<(Instant, String)>,
     lost: bool,
 }
 
@@ -97,6 +101,11 @@ impl Outside {
     /// How often each order was read.
     pub fn orders(&self) -> BTreeMap<String, u32> {
         self.inner.state.lock().orders.clone()
+    }
+
+    /// Reads of orders in the order of their arrival: when, and which order.
+    pub fn arrivals(&self) -> Vec<(Instant, String)> {
+        self.inner.state.lock().arrivals.clone()
     }
 
     /// The actions and the workflow that use it, ready to be published, in this order.
@@ -153,7 +162,7 @@ async fn refund(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: axum:
             inner.go.notified().await;
             (StatusCode::CREATED, axum::Json(answer)).into_response()
         }
-        Fault::None | Fault::Lie | Fault::Down | Fault::Pending => {
+        Fault::None | Fault::Lie | Fault::Down | Fault::Pending | Fault::HoldReads => {
             (StatusCode::CREATED, axum::Json(answer)).into_response()
         }
     }
@@ -189,10 +198,19 @@ async fn read(State(inner): State<Arc<Inner>>, Path(key): Path<String>) -> Respo
 }
 
 async fn order(State(inner): State<Arc<Inner>>, Path(id): Path<String>) -> Response {
-    {
+    let released = inner.go.notified();
+    tokio::pin!(released);
+    // From here on no release is missed.
+    released.as_mut().enable();
+    let hold = {
         let mut ledger = inner.state.lock();
         ledger.reads += 1;
         *ledger.orders.entry(id.clone()).or_default() += 1;
+        ledger.arrivals.push((Instant::now(), id.clone()));
+        ledger.fault == Some(Fault::HoldReads)
+    };
+    if hold {
+        released.await;
     }
     axum::Json(json!({"id": id, "total": 89.0, "currency": "EUR"})).into_response()
 }

@@ -113,6 +113,7 @@ impl Pool {
             return None;
         }
         let began = std::time::Instant::now();
+        let (cut, flight) = (work.flight.cut(), Arc::clone(&work.flight));
         let answer = match &work.request {
             Request::Http(request) => {
                 let limits =
@@ -120,14 +121,23 @@ impl Pool {
                 match self.grant(work) {
                     Ok(grant) => {
                         let withdrawn = AtomicBool::new(false);
-                        let may_go = || {
-                            let may = self.app.may_start(work);
+                        let may_go = |host: &str, port: u16| {
+                            let may = self.app.depart(work, Some(&format!("{host}:{port}")));
                             withdrawn.fetch_or(!may, Ordering::AcqRel);
                             may
                         };
-                        let answer =
-                            http::perform(&self.door, request, &grant, credentials, None, limits, &may_go)
-                                .await;
+                        let perform =
+                            http::perform(&self.door, request, &grant, credentials, None, limits, &may_go);
+                        let answer = tokio::select! {
+                            answer = perform => answer,
+                            () = turned_true(cut) => {
+                                // What had not left yet never will; what had left may have arrived.
+                                if !flight.departed() {
+                                    return None;
+                                }
+                                cut_off()
+                            }
+                        };
                         // Only when nothing was done: a write that a redirect answered may have been.
                         if withdrawn.load(Ordering::Acquire) && matches!(answer, Answer::Refused { .. }) {
                             return None;
@@ -143,7 +153,30 @@ impl Pool {
                         wall: self.program_limits.wall.min(work.timeout),
                         ..self.program_limits
                     };
-                    process::perform(sandbox, request, limits, self.stop_programs.clone()).await
+                    let (ends, stopped) = (self.stop_programs.clone(), cut.clone());
+                    let (app, departing) = (Arc::clone(&self.app), work.clone());
+                    let perform = process::perform(
+                        sandbox,
+                        request,
+                        limits,
+                        move || *ends.borrow() || *stopped.borrow(),
+                        move || app.depart(&departing, None),
+                    );
+                    let called_back = async {
+                        turned_true(cut.clone()).await;
+                        // Departed ones end by themselves, and say when they have.
+                        if flight.departed() {
+                            std::future::pending::<()>().await;
+                        }
+                    };
+                    tokio::select! {
+                        performed = perform => match performed {
+                            process::Performed::Answered { killed: true, .. } if *cut.borrow() => return None,
+                            process::Performed::Answered { answer, .. } => answer,
+                            process::Performed::NotStarted => return None,
+                        },
+                        () = called_back => return None,
+                    }
                 }
                 Err(why) => refused(format!("no program can be run safely on this machine: {why}")),
             },
@@ -152,6 +185,7 @@ impl Pool {
         Some(answer)
     }
 
+    /// Reports what became of it; nothing durable of it was done when there is no answer.
     async fn tell(&self, work: &Work, answer: Option<Answer>) {
         match answer {
             Some(answer) => {
@@ -164,7 +198,11 @@ impl Pool {
                 self.app.report(work, answer, self.ledger.take(work)).await;
             }
             None => {
-                let why = "a control, a policy or somebody's rights changed before the effect started";
+                let why = if work.flight.departed() {
+                    "the kill switch ended its program, and what the program did is thrown away"
+                } else {
+                    "a control, a policy or somebody's rights changed before the effect started"
+                };
                 self.app.give_back(work, why, self.ledger.take(work)).await;
             }
         }
@@ -217,6 +255,19 @@ impl Pool {
             SecretScheme::Bearer => Credentials::Bearer { token: member("token")? },
         }))
     }
+}
+
+async fn turned_true(mut cut: watch::Receiver<bool>) {
+    // The sender is gone only when the attempt has landed.
+    if cut.wait_for(|cut| *cut).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The answer to a request whose connection the kill switch cut.
+fn cut_off() -> Answer {
+    let detail = "the kill switch cut the connection; whether it happened is found out by the effect's class";
+    Answer::Lost { error: WorkflowError::standard("communication", 504, "connection cut", detail) }
 }
 
 fn refused(detail: impl Into<String>) -> Answer {

@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod connect;
 pub(crate) mod controls;
+mod controls_report;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 pub(crate) mod executions;
@@ -40,7 +41,7 @@ pub(crate) async fn run(arguments: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Run(args) => goals::run(&client()?, screen, args).await,
         Command::Executions(command) => executions::run(&client()?, screen, command).await,
         Command::Approvals(command) => approvals::run(&client()?, screen, command).await,
-        Command::Controls(command) => controls::run(&client()?, screen, command).await,
+        Command::Controls(command) => controls::run(&global, screen, command).await,
         Command::Workflows(command) => workflows::run(&client()?, screen, command).await,
         Command::Actions(command) => actions::run(&client()?, screen, command).await,
         Command::Policies(command) => policies::run(&client()?, screen, command).await,

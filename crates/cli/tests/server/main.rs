@@ -14,3 +14,4 @@ mod policies;
 mod security;
 mod shop;
 mod stranger;
+mod stop;

@@ -61,7 +61,8 @@ fn wanted(name: &str, act: &Act) -> Result<SetControl, Box<Problem>> {
             .collect()
     });
     let tenant_only = name == "allow-list" && fields.text("scope") == "tenant";
-    Ok(SetControl { on: Some(on), operations, reason: fields.text("reason").to_owned(), tenant_only })
+    let reason = fields.text("reason").to_owned();
+    Ok(SetControl { on: Some(on), operations, reason, tenant_only, ..SetControl::default() })
 }
 
 /// The page.

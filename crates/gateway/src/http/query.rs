@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::Method;
@@ -31,6 +32,17 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
             refusal(&name, error.inner().to_string()).into_response()
         })
     }
+}
+
+/// A time to wait, as an ISO 8601 duration of `longest` at the most.
+pub(crate) fn wait(text: &str, longest: Duration) -> Result<Duration, Refusal> {
+    let given = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
+    given.filter(|wait| *wait <= longest).ok_or_else(|| {
+        let message = format!("write an ISO 8601 duration of PT{}S at the most", longest.as_secs());
+        Refusal::of(
+            Problem::new(400, 4002, "bad parameter", format!("`wait`: {message}")).field("wait", message),
+        )
+    })
 }
 
 /// Operations and the query parameters that each one knows, from the published description.

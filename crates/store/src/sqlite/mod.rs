@@ -44,6 +44,7 @@ pub struct SqliteStore {
     sealer: Sealer,
     audit_key: VerifyingKey,
     plan_key: SigningKey,
+    signing_key: SigningKey,
     gauges: Arc<Gauges>,
     /// Held until everything else is closed: fields are dropped in this order.
     _lock: File,
@@ -117,7 +118,7 @@ impl SqliteStore {
         let readers = Readers::open(&directory.join(DATABASE), &options)?;
         let files = Files { watch: options.watch };
         let gauges = Arc::new(Gauges::default());
-        let audit_key = opened.audit_key.verifying_key();
+        let (audit_key, signing_key) = (opened.audit_key.verifying_key(), opened.audit_key.clone());
         let writer = Writer {
             db: opened.db,
             clock,
@@ -149,6 +150,7 @@ impl SqliteStore {
             sealer: Sealer::new(&opened.secret_key),
             audit_key,
             plan_key: opened.plan_key,
+            signing_key,
             gauges,
             _lock: opened.lock,
         }))

@@ -18,7 +18,7 @@ use crate::Store;
 use crate::batch::{Batch, CommitError, Committed, ExecutionRow};
 use crate::blobs;
 use crate::codec::corrupt;
-use crate::query::{ApprovalQuery, AuditQuery, ExecutionQuery, History, LeafRow, Page, StoreError};
+use crate::query::{ApprovalQuery, AuditQuery, Blocked, ExecutionQuery, History, LeafRow, Page, StoreError};
 
 /// Longest name of a holder, in bytes.
 const HOLDER_BYTES_MAX: usize = 255;
@@ -98,14 +98,14 @@ impl Store for SqliteStore {
         self.readers.read(move |db| read::unfinished(db, after, limit)).await
     }
 
-    async fn blocked(&self, prefix: &str, limit: u32) -> Result<Vec<(TenantId, ExecutionId)>, StoreError> {
-        // Between the prefix and the prefix with the last code point behind it lies what begins with it.
-        let sql = "SELECT tenants.id, executions.id FROM executions \
-                   JOIN tenants ON tenants.key = executions.tenant \
-                   WHERE blocked_on IS NOT NULL AND blocked_on >= ?1 AND blocked_on < ?2 \
-                   ORDER BY executions.key LIMIT ?3";
-        let (low, high) = (prefix.to_owned(), format!("{prefix}\u{10ffff}"));
-        self.readers.read(move |db| read::names(db, sql, params![low, high, limit])).await
+    async fn blocked(
+        &self,
+        prefix: &str,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Blocked>, StoreError> {
+        let prefix = prefix.to_owned();
+        self.readers.read(move |db| read::blocked(db, &prefix, after, limit)).await
     }
 
     async fn execution(
@@ -219,6 +219,10 @@ impl Store for SqliteStore {
 
     fn plan_key(&self) -> audit::VerifyingKey {
         self.plan_key.verifying_key()
+    }
+
+    fn seal(&self, kind: &str, document: &Value) -> audit::Seal {
+        self.signing_key.seal_document(kind, document)
     }
 
     async fn head(&self) -> Result<audit::SignedHead, StoreError> {

@@ -9,7 +9,7 @@ use crate::batch::ExecutionRow;
 use crate::codec::{
     correlation_key, corrupt, cursor_of, cursor_of_text, decode, decode_events, key_of, text_of,
 };
-use crate::query::{ApprovalQuery, AuditQuery, ExecutionQuery, History, LeafRow, Page, StoreError};
+use crate::query::{ApprovalQuery, AuditQuery, Blocked, ExecutionQuery, History, LeafRow, Page, StoreError};
 
 /// Most items of a page, whatever is asked for.
 const PAGE_MAX: u32 = 1000;
@@ -110,6 +110,28 @@ pub(crate) fn unfinished(
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push((row.get(2)?, tenant_at(row, 0)?, execution_at(row, 1)?));
+    }
+    Ok(found)
+}
+
+pub(crate) fn blocked(
+    db: &Connection,
+    prefix: &str,
+    after: Option<i64>,
+    limit: u32,
+) -> Result<Vec<Blocked>, StoreError> {
+    // Between the prefix and the prefix with the last code point behind it lies what begins with it.
+    let sql = "SELECT tenants.id, executions.id, executions.key, blocked_on FROM executions \
+               JOIN tenants ON tenants.key = executions.tenant \
+               WHERE blocked_on IS NOT NULL AND blocked_on >= ?1 AND blocked_on < ?2 AND executions.key > ?3 \
+               ORDER BY executions.key LIMIT ?4";
+    let mut select = db.prepare_cached(sql)?;
+    let high = format!("{prefix}\u{10ffff}");
+    let mut rows = select.query(params![prefix, high, after.unwrap_or(i64::MIN), limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (tenant, execution) = (tenant_at(row, 0)?, execution_at(row, 1)?);
+        found.push(Blocked { key: row.get(2)?, tenant, execution, on: row.get(3)? });
     }
     Ok(found)
 }

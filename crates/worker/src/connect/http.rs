@@ -26,7 +26,7 @@ pub async fn perform(
     credentials: Option<Credentials>,
     idempotency: Option<(String, String)>,
     limits: Limits,
-    may_go: &(dyn Fn() -> bool + Send + Sync),
+    may_go: &(dyn Fn(&str, u16) -> bool + Send + Sync),
 ) -> Answer {
     let mut sent = request.clone();
     if let Some((header, key)) = idempotency {

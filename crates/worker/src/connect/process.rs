@@ -7,23 +7,41 @@ use model::effect::{Answer, ProcessOutput, ProcessRequest};
 use model::problem::WorkflowError;
 use model::{Data, Label, Value};
 use sandbox::{Killed, Limits, ProcessResult, Sandbox, SandboxError};
-use tokio::sync::watch;
 
 use super::extract;
 
-/// Performs one program. When `cancel` turns true, it and everything it started are ended.
+/// Performs one program. When `cancelled` turns true, it and everything it started are ended; `may_start` is asked at
+/// the last moment.
 ///
 /// The output carries [`Label::EXTERNAL`]. `stdout` and `stderr` are the text exactly as it was written.
 pub async fn perform(
     sandbox: &Sandbox,
     request: &ProcessRequest,
     limits: Limits,
-    cancel: watch::Receiver<bool>,
-) -> Answer {
-    match sandbox.run(request, limits, cancel).await {
-        Ok(result) => judge(request.output, &result),
-        Err(error) => failed(&error),
+    cancelled: impl Fn() -> bool + Send + 'static,
+    may_start: impl Fn() -> bool + Send + 'static,
+) -> Performed {
+    match sandbox.run_while(request, limits, cancelled, may_start).await {
+        Ok(Some(result)) => {
+            let killed = result.killed == Some(Killed::Cancelled);
+            Performed::Answered { answer: judge(request.output, &result), killed }
+        }
+        Ok(None) => Performed::NotStarted,
+        Err(error) => Performed::Answered { answer: failed(&error), killed: false },
     }
+}
+
+/// What became of a program.
+pub enum Performed {
+    /// The right to start it was withdrawn.
+    NotStarted,
+    /// It ran, or could not be run.
+    Answered {
+        /// What that means for the effect.
+        answer: Answer,
+        /// It was ended because nobody wants it any more.
+        killed: bool,
+    },
 }
 
 fn judge(output: ProcessOutput, result: &ProcessResult) -> Answer {

@@ -1,7 +1,6 @@
 //! `POST /goals`: what should happen.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use app::App;
 use app::view::{GoalAccepted as AppAccepted, GoalAnswer, GoalRequest, PlanView as AppPlan};
@@ -18,7 +17,7 @@ use crate::State;
 use crate::http::Authenticated;
 use crate::http::body::Body;
 use crate::http::problem::{ProblemDocument, Refusal};
-use crate::http::query::Query;
+use crate::http::query::{Query, wait};
 use crate::http::wire::{Risk, WorkflowName};
 
 /// Bytes of an idempotency key at the most.
@@ -268,16 +267,6 @@ impl Goal {
     }
 }
 
-fn wait(text: &str, longest: Duration) -> Result<Duration, Refusal> {
-    let given = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
-    given.filter(|wait| *wait <= longest).ok_or_else(|| {
-        let message = format!("write an ISO 8601 duration of PT{}S at the most", longest.as_secs());
-        Refusal::of(
-            Problem::new(400, 4002, "bad parameter", format!("`wait`: {message}")).field("wait", message),
-        )
-    })
-}
-
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let mut given = headers.get_all("idempotency-key").iter();
     let key = match (given.next(), given.next()) {
@@ -300,6 +289,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

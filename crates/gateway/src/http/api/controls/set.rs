@@ -9,7 +9,7 @@ use axum::extract::State as Shared;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::wire::Control;
+use super::wire::{Control, PartScope};
 use crate::http::Authenticated;
 use crate::http::body::Body;
 use crate::http::problem::{Answer, ProblemDocument};
@@ -28,25 +28,56 @@ pub(crate) struct NewControl {
     reason: String,
     /// The allow-list's operations; `*` at the end matches any rest.
     operations: Option<Vec<String>>,
-    /// `tenant`: only for the caller's tenant (allow-list only).
+    /// `tenant`: only for the caller's tenant (allow-list only). Of the kill switch: the part that is stopped.
     #[serde(default)]
     scope: Scope,
+    /// What becomes of effects on the wire when the kill switch is turned on.
+    #[serde(default)]
+    running: Running,
+}
+
+/// For whom or what a control holds.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(untagged)]
+enum Scope {
+    /// Everybody, or the caller's tenant.
+    Word(Word),
+    /// A part: the kill switch only.
+    Part(PartScope),
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self::Word(Word::Global)
+    }
 }
 
 /// For whom a control holds.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Scope {
+enum Word {
     /// Everybody.
-    #[default]
     Global,
     /// The caller's tenant.
     Tenant,
 }
 
+/// What becomes of effects on the wire.
+#[derive(Debug, Default, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Running {
+    /// They may end.
+    #[default]
+    Finish,
+    /// Connections are cut, programs are killed.
+    Cancel,
+}
+
 /// Set one control
 ///
-/// Acknowledged when it is durable and in force: no effect starts after the kill switch was acknowledged.
+/// Acknowledged when it is durable and in force: no effect starts after the kill switch was acknowledged. Turning the
+/// kill switch on answers a signed `report` of what was on the wire; with `scope` it stops a part: several such stops
+/// may stand at once, and each is lifted by its scope.
 #[utoipa::path(
     put, path = "/{name}", operation_id = "controls.set", tag = "controls",
     params(("name" = String, Path, description = "`kill-switch`, `safe-mode`, `takeover` or `allow-list`")),
@@ -67,7 +98,15 @@ pub(crate) async fn set(
         on: body.on,
         operations: body.operations,
         reason: reason(body.reason)?,
-        tenant_only: body.scope == Scope::Tenant,
+        tenant_only: matches!(body.scope, Scope::Word(Word::Tenant)),
+        scope: match body.scope {
+            Scope::Word(_) => None,
+            Scope::Part(part) => Some(part.into()),
+        },
+        running: match body.running {
+            Running::Finish => model::stop::Running::Finish,
+            Running::Cancel => model::stop::Running::Cancel,
+        },
     };
     Ok(Json(app.set_control(&caller, &name, set).await?.into()))
 }
