@@ -29,6 +29,7 @@ mod snapshots;
 mod standing;
 mod stops;
 mod time_keeper;
+mod verify;
 pub mod view;
 mod wire;
 mod work;
@@ -39,6 +40,7 @@ pub use controls::from_environment;
 pub use drill::{DRILL_KIND, TRIALS_MAX};
 pub use machine::{RandomIds, SystemClock};
 pub use stops::SEAL_KIND;
+pub use verify::{Finding, Verification};
 pub use wire::{Fate, Flight};
 pub use work::{Connection, Work};
 

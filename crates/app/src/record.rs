@@ -121,9 +121,9 @@ pub(crate) fn of_events(state: &engine::Execution, events: &[Event], caller: Opt
     records
 }
 
-type Described = (&'static str, Option<model::effect::EffectNumber>, serde_json::Value);
+pub(crate) type Described = (&'static str, Option<model::effect::EffectNumber>, serde_json::Value);
 
-fn described(state: &engine::Execution, body: &EventBody) -> Option<Described> {
+pub(crate) fn described(state: &engine::Execution, body: &EventBody) -> Option<Described> {
     use model::effect::Answer;
     Some(match body {
         EventBody::Started(started) => (
