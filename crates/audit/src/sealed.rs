@@ -53,7 +53,7 @@ impl SigningKey {
 
 impl VerifyingKey {
     /// True when this key sealed exactly this document as this kind.
-    pub fn accepts_seal(&self, kind: &str, document: &serde_json::Value, seal: &Seal) -> bool {
+    pub fn accepts_document(&self, kind: &str, document: &serde_json::Value, seal: &Seal) -> bool {
         seal.kind == kind
             && seal.digest == model::digest_of(document)
             && seal.key_id == self.id()
@@ -75,14 +75,14 @@ mod tests {
         // Written and read again, with the members in another order.
         let again: serde_json::Value = serde_json::from_str("{\"a\":[1.5,\"x\"],\"b\":1}").expect("json");
         let read: Seal = serde_json::from_value(serde_json::to_value(&seal).expect("json")).expect("a seal");
-        assert!(public.accepts_seal("stop-report", &again, &read));
-        assert!(!public.accepts_seal("drill", &document, &seal));
-        assert!(!public.accepts_seal("drill", &document, &Seal { kind: "drill".into(), ..seal.clone() }));
+        assert!(public.accepts_document("stop-report", &again, &read));
+        assert!(!public.accepts_document("drill", &document, &seal));
+        assert!(!public.accepts_document("drill", &document, &Seal { kind: "drill".into(), ..seal.clone() }));
         let other = json!({"b": 2, "a": [1.5, "x"]});
-        assert!(!public.accepts_seal("stop-report", &other, &seal));
+        assert!(!public.accepts_document("stop-report", &other, &seal));
         let moved = Seal { digest: model::digest_of(&other), ..seal.clone() };
-        assert!(!public.accepts_seal("stop-report", &other, &moved));
+        assert!(!public.accepts_document("stop-report", &other, &moved));
         let stranger = SigningKey::from_bytes(&[8; 32]).verifying_key();
-        assert!(!stranger.accepts_seal("stop-report", &document, &seal));
+        assert!(!stranger.accepts_document("stop-report", &document, &seal));
     }
 }

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     actions, approvals, audit, bench, controls, dead_letters, doctor, executions, goals, login, policies,
-    secrets, tenants, tokens, workflows,
+    secrets, tenants, tokens, verify, workflows,
 };
 use crate::demo;
 use crate::screen::Output;
@@ -106,6 +106,8 @@ pub(crate) enum Command {
         /// What to do: `create`, `restore` or `drill`.
         what: Option<String>,
     },
+    /// Verify that everything that is stored agrees with the histories; exit code 1 when something does not.
+    Verify(verify::VerifyArgs),
     /// Measure this machine and OmniHub on it.
     Bench(bench::BenchArgs),
     /// Say what is in force on this machine and what is not.

@@ -18,7 +18,7 @@ pub use files::{FileAct, FileWatch};
 pub use query::{ApprovalQuery, AuditQuery, Blocked, ExecutionQuery, History, LeafRow, Page, StoreError};
 pub use sqlite::open::OpenError;
 pub use sqlite::{Options, SqliteStore, Stats};
-pub use verify::{VerifyError, verify_directory};
+pub use verify::{StoppedCopy, VerifyError, verify_directory};
 
 use async_trait::async_trait;
 use model::id::{ApprovalId, DeadLetterId, TokenId};

@@ -163,6 +163,66 @@ impl PrivateCopy {
     }
 }
 
+/// A data directory that nobody uses, once more, so that it can be opened without changing anything in it. Blobs and
+/// keys are not copied but linked to: they are only read.
+pub struct StoppedCopy(PrivateCopy);
+
+impl StoppedCopy {
+    /// Copies the database. Refuses a directory that a server has open.
+    pub fn make(directory: &Path) -> Result<Self, VerifyError> {
+        if in_use(directory) {
+            let text = "a server has it open; stop the server, or ask it: leave the directory out";
+            return Err(VerifyError::Unreadable(text.to_owned()));
+        }
+        let directory = std::path::absolute(directory)
+            .map_err(|source| VerifyError::File { path: directory.to_owned(), source })?;
+        let (database, log) = (directory.join(DATABASE), directory.join(format!("{DATABASE}-wal")));
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| VerifyError::File { path, source }
+        };
+        let name = files::random_hex().map_err(failed(&database))?;
+        let target = std::env::temp_dir().join(format!("omnihub-verify-{name}"));
+        files::Files::default().private_directory(&target).map_err(failed(&target))?;
+        let copy = PrivateCopy(target);
+        for file in [&database, &log] {
+            if *file == log && !log.is_file() {
+                continue;
+            }
+            let to = copy.0.join(file.file_name().unwrap_or_default());
+            let mut source = File::open(file).map_err(failed(file))?;
+            let mut written = File::create_new(&to).map_err(failed(&to))?;
+            std::io::copy(&mut source, &mut written).map_err(failed(&to))?;
+        }
+        for part in ["keys", "audit"] {
+            let own = copy.0.join(part);
+            files::Files::default().private_directory(&own).map_err(failed(&own))?;
+            let from = directory.join(part);
+            for entry in std::fs::read_dir(&from).map_err(failed(&from))? {
+                let entry = entry.map_err(failed(&from))?;
+                let to = own.join(entry.file_name());
+                // What the log writes beside itself is written in the copy only.
+                let done = if part == "keys" {
+                    std::os::unix::fs::symlink(entry.path(), &to)
+                } else {
+                    std::fs::copy(entry.path(), &to).map(drop)
+                };
+                done.map_err(failed(&to))?;
+            }
+        }
+        let blobs = copy.0.join("blobs");
+        if directory.join("blobs").is_dir() {
+            std::os::unix::fs::symlink(directory.join("blobs"), &blobs).map_err(failed(&blobs))?;
+        }
+        Ok(Self(copy))
+    }
+
+    /// Where the copy is.
+    pub fn path(&self) -> &Path {
+        &self.0.0
+    }
+}
+
 impl Drop for PrivateCopy {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {

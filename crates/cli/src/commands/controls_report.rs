@@ -104,7 +104,7 @@ pub(crate) async fn verify(screen: Screen, file: &Path, key: &str) -> Result<(),
         .map_err(|error| Failure::usage(format!("`{}` holds no sealed report: {error}", file.display())))?;
     let kind = seal.kind.clone();
     let known = [app::SEAL_KIND, app::DRILL_KIND].contains(&kind.as_str());
-    let good = known && key.accepts_seal(&kind, &signed["report"], &seal);
+    let good = known && key.accepts_document(&kind, &signed["report"], &seal);
     let document = json!({ "valid": good, "kind": kind, "key_id": key.id(), "digest": seal.digest });
     screen.data(&document, || {
         let word =

@@ -18,6 +18,7 @@ mod reference;
 pub(crate) mod secrets;
 pub(crate) mod tenants;
 pub(crate) mod tokens;
+pub(crate) mod verify;
 pub(crate) mod workflows;
 
 use clap::{Args, CommandFactory as _};
@@ -52,6 +53,7 @@ pub(crate) async fn run(arguments: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Secrets(command) => secrets::run(&client()?, screen, command).await,
         Command::Backup { .. } => Err(Failure::not_built("`backup`")
             .hint("stop the server and copy the whole data directory; check the copy with `omnihub audit verify DIR`")),
+        Command::Verify(args) => verify::run(args, &global, screen).await,
         Command::Bench(args) => bench::run(args, screen).await,
         Command::Doctor(args) => doctor::run(args, &global, screen).await,
         Command::Login(args) => login::run(args, &global, screen).await,

@@ -15,3 +15,4 @@ mod security;
 mod shop;
 mod stranger;
 mod stop;
+mod verify;

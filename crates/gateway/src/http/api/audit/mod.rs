@@ -6,6 +6,7 @@ mod export;
 mod head;
 mod list;
 mod proof;
+mod verify;
 mod wire;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -20,5 +21,6 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(proof::proof))
         .routes(routes!(consistency::consistency))
         .routes(routes!(check::check))
+        .routes(routes!(verify::verify))
         .routes(routes!(export::export))
 }

@@ -1,0 +1,94 @@
+//! `omnihub verify`: what is stored agrees with itself, and what somebody changed behind its back is found.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value as Json, json};
+
+use crate::shop::Shop;
+
+/// Runs `omnihub verify` on a directory; answers its exit code and what it says.
+fn verify(directory: &Path) -> (i32, Json) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_omnihub"));
+    command.args(["verify", "--output", "json"]).arg(directory).env_clear().env("HOME", directory);
+    let done = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    let json = serde_json::from_str(&said).unwrap_or_else(|_| {
+        panic!("no document: {said}{}", String::from_utf8_lossy(&done.stderr));
+    });
+    (done.status.code().unwrap_or(-1), json)
+}
+
+/// A copy of a stopped data directory in which something is changed.
+fn changed(from: &Path, to: &Path, sql: &str) -> PathBuf {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp runs");
+    assert!(copied.success());
+    if !sql.is_empty() {
+        let db = rusqlite::Connection::open(to.join("omnihub.db")).expect("a database");
+        assert!(db.execute(sql, []).expect(sql) > 0, "`{sql}` changes nothing");
+    }
+    to.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_is_stored_agrees_and_every_change_is_found() {
+    let mut shop = Shop::open().await;
+    let done = shop.ask().await;
+    shop.approve(&done).await.expect(200);
+    shop.status(&done, "completed").await;
+    let waits = shop.ask().await;
+    shop.approval_of(&waits).await;
+    let stopped = json!({"on": true, "reason": "a drill"});
+    shop.bob.put("/controls/kill-switch", stopped).await.expect(200);
+    let held = shop.ask_refused().await;
+    assert_eq!(held, 503);
+    let online = shop.server.admin.post("/audit/verify", json!({})).await.expect(200);
+    assert_eq!(
+        (&online.json["found"], &online.json["executions"]),
+        (&json!(0), &json!(2)),
+        "{}",
+        online.text
+    );
+    assert!(online.json["permits"].as_u64() >= Some(2) && online.json["approvals"] == 1, "{}", online.text);
+    assert!(online.json["leaves"].as_u64() >= Some(8), "{}", online.text);
+    shop.bob.post("/audit/verify", json!({})).await.expect(403);
+    shop.server.terminate().await;
+
+    let data = shop.server.data();
+    let scratch = tempfile::tempdir().expect("a directory");
+    let (code, whole) = verify(&data);
+    assert_eq!((code, &whole["found"], &whole["executions"]), (0, &json!(0), &json!(2)), "{whole:#}");
+    let own = format!("(SELECT key FROM executions WHERE id = '{done}')");
+    for (number, (code, sql)) in [
+        ("OH-5044", format!("UPDATE executions SET outcome = 'failed' WHERE id = '{done}'")),
+        ("OH-5044", format!("UPDATE executions SET blocked_on = NULL WHERE id = '{waits}'")),
+        ("OH-5040", format!("DELETE FROM history WHERE execution = {own} AND first > 0")),
+        (
+            "OH-5045",
+            format!("UPDATE history SET events = replace(CAST(events AS TEXT), '\"attempt\":1', '\"attempt\":7') WHERE execution = {own}"),
+        ),
+        (
+            "OH-5048",
+            format!("UPDATE approvals SET document = replace(document, 'user:bob', 'user:alice') WHERE execution = '{done}'"),
+        ),
+        ("OH-5048", format!("DELETE FROM approvals WHERE execution = '{done}'")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let copy = changed(&data, &scratch.path().join(number.to_string()), &sql);
+        let (exit, found) = verify(&copy);
+        let codes: Vec<&str> = found["findings"].as_array().into_iter().flatten().filter_map(|f| f["code"].as_str()).collect();
+        assert!(exit == 1 && codes.contains(&code), "{sql}: {exit} {found:#}");
+    }
+    // Nothing was changed in the directory itself.
+    assert_eq!(verify(&data), (0, whole));
+}
+
+impl Shop {
+    /// Alice asks for a refund; answers the status only.
+    async fn ask_refused(&self) -> u16 {
+        let goal = json!({"intent": "refund order 1042, 25.00 EUR, the cup arrived broken"});
+        self.alice.post("/goals", goal).await.status
+    }
+}
