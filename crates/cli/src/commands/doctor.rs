@@ -1,5 +1,7 @@
 //! `doctor`: what is in force on this machine, what is not, and why.
 
+mod machine;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -59,6 +61,12 @@ pub(crate) async fn run(args: DoctorArgs, global: &Global, screen: Screen) -> Re
         .map_or_else(|_| config::data_dir(global.data_dir.as_deref()), |s| s.data_dir.clone());
     findings.push(data_directory(&dir));
     findings.push(sqlite());
+    let looked = dir.clone();
+    let machine = tokio::task::spawn_blocking(move || machine::findings(&looked)).await;
+    findings.extend(machine.unwrap_or_else(|error| vec![finding("machine", Grade::Bad, error.to_string())]));
+    if let Ok(settings) = &settings {
+        findings.extend(machine::configured(settings));
+    }
     let required = settings.as_ref().map_or(true, |settings| settings.sandbox.required);
     let probed = tokio::task::spawn_blocking(sandbox::Capabilities::probe).await;
     findings.extend(probed.map_or_else(
@@ -152,6 +160,12 @@ async fn server(global: &Global) -> Vec<Finding> {
             }
         })),
         Err(failure) => findings.push(finding("controls", Grade::Note, format!("cannot be read: {failure}"))),
+    }
+    if let Ok(all) = client.get("/controls").await {
+        findings.extend(list(&all, "/stops").iter().map(|stop| {
+            let what = format!("stop: {}", text(stop, "/id"));
+            finding(what, Grade::Note, format!("IN FORCE: {}", text(stop, "/reason")))
+        }));
     }
     if let Ok(health) = client.plain("/health/deep").await {
         let parts = if health.is_array() { list(&health, "") } else { list(&health, "/dependencies") };

@@ -359,9 +359,9 @@ async fn a_report_that_a_crash_left_open_is_completed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_in_flight_stop_and_the_report_names_all_on_the_wire() {
     const EXECUTIONS: usize = 1000;
-    const AT_ONCE: usize = 128;
+    const AT_ONCE: usize = 32;
     let shop =
-        Shop::with_reads(&[("OMNIHUB_LIMITS__EFFECTS", "128"), ("OMNIHUB_LIMITS__RATE", "100000")]).await;
+        Shop::with_reads(&[("OMNIHUB_LIMITS__EFFECTS", "32"), ("OMNIHUB_LIMITS__RATE", "100000")]).await;
     // They come to their first read and wait there together.
     let reads = json!({"action": "order-read"});
     shop.stop(&reads, "finish").await;

@@ -65,7 +65,7 @@ async fn everything_that_is_stored_agrees_and_every_change_is_found() {
         ("OH-5040", format!("DELETE FROM history WHERE execution = {own} AND first > 0")),
         (
             "OH-5045",
-            format!("UPDATE history SET events = replace(CAST(events AS TEXT), '\"attempt\":1', '\"attempt\":7') WHERE execution = {own}"),
+            format!("UPDATE history SET events = CAST(replace(CAST(events AS TEXT), '\"attempt\":1', '\"attempt\":7') AS BLOB) WHERE execution = {own}"),
         ),
         (
             "OH-5048",
