@@ -90,7 +90,7 @@ pub async fn everything(store: &dyn Store, known: &Known) -> Vec<Answered> {
     }
     say("due".to_owned(), text(store.due(Timestamp(i64::MAX), PAGE).await));
     say("unfinished".to_owned(), text(store.unfinished(None, PAGE).await));
-    say("blocked".to_owned(), text(store.blocked("", PAGE).await));
+    say("blocked".to_owned(), text(store.blocked("", None, PAGE).await));
     say("head".to_owned(), text(store.head().await));
     say("leaves".to_owned(), leaves(store, AuditQuery::default()).await);
     for (tenant, id) in &known.executions {
