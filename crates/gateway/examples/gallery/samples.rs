@@ -455,6 +455,7 @@ fn all_controls() -> ControlsView {
         control: on.then(|| read(json!({"on": true, "operations": operations, "reason": t("only refunds during the audit"), "by": "user:carol", "at": NOW - 720_000}))),
         tenant: None,
         description: t(description),
+        report: None,
     }
     };
     ControlsView {
@@ -470,6 +471,7 @@ fn all_controls() -> ControlsView {
             control("takeover", false, "Every effect waits for a human, even a read.", json!([])),
             control("allow-list", true, "Only the listed operations.", json!(["refund-*", "order-read"])),
         ],
+        stops: Vec::new(),
     }
 }
 
