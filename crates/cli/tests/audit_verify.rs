@@ -44,7 +44,12 @@ async fn directory(dir: &Path, leaves: usize) -> String {
 
 /// Changes the stored log behind the store's back.
 fn tamper(dir: &Path, sql: &str) {
-    let db = rusqlite::Connection::open(dir.join("omnihub.db")).expect("opens");
+    let db = rusqlite::Connection::open_with_flags_and_vfs(
+        dir.join("omnihub.db"),
+        rusqlite::OpenFlags::default(),
+        pages::register(None).expect("a layer"),
+    )
+    .expect("opens");
     let mut triggers = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").expect("SQL");
     let names: Vec<String> =
         triggers.query_map([], |row| row.get(0)).expect("SQL").map(|name| name.expect("a name")).collect();

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::codec::correlation_key;
 use crate::files;
 use crate::query::StoreError;
-use crate::sqlite::open::{DATABASE, LOCK_FILE, PUBLIC_KEY_FILE, read_head_file};
+use crate::sqlite::open::{DATABASE, LOCK_FILE, PUBLIC_KEY_FILE, connect, read_head_file};
 use crate::sqlite::tree::{self, count};
 
 /// Why a log could not be checked at all. A log that was checked and is bad is a [`Report`].
@@ -118,7 +118,7 @@ fn open_unchanged(directory: &Path) -> Result<Unchanged, VerifyError> {
     }
     if log.metadata().is_ok_and(|found| found.len() > 0) {
         let copy = PrivateCopy::make(&path, &log)?;
-        let db = Connection::open(copy.0.join(DATABASE))?;
+        let db = connect(&copy.0.join(DATABASE), OpenFlags::default(), None)?;
         return Ok(Unchanged { db, _copy: Some(copy) });
     }
     Ok(Unchanged { db: read_only(&path, "&immutable=1")?, _copy: None })
@@ -137,7 +137,7 @@ fn read_only(path: &Path, options: &str) -> Result<Connection, VerifyError> {
     let text = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Ok(Connection::open_with_flags(format!("file:{text}?mode=ro{options}"), flags)?)
+    Ok(connect(Path::new(&format!("file:{text}?mode=ro{options}")), flags, None)?)
 }
 
 /// A directory of our own that is removed again.

@@ -38,7 +38,12 @@ fn filled() -> tempfile::TempDir {
 
 /// Changes the database of a closed directory behind the store's back.
 fn tamper(directory: &Path, sql: &str) {
-    let db = Connection::open(directory.join("omnihub.db")).expect("opens");
+    let db = Connection::open_with_flags_and_vfs(
+        directory.join("omnihub.db"),
+        rusqlite::OpenFlags::default(),
+        pages::register(None).expect("a layer"),
+    )
+    .expect("opens");
     db.execute_batch(
         "DROP TRIGGER leaves_stay; DROP TRIGGER leaves_remain; DROP TRIGGER heads_stay; DROP TRIGGER heads_remain;",
     )
@@ -92,7 +97,12 @@ fn lost_keys_and_newer_schemas_are_refused() {
 #[test]
 fn the_database_itself_refuses_to_change_the_log() {
     let directory = filled();
-    let db = Connection::open(directory.path().join("omnihub.db")).expect("opens");
+    let db = Connection::open_with_flags_and_vfs(
+        directory.path().join("omnihub.db"),
+        rusqlite::OpenFlags::default(),
+        pages::register(None).expect("a layer"),
+    )
+    .expect("opens");
     for sql in [
         "UPDATE leaves SET hash = x'00'",
         "DELETE FROM leaves",
@@ -170,7 +180,12 @@ fn every_kind_of_tampering_is_found_and_named() {
 #[test]
 fn a_leaf_altered_together_with_its_hash_is_narrowed_to_its_group() {
     let directory = filled();
-    let db = Connection::open(directory.path().join("omnihub.db")).expect("opens");
+    let db = Connection::open_with_flags_and_vfs(
+        directory.path().join("omnihub.db"),
+        rusqlite::OpenFlags::default(),
+        pages::register(None).expect("a layer"),
+    )
+    .expect("opens");
     let mut bytes: Vec<u8> =
         db.query_row("SELECT bytes FROM leaves WHERE sequence = 13", [], |row| row.get(0)).expect("reads");
     drop(db);

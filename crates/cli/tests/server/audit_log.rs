@@ -418,7 +418,11 @@ async fn whatever_is_done_to_the_log_shows_offline() {
 
 /// Changes the database behind the server's back.
 fn tamper(directory: &Path, sql: &str, drop_triggers: bool) -> rusqlite::Result<()> {
-    let db = rusqlite::Connection::open(directory.join("omnihub.db"))?;
+    let db = rusqlite::Connection::open_with_flags_and_vfs(
+        directory.join("omnihub.db"),
+        rusqlite::OpenFlags::default(),
+        pages::register(None).expect("a layer"),
+    )?;
     if drop_triggers {
         let mut select = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")?;
         let names: rusqlite::Result<Vec<String>> = select.query_map([], |row| row.get(0))?.collect();

@@ -379,7 +379,12 @@ async fn what_was_lost_or_cut_stops_the_start() {
         std::fs::rename(&away, &at).expect("it comes back");
     }
     let whole = std::fs::read(data.join("omnihub.db")).expect("the database");
-    let db = rusqlite::Connection::open(data.join("omnihub.db")).expect("the database");
+    let db = rusqlite::Connection::open_with_flags_and_vfs(
+        data.join("omnihub.db"),
+        rusqlite::OpenFlags::default(),
+        pages::register(None).expect("a layer"),
+    )
+    .expect("the database");
     let size: i64 = db.query_row("SELECT count(*) FROM leaves", [], |row| row.get(0)).expect("SQL");
     db.execute_batch(&format!(
         "DROP TRIGGER leaves_remain; DROP TRIGGER heads_remain; DELETE FROM leaves WHERE sequence >= {k}; DELETE FROM heads WHERE size > {k}; DELETE FROM nodes",

@@ -99,7 +99,12 @@ async fn pages(shop: &Shop, execution: &str) -> u64 {
 }
 
 fn snapshots(shop: &Shop) -> u32 {
-    let db = rusqlite::Connection::open(shop.server.data().join("omnihub.db")).expect("the database");
+    let db = rusqlite::Connection::open_with_flags_and_vfs(
+        shop.server.data().join("omnihub.db"),
+        rusqlite::OpenFlags::default(),
+        pages::register(None).expect("a layer"),
+    )
+    .expect("the database");
     db.query_row("SELECT count(*) FROM snapshots", [], |row| row.get(0)).expect("the table")
 }
 
@@ -131,7 +136,12 @@ async fn a_damaged_snapshot_is_passed_over() {
     let execution = begin(&shop, COUNT).await;
     until_read(&shop, COUNT / 2).await;
     shop.server.kill();
-    let db = rusqlite::Connection::open(shop.server.data().join("omnihub.db")).expect("the database");
+    let db = rusqlite::Connection::open_with_flags_and_vfs(
+        shop.server.data().join("omnihub.db"),
+        rusqlite::OpenFlags::default(),
+        pages::register(None).expect("a layer"),
+    )
+    .expect("the database");
     let damaged = db.execute("UPDATE snapshots SET bytes = x'7b7d'", []).expect("it is damaged");
     drop(db);
     assert_eq!(damaged, 1);

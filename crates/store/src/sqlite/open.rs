@@ -72,6 +72,12 @@ pub enum OpenError {
     /// The audit log is not what its newest signed head says.
     #[error("the audit log is not whole: {0}; run `omnihub audit verify` on this directory")]
     Audit(String),
+    /// The database was made before pages had checksums.
+    #[error("the pages of `{0}` have no checksums; start with an empty data directory")]
+    NoChecksums(PathBuf),
+    /// Something that is stored changed on the disk.
+    #[error("damaged on the disk: {0}; restore the data directory from a backup")]
+    Damaged(String),
     /// The database could not be used.
     #[error("the database cannot be used: {0}")]
     Database(String),
@@ -79,7 +85,10 @@ pub enum OpenError {
 
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error.to_string())
+        match StoreError::from(error) {
+            StoreError::Corrupt(what) => Self::Damaged(what),
+            StoreError::Failed(what) | StoreError::Cursor(what) => Self::Database(what),
+        }
     }
 }
 
@@ -114,6 +123,7 @@ pub(crate) fn open(directory: &Path, clock: &dyn Clock, options: &Options) -> Re
     }
     let lock = take_lock(directory)?;
     let mut db = connect(&directory.join(DATABASE), OpenFlags::default(), options.vfs.as_deref())?;
+    pages::reserve(&db).map_err(|_| OpenError::NoChecksums(directory.join(DATABASE)))?;
     tune_writer(&db, options)?;
     let schema: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let known = MIGRATIONS.len();
@@ -131,12 +141,13 @@ pub(crate) fn open(directory: &Path, clock: &dyn Clock, options: &Options) -> Re
     Ok(Opened { lock, db, audit_key, plan_key, secret_key, frontier, head, lease })
 }
 
-/// A connection through a layer of the file system, or through SQLite's own.
-fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> rusqlite::Result<Connection> {
-    match vfs {
-        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
-        None => Connection::open_with_flags(path, flags),
-    }
+/// A connection that checks every page it reads, over a layer of the file system or SQLite's own.
+pub(crate) fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> rusqlite::Result<Connection> {
+    let layer = pages::register(vfs).map_err(|refused| {
+        let code = rusqlite::ffi::Error::new(refused.0);
+        rusqlite::Error::SqliteFailure(code, Some(refused.to_string()))
+    })?;
+    Connection::open_with_flags_and_vfs(path, flags, layer)
 }
 
 /// A connection that only reads, beside the writer.

@@ -25,6 +25,9 @@ impl From<rusqlite::Error> for StoreError {
             other if other.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
                 Self::Corrupt(other.to_string())
             }
+            other if pages::is_wrong_sum(&other) => {
+                Self::Corrupt("a page of the database does not fit its checksum".to_owned())
+            }
             other => Self::Failed(other.to_string()),
         }
     }
