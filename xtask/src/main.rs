@@ -20,6 +20,10 @@ cargo xtask <command>
   bench [...]     release build, then `omnihub bench`
   disk power-loss [--images N] [--seed S]
                   a workload on a disk that loses power: opens N images of what is left (10,000)
+  disk bit-flips [--flips N] [--seed S]
+                  damages a data directory of the real binary N times (10,000), asks it everything
+  soak [--minutes M] [--seed S]
+                  the real binary under load, killed every 2 to 10 s (30 minutes)
 ";
 
 fn main() -> Result<()> {
@@ -32,6 +36,7 @@ fn main() -> Result<()> {
         Some("codegen") => codegen::codegen(rest.contains(&"--check")),
         Some("bench") => bench(&rest),
         Some("disk") => disk(&rest),
+        Some("soak") => disk(&[&["soak"], rest.as_slice()].concat()),
         Some("help" | "--help" | "-h") | None => {
             print!("{HELP}");
             Ok(())
@@ -51,8 +56,11 @@ fn ci() -> Result<()> {
 
 /// Thousands of images are only quick in a release build.
 fn disk(rest: &[&str]) -> Result<()> {
+    run::cargo(&["build", "--release", "--package", "omnihub"])?;
+    let program = run::root().join("target/release/omnihub").display().to_string();
     let mut arguments = vec!["run", "--release", "--package", "faulty-disk", "--bin", "disk", "--"];
     arguments.extend(rest);
+    arguments.extend(["--program", &program]);
     run::cargo(&arguments)
 }
 

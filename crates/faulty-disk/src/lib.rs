@@ -9,6 +9,8 @@
 
 pub mod dice;
 pub mod disk;
+pub mod flips;
+pub mod house;
 pub mod image;
 mod layer;
 pub mod power;

@@ -162,38 +162,3 @@ async fn leaves(store: &dyn Store, query: AuditQuery) -> Result<String, StoreErr
         }
     }
 }
-
-/// Everything that a whole store lists, to ask a damaged copy of it about.
-pub async fn discover(store: &dyn Store, tenants: &[TenantId], kinds: &[&str]) -> Result<Known, StoreError> {
-    let mut known = Known { tenants: tenants.iter().cloned().collect(), ..Known::default() };
-    for tenant in tenants {
-        let mut cursor = None;
-        loop {
-            let query = ExecutionQuery { cursor, limit: PAGE, ..ExecutionQuery::default() };
-            let page = store.executions(tenant, query).await?;
-            known.executions.extend(page.items.into_iter().map(|row| (tenant.clone(), row.id)));
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        let query = ApprovalQuery { limit: PAGE, ..ApprovalQuery::default() };
-        let page = store.approvals(tenant, query).await?;
-        known.approvals.extend(page.items.into_iter().map(|approval| (tenant.clone(), approval.id)));
-        for kind in kinds {
-            for (key, document) in store.documents(tenant, kind, "", None, DOCUMENTS_MAX).await? {
-                if *kind == "token"
-                    && let Ok(id) = TokenId::new(key.rsplit('/').next().unwrap_or_default())
-                {
-                    known.tokens.insert(id);
-                }
-                drop(document);
-                known.documents.insert((tenant.clone(), (*kind).to_owned(), key));
-            }
-        }
-        for name in store.secret_names(tenant).await? {
-            known.secrets.insert((tenant.clone(), name));
-        }
-    }
-    Ok(known)
-}

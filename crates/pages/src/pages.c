@@ -66,6 +66,16 @@ static int pages_close(sqlite3_file *file) { return real_of(file)->pMethods->xCl
 
 static int pages_read(sqlite3_file *file, void *into, int amount, sqlite3_int64 offset) {
   int code = real_of(file)->pMethods->xRead(real_of(file), into, amount, offset);
+  if (code == SQLITE_IOERR_SHORT_READ && ((Layered *)file)->database && is_page(amount, offset)) {
+    /* SQLite takes what is missing for zeros, which only holds behind the end of the file. */
+    sqlite3_int64 size = 0;
+    int sized = real_of(file)->pMethods->xFileSize(real_of(file), &size);
+    if (sized != SQLITE_OK) return sized;
+    if (size > offset) {
+      sqlite3_log(SQLITE_IOERR_DATA, "the page at byte %lld of a database is cut short", offset);
+      return SQLITE_IOERR_DATA;
+    }
+  }
   if (code == SQLITE_OK && ((Layered *)file)->database && is_page(amount, offset)) {
     unsigned char right[SUM_BYTES];
     const unsigned char *page = into;

@@ -7,6 +7,7 @@ pub mod client;
 pub mod outside;
 pub mod recorder;
 pub mod server;
+pub mod soak;
 
 pub use browser::Driver;
 pub use client::{Answer, Client};

@@ -128,6 +128,7 @@ impl SqliteStore {
             lease: opened.lease,
             head_file: directory.join(HEAD_FILE),
             files: files.clone(),
+            log_pages: options.log_pages,
             gauges: Arc::clone(&gauges),
             tenants: apply::Tenants::default(),
             stopped: None,

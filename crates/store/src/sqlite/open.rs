@@ -124,7 +124,7 @@ pub(crate) fn open(directory: &Path, clock: &dyn Clock, options: &Options) -> Re
     let lock = take_lock(directory)?;
     let mut db = connect(&directory.join(DATABASE), OpenFlags::default(), options.vfs.as_deref())?;
     pages::reserve(&db).map_err(|_| OpenError::NoChecksums(directory.join(DATABASE)))?;
-    tune_writer(&db, options)?;
+    tune_writer(&db)?;
     let schema: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let known = MIGRATIONS.len();
     let applied = usize::try_from(schema).ok().filter(|applied| *applied <= known);
@@ -188,7 +188,7 @@ fn take_lock(directory: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-fn tune_writer(db: &Connection, options: &Options) -> Result<(), OpenError> {
+fn tune_writer(db: &Connection) -> Result<(), OpenError> {
     db.busy_timeout(std::time::Duration::from_secs(5))?;
     db.pragma_update(None, "page_size", 4096)?;
     let mode: String = db.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
@@ -202,7 +202,8 @@ fn tune_writer(db: &Connection, options: &Options) -> Result<(), OpenError> {
     db.pragma_update(None, "cache_size", -32_768)?;
     db.pragma_update(None, "temp_store", "memory")?;
     db.pragma_update(None, "trusted_schema", false)?;
-    db.pragma_update(None, "wal_autocheckpoint", options.log_pages)?;
+    // The writer folds the log itself, to hear of failures.
+    db.pragma_update(None, "wal_autocheckpoint", 0)?;
     db.pragma_update(None, "journal_size_limit", 64 << 20)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(())

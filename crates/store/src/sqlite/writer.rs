@@ -71,6 +71,8 @@ pub(crate) struct Writer {
     pub(crate) lease: u64,
     pub(crate) head_file: PathBuf,
     pub(crate) files: Files,
+    /// Frames of the write-ahead log after which it is folded into the database.
+    pub(crate) log_pages: u32,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) tenants: Tenants,
     /// Why nothing is written any more.
@@ -168,10 +170,36 @@ impl Writer {
         }
     }
 
+    /// Folds the log into the database once it is long. SQLite would do it by itself and keep quiet when the disk
+    /// fails; a disk that fails is not to be relied on for the next commit.
+    fn fold_log(&mut self) {
+        if self.stopped.is_some() {
+            return;
+        }
+        let frames: rusqlite::Result<i64> = self
+            .db
+            .prepare_cached("PRAGMA wal_checkpoint(NOOP)")
+            .and_then(|mut look| look.query_row([], |row| row.get(1)));
+        let folded = frames.and_then(|frames| {
+            if frames < i64::from(self.log_pages) {
+                return Ok(());
+            }
+            self.db.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))
+        });
+        if let Err(error) = folded {
+            if spoils(&error) == Spoils::Store {
+                self.stop(format!("folding the log into the database: {error}"));
+            } else {
+                tracing::warn!(%error, "the log was not folded into the database; it is tried again");
+            }
+        }
+    }
+
     fn commit_group(&mut self, calls: Vec<Call>, batches: usize) {
         self.gauges.last_group.store(batches, Ordering::Relaxed);
         self.gauges.groups.fetch_add(1, Ordering::Relaxed);
         self.commit(calls);
+        self.fold_log();
     }
 
     /// Raises the lease, durably. The database commits one statement whole or not at all.
