@@ -266,6 +266,7 @@ const WRITER_ENDED: &str = "the writer has ended; restart omnihub";
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
+        self.readers.close();
         match &mut self.pen {
             Pen::Thread { commands, thread } => {
                 *commands = None;

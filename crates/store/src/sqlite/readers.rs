@@ -38,6 +38,11 @@ impl Readers {
         })))
     }
 
+    /// Closes what is idle. Whoever closes last folds the log into the database, and a reader cannot.
+    pub(crate) fn close(&self) {
+        self.0.idle.lock().clear();
+    }
+
     /// Runs a read on a blocking thread (or here, when the store is inline); everything it reads is of one moment.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
