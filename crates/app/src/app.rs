@@ -19,6 +19,8 @@ use crate::work::WorkQueue;
 
 /// Live notices that a slow reader may be behind before it has to load everything again.
 const LIVE_CAPACITY: usize = 4096;
+/// Runs of the policy time machine at once; further ones wait.
+const SIMULATIONS_MAX: usize = 2;
 
 /// Values that the shell has read from configuration.
 #[derive(Debug, Clone)]
@@ -77,6 +79,9 @@ pub struct App {
     pub(crate) drilling: Arc<tokio::sync::Mutex<()>>,
     /// One check of everything at a time.
     pub(crate) checking: tokio::sync::Semaphore,
+    /// Places for runs of the policy time machine, which read and judge much.
+    pub(crate) simulations: tokio::sync::Semaphore,
+    pub(crate) shadow_queue: crate::policies::Shadows,
     recovered: AtomicBool,
     /// The leadership lease of this process; every commit carries it.
     pub(crate) lease: u64,
@@ -111,6 +116,8 @@ impl App {
             figures: crate::overview::Figures::default(),
             drilling: Arc::default(),
             checking: tokio::sync::Semaphore::new(1),
+            simulations: tokio::sync::Semaphore::new(SIMULATIONS_MAX),
+            shadow_queue: crate::policies::Shadows::default(),
             recovered: AtomicBool::new(false),
             lease,
             fenced: AtomicBool::new(false),
@@ -135,7 +142,7 @@ impl App {
                 return;
             }
         }
-        self.keep_time().await;
+        tokio::join!(self.keep_time(), self.keep_shadows());
     }
 
     /// True once everything that was under way has been found again.

@@ -23,6 +23,13 @@ use crate::approvals::no_longer_enough;
 use crate::policies::TenantPolicies;
 use crate::standing::People;
 
+/// Why an effect waits that policy would allow.
+pub(crate) const TAKEOVER_REASON: &str = "operator takeover: every effect waits for a human";
+/// How the reason ends when people are asked because the requester may no longer act.
+const GONE_REASON: &str = "who asked for it, has no valid token any more";
+/// How the reason of a denial begins when a policy could not decide.
+pub(crate) const FAILED_REASON: &str = "a policy failed, and on doubt the answer is no";
+
 /// What the gate says.
 pub(crate) enum Gate {
     /// The effect is judged.
@@ -88,6 +95,12 @@ impl Ruled {
     }
 }
 
+/// True when people were asked although policy may have allowed it.
+pub(crate) fn asked_anyway(verdict: &Verdict) -> bool {
+    let anyway = |reason: &String| reason == TAKEOVER_REASON || reason.ends_with(GONE_REASON);
+    matches!(verdict.decision, Decision::RequireApproval(_)) && verdict.reasons.iter().any(anyway)
+}
+
 /// Who decides when no policy says who.
 pub(crate) fn operators() -> Quorum {
     Quorum { approvers: 1, roles: vec!["operator".into(), "admin".into()] }
@@ -120,10 +133,11 @@ impl App {
             return Gate::Judged(Judgement::Bar(reason));
         }
         let mut ruled = self.rule(state, effect, &grounds.policies, &controls);
+        self.let_shadows_judge(state, effect, &grounds.policies, &ruled.verdict, now);
         if grounds.people.disabled(&state.started.requester) && !may_read(effect, &ruled.verdict.decision) {
             ruled.ask(
                 effect,
-                &format!("`{}`, who asked for it, has no valid token any more", state.started.requester),
+                &format!("`{}`, {GONE_REASON}", state.started.requester),
             );
         }
         let Ruled { verdict, digest } = ruled;
@@ -177,29 +191,56 @@ impl App {
     ) -> Ruled {
         let origins = provenance::describe(&effect.arguments);
         let risk = score(state, effect, &origins);
-        let input = policy_input(state, effect, &origins, &risk);
-        let mut verdict = match policies.decide(&input) {
-            Ok(ruling) => from_ruling(ruling, policies.digest(), risk),
-            Err(error) => {
-                tracing::error!(error = %error, "a policy failed, so the effect is denied");
-                let reasons = vec![format!("a policy failed, and on doubt the answer is no: {error}")];
-                Verdict { decision: Decision::Deny, reasons, policy: policies.digest(), risk }
-            }
-        };
-        if let Some(reason) = unreadable_amount(effect) {
-            verdict.decision = Decision::Deny;
-            verdict.reasons = vec![reason];
-        }
+        let mut verdict = judged_by(policies, state, effect, &origins, risk);
         if controls.on(ControlName::Takeover) && verdict.decision == Decision::Allow {
             verdict.decision = Decision::RequireApproval(operators());
-            verdict.reasons = vec!["operator takeover: every effect waits for a human".to_owned()];
+            verdict.reasons = vec![TAKEOVER_REASON.to_owned()];
         }
         let digest = model::digest_of(&(effect.digest, verdict.policy, &verdict.decision));
         Ruled { verdict: Arc::new(verdict), digest }
     }
 }
 
-fn from_ruling(ruling: Ruling, policy: Digest, risk: Risk) -> Verdict {
+/// What a set of policies says about an effect whose risk is known, and what no policy can lift. Reads nothing else, so
+/// that a recorded decision can be made again.
+pub(crate) fn judged_by(
+    policies: &TenantPolicies,
+    state: &Execution,
+    effect: &Effect,
+    origins: &[Provenance],
+    risk: Risk,
+) -> Verdict {
+    let input = policy_input(state, effect, origins, &risk);
+    let mut verdict = match policies.decide(&input) {
+        Ok(ruling) => from_ruling(ruling, policies.digest(), risk),
+        Err(error) => {
+            tracing::error!(error = %error, "a policy failed, so the effect is denied");
+            failed(&error.to_string(), policies.digest(), risk)
+        }
+    };
+    if let Some(reason) = unreadable_amount(effect) {
+        verdict.decision = Decision::Deny;
+        verdict.reasons = vec![reason];
+    }
+    verdict
+}
+
+/// The verdict when a policy could not decide.
+pub(crate) fn failed(error: &str, policy: Digest, risk: Risk) -> Verdict {
+    Verdict { decision: Decision::Deny, reasons: vec![format!("{FAILED_REASON}: {error}")], policy, risk }
+}
+
+/// What policies saw of a decision; none when it was made whatever they said.
+pub(crate) fn input_for_shadows(
+    state: &Execution,
+    effect: &Effect,
+    verdict: &Verdict,
+) -> Option<serde_json::Value> {
+    let origins = provenance::describe(&effect.arguments);
+    unreadable_amount(effect).is_none().then(|| policy_input(state, effect, &origins, &verdict.risk))
+}
+
+pub(crate) fn from_ruling(ruling: Ruling, policy: Digest, risk: Risk) -> Verdict {
     // A limit or redaction that nobody enforces must not look as if it were in force.
     if !ruling.limits.is_empty() || !ruling.redact.is_empty() {
         let reasons = vec!["the policy asks for `limits` or `redact`, which are not built yet, so the effect is denied (OH-3032)".to_owned()];
@@ -232,7 +273,7 @@ fn score(state: &Execution, effect: &Effect, origins: &[Provenance]) -> Risk {
 }
 
 /// The amount of money and its currency, by the pointers of the contract.
-fn amount(effect: &Effect) -> Option<(f64, Option<String>)> {
+pub(crate) fn amount(effect: &Effect) -> Option<(f64, Option<String>)> {
     let fields = effect.contract.amount.as_ref()?;
     let value = match &at_pointer(&effect.arguments, &fields.value)?.data {
         #[expect(clippy::cast_precision_loss, reason = "amounts of money are far below 2^53")]

@@ -2,6 +2,8 @@
 //! refused with its position, and the old one stays.
 
 mod nesting;
+mod shadow;
+mod simulate;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use crate::app::{App, store_problem};
 use crate::caller::Caller;
 use crate::record::{self, verdict_word};
 use crate::view::{PolicyTestView, PolicyView, RulingView};
+
+pub(crate) use shadow::Shadows;
 
 const KIND: &str = "policy";
 /// The bundle that comes with the product; a tenant may put its own in its place.
@@ -49,12 +53,20 @@ pub(crate) struct TenantPolicies {
     idle: Mutex<Vec<SetEvaluator>>,
     /// Rulings by digest of the input. A policy reads nothing but its input, so the same input has the same ruling.
     known: Mutex<HashMap<Digest, Ruling>>,
+    /// Candidates that are judged beside them and do not enforce.
+    shadows: Vec<Arc<shadow::Shadow>>,
 }
 
 impl TenantPolicies {
     fn new(bundles: Vec<Arc<Bundle>>) -> Result<Self, PolicyError> {
         let set = PolicySet::new(bundles)?;
-        Ok(Self { digest: set.digest(), set, idle: Mutex::default(), known: Mutex::default() })
+        Ok(Self {
+            digest: set.digest(),
+            set,
+            idle: Mutex::default(),
+            known: Mutex::default(),
+            shadows: Vec::new(),
+        })
     }
 
     /// What the policies decide; an error means no.
@@ -109,7 +121,7 @@ impl App {
 
     async fn reload_policies(&self, tenant: &TenantId) -> Result<Arc<TenantPolicies>, Problem> {
         let stored = self.stored_policies(tenant).await?;
-        let loaded = Arc::new(compiled_set(&stored).map_err(|e| {
+        let mut loaded = compiled_set(&stored).map_err(|e| {
             Problem::new(
                 503,
                 3031,
@@ -117,7 +129,9 @@ impl App {
                 "the stored policy does not compile, so nothing is allowed",
             )
             .internal(e)
-        })?);
+        })?;
+        loaded.shadows = self.shadows_beside(tenant, &stored).await?;
+        let loaded = Arc::new(loaded);
         self.policies.tenants.write().insert(tenant.clone(), Arc::clone(&loaded));
         Ok(loaded)
     }
@@ -186,7 +200,9 @@ impl App {
             at: now,
         };
         stored.insert(name.to_owned(), entry.clone());
-        let set = Arc::new(compiled_set(&stored).map_err(|e| refused(&e))?);
+        let mut set = compiled_set(&stored).map_err(|e| refused(&e))?;
+        set.shadows = self.shadows_beside(tenant, &stored).await?;
+        let set = Arc::new(set);
         let document = serde_json::to_value(&entry).map_err(Problem::machine)?;
         let details = json!({ "version": entry.version, "digest": bundle.digest(), "set": set.digest() });
         self.commit_one(Batch {
@@ -212,7 +228,9 @@ impl App {
         let _one_at_a_time = self.policies.changing.lock().await;
         let mut stored = self.stored_policies(tenant).await?;
         let Some(before) = stored.remove(name) else { return Err(Problem::not_found("policy", name)) };
-        let set = Arc::new(compiled_set(&stored).map_err(|e| refused(&e))?);
+        let mut set = compiled_set(&stored).map_err(|e| refused(&e))?;
+        set.shadows = self.shadows_beside(tenant, &stored).await?;
+        let set = Arc::new(set);
         let guard = model::digest_of(&before);
         self.commit_one(Batch {
             expect: vec![Expect::Document(tenant.clone(), KIND.into(), name.into(), guard)],

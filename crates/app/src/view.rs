@@ -1,5 +1,7 @@
 //! What the use cases answer. Plain data for the front doors; the wire types are theirs.
 
+mod simulation;
+
 use std::collections::BTreeMap;
 
 use model::action::Contract;
@@ -10,6 +12,11 @@ use model::verdict::{Risk, Verdict};
 use model::{Digest, ExecutionId, Timestamp};
 use serde::Serialize;
 use serde_json::Value as Json;
+
+pub use simulation::{
+    ChangedDecision, ChangedExecution, ShadowCase, ShadowView, Simulation, SimulationRequest, Transition,
+    VerdictSummary,
+};
 
 /// What is asked for. Exactly one of `intent` and `workflow`.
 #[derive(Debug, Clone, Default)]

@@ -1,5 +1,7 @@
 //! `policies`: Rego bundles, tried before they count.
 
+mod time_machine;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -40,6 +42,14 @@ pub(crate) enum Policies {
         /// Rego files to ask instead of what is in force.
         files: Vec<PathBuf>,
     },
+    /// Run a candidate over recorded decisions: what would change, whom it concerns, how many more approvals.
+    Simulate(SimulateArgs),
+    /// Candidates that are judged beside what is in force, and do not enforce.
+    Shadow {
+        /// What to do.
+        #[command(subcommand)]
+        command: Shadow,
+    },
     /// Take a bundle out of force.
     Delete {
         /// The bundle.
@@ -63,6 +73,53 @@ pub(crate) struct PutArgs {
     if_match: Option<String>,
 }
 
+/// A candidate and the history that it is to judge.
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// The bundle that the candidate would replace or add.
+    name: String,
+    /// Its Rego files, or directories of them; none asks what would be without the bundle.
+    files: Vec<PathBuf>,
+    /// Only executions started at or after (RFC 3339).
+    #[arg(long)]
+    since: Option<String>,
+    /// Only executions started before (RFC 3339).
+    #[arg(long)]
+    until: Option<String>,
+    /// Only executions of this workflow: `namespace/name`, or `name`.
+    #[arg(long)]
+    workflow: Option<String>,
+    /// Only this execution.
+    #[arg(long)]
+    execution: Option<String>,
+    /// Executions at the most; the newest are taken.
+    #[arg(long, default_value_t = 2000)]
+    limit: u64,
+}
+
+/// `omnihub policies shadow …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Shadow {
+    /// Judge a candidate beside what is in force, from now on.
+    Put {
+        /// The bundle that it would replace or add.
+        name: String,
+        /// Its Rego files, or directories of them.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Show what a shadow has shown since it was put.
+    Show {
+        /// The shadow.
+        name: String,
+    },
+    /// Take a shadow away.
+    Delete {
+        /// The shadow.
+        name: String,
+    },
+}
+
 /// Runs one of the commands.
 pub(crate) async fn run(client: &Client, screen: Screen, command: Policies) -> Result<(), Failure> {
     match command {
@@ -77,8 +134,10 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Policies) -> R
         Policies::List => {
             let page = client.get("/policies").await?;
             screen.data(&page, || {
-                screen
-                    .table(&["name", "version", "digest", "by", "at"], items(&page).iter().map(row).collect())
+                screen.table(
+                    &["name", "version", "digest", "by", "at", "mode"],
+                    items(&page).iter().map(listed).collect(),
+                )
             })
         }
         Policies::Show { name } => {
@@ -87,6 +146,8 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Policies) -> R
         }
         Policies::Test { name } => test(client, screen, &name).await,
         Policies::Evaluate { input: given, files } => evaluate(client, screen, &given, &files).await,
+        Policies::Simulate(args) => time_machine::simulate(client, screen, args).await,
+        Policies::Shadow { command } => time_machine::shadow(client, screen, command).await,
         Policies::Delete { name, yes } => {
             input::confirm(&format!("Take policy `{name}` out of force?"), yes)?;
             client.delete(&format!("/policies/{}", segment(&name))).await?;
@@ -104,6 +165,12 @@ fn row(view: &Json) -> Vec<String> {
         text(view, "/by"),
         when(view, "/at"),
     ]
+}
+
+fn listed(view: &Json) -> Vec<String> {
+    let mut cells = row(view);
+    cells.push(text(view, "/mode"));
+    cells
 }
 
 fn source(screen: Screen, view: &Json) -> String {
@@ -153,7 +220,7 @@ async fn evaluate(client: &Client, screen: Screen, given: &str, files: &[PathBuf
 }
 
 /// The Rego files by name; directories give all `.rego` files in them, in order of name.
-fn modules(paths: &[PathBuf]) -> Result<Json, Failure> {
+pub(super) fn modules(paths: &[PathBuf]) -> Result<Json, Failure> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {

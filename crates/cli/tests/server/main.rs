@@ -18,3 +18,4 @@ mod soak;
 mod stranger;
 mod stop;
 mod verify;
+mod time_machine;

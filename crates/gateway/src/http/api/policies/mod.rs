@@ -5,6 +5,7 @@ mod evaluate;
 mod get;
 mod list;
 mod put;
+mod shadow;
 mod simulate;
 mod test;
 mod wire;
@@ -18,6 +19,7 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::new()
         .routes(routes!(list::list))
         .routes(routes!(get::get, put::put, delete::delete))
+        .routes(routes!(shadow::get, shadow::put, shadow::delete))
         .routes(routes!(test::test))
         .routes(routes!(evaluate::evaluate))
         .routes(routes!(simulate::simulate))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use app::view::{PolicyTestView, PolicyView, RulingView};
+use app::view::{PolicyTestView, PolicyView, RulingView, ShadowView};
 use axum::Json;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
@@ -11,6 +11,9 @@ use utoipa::ToSchema;
 
 use crate::http::wire::moment;
 
+/// How a shadow is called everywhere.
+pub(super) const SHADOW: &str = "shadow (does not enforce)";
+
 /// A policy bundle.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Policy {
@@ -18,6 +21,8 @@ pub(crate) struct Policy {
     name: String,
     /// Rises with every change.
     version: u64,
+    /// `in force`, or `shadow (does not enforce)`.
+    mode: &'static str,
     /// Digest of its modules; also the `ETag`.
     digest: String,
     /// File name to Rego text.
@@ -33,7 +38,22 @@ impl From<PolicyView> for Policy {
         Self {
             name: view.name,
             version: view.version,
+            mode: "in force",
             digest: view.digest.to_string(),
+            modules: view.modules,
+            by: view.by,
+            at: moment(view.at),
+        }
+    }
+}
+
+impl From<ShadowView> for Policy {
+    fn from(view: ShadowView) -> Self {
+        Self {
+            name: view.name,
+            version: view.version,
+            mode: SHADOW,
+            digest: view.digest,
             modules: view.modules,
             by: view.by,
             at: moment(view.at),
