@@ -72,14 +72,27 @@ impl App {
         Ok(PageOf { items, next: (end < history.total).then(|| end.to_string()) })
     }
 
-    /// Stops an execution for good.
+    /// Stops an execution for good; gracefully undoes what it did first.
     pub async fn cancel(
         self: &Arc<Self>,
         caller: &Caller,
         id: &str,
         reason: &str,
+        mode: CancelMode,
     ) -> Result<ExecutionSummary, Problem> {
-        self.act(caller, id, reason, |by, reason| Input::Cancel(by, reason, CancelMode::Graceful)).await
+        self.act(caller, id, reason, |by, reason| Input::Cancel(by, reason, mode)).await
+    }
+
+    /// Gives up on an undo that is parked or cannot be made, so that undoing goes on.
+    pub async fn force(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: &str,
+        effect: u32,
+        reason: &str,
+    ) -> Result<ExecutionSummary, Problem> {
+        let effect = model::effect::EffectNumber(effect);
+        self.act(caller, id, reason, |by, reason| Input::Force { effect, by, reason }).await
     }
 
     /// Holds an execution: nothing new starts.
@@ -117,7 +130,7 @@ impl App {
         caller: &Caller,
         id: &str,
         reason: &str,
-        input: fn(model::PrincipalId, String) -> Input,
+        input: impl FnOnce(model::PrincipalId, String) -> Input,
     ) -> Result<ExecutionSummary, Problem> {
         caller.demand(Permission::OperateExecution)?;
         let id = execution_id(id)?;
@@ -178,7 +191,9 @@ pub(crate) fn checked_reason(reason: &str) -> Result<String, Problem> {
 fn view(row: ExecutionSummary, state: &Execution) -> ExecutionView {
     let (output, error) = match &state.end {
         Some(End::Completed(output)) => (Some(output.to_json()), None),
-        Some(End::Faulted(error)) => (None, serde_json::to_value(error).ok()),
+        Some(End::Faulted(error)) => {
+            (None, serde_json::to_value(error).ok().map(|e| crate::compensation::reported(e, state)))
+        }
         Some(End::Cancelled(reason)) => (None, Some(json!({ "title": "Cancelled", "detail": reason }))),
         None => (None, None),
     };
@@ -205,6 +220,8 @@ fn view(row: ExecutionSummary, state: &Execution) -> ExecutionView {
         context: state.context().to_json(),
         effects: state.effects.iter().map(|effect| effect_view(effect, &row)).collect(),
         tasks: tasks.collect(),
+        branches: crate::compensation::branches(state),
+        compensation: crate::compensation::view(state),
         version: state.version,
         explanation: explanation(&row, state),
         summary: row,
@@ -263,6 +280,9 @@ fn effect_view(effect: &engine::Effect, row: &ExecutionSummary) -> EffectView {
             })
             .collect(),
         probe_of: effect.probe_of.map(|n| n.0),
+        compensates: effect.compensates.map(|n| n.0),
+        undo: effect.undo,
+        undone_by: effect.undone_by.map(|n| n.0),
         output: effect.output.as_ref().map(model::Value::to_json),
         requested_at: effect.requested_at,
         settled_at: effect.settled_at,
@@ -289,9 +309,17 @@ fn explanation(row: &ExecutionSummary, state: &Execution) -> String {
             format!("the control `{what}` holds it; it goes on by itself when an operator turns that off")
         }
         "dead-letter" => format!(
-            "an effect is parked ({}); redrive dead letter {what} when the cause is gone, or cancel",
-            row.error.as_deref().unwrap_or("see its evidence")
+            "{} is parked ({}); redrive dead letter {what} when the cause is gone, or {}",
+            if state.is_undoing() { "an undo" } else { "an effect" },
+            row.error.as_deref().unwrap_or("see its evidence"),
+            if state.is_undoing() { "force it to leave it as it is" } else { "cancel" }
         ),
+        "compensation" => match state.stuck() {
+            Some((effect, why)) => {
+                format!("effect {} stays done: {why}; look, then force it to go on", effect.0)
+            }
+            None => format!("it undoes what it did; effect {what} is the present undo"),
+        },
         "operator" => "an operator paused it; resume lets it go on".to_owned(),
         "effect" => format!("effect {what} is under way"),
         "retry" => format!("effect {what} failed for now and is tried again at {}", wake(state)),

@@ -9,6 +9,7 @@ mod approvals;
 mod audit_log;
 pub mod caller;
 mod catalogue;
+mod compensation;
 mod controls;
 mod dead_letters;
 mod drill;

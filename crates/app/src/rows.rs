@@ -28,7 +28,8 @@ pub(crate) fn row_of(state: &Execution, held: Option<&str>, now: Timestamp) -> E
         None => state
             .open_effects()
             .find(|e| matches!(e.phase, Phase::Parked { .. }))
-            .and_then(|e| e.evidence.clone()),
+            .and_then(|e| e.evidence.clone())
+            .or_else(|| state.stuck().map(|(_, why)| why.to_owned())),
     };
     ExecutionRow {
         tenant: started.tenant.clone(),
@@ -61,10 +62,12 @@ fn blocked_on(state: &Execution, held: Option<&str>) -> Option<String> {
         .find_map(|effect| match &effect.phase {
             Phase::AwaitingApproval { .. } => effect.approval.as_ref().map(|id| format!("approval:{id}")),
             Phase::Parked { .. } => Some(format!("dead-letter:{}", dead_letter_id(state, effect))),
+            _ if effect.undo => Some(format!("compensation:{}", effect.number.0)),
             Phase::Started => Some(format!("effect:{}", effect.number.0)),
             Phase::Backoff { .. } => Some(format!("retry:{}", effect.number.0)),
             Phase::Verifying(v) if v.probe.is_none() => Some(format!("verification:{}", effect.number.0)),
             Phase::Verifying(_) | Phase::Requested | Phase::Denied | Phase::Settled => None,
         })
+        .or_else(|| state.stuck().map(|(effect, _)| format!("compensation:{}", effect.0)))
         .or_else(|| state.next_wakeup().map(|_| "timer".to_owned()))
 }

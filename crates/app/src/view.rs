@@ -152,10 +152,63 @@ pub struct ExecutionView {
     pub effects: Vec<EffectView>,
     /// Every task that ran, in order of start (bounded to the newest 1,000).
     pub tasks: Vec<TaskView>,
+    /// Branches of forks that are not joined yet.
+    pub branches: Vec<BranchView>,
+    /// What is armed, and what was undone.
+    pub compensation: CompensationView,
     /// Number of events.
     pub version: u64,
     /// A sentence for people: what it waits for and what to do.
     pub explanation: String,
+}
+
+/// A branch of a fork that is not joined yet.
+#[derive(Debug, Clone, Serialize)]
+pub struct BranchView {
+    /// JSON Pointer of its task.
+    pub task: String,
+    /// `running`, `undoing`, `completed`, `faulted` or `cancelled`
+    pub status: String,
+    /// JSON Pointer of the task at which it stands.
+    pub at: Option<String>,
+}
+
+/// What is armed, and what was undone.
+#[derive(Debug, Clone, Serialize)]
+pub struct CompensationView {
+    /// `idle`, `armed`, `undoing`, `parked` (an undo waits for a person), `undone` (all that was to be undone is, and
+    /// that is verified), `incomplete` (some undo is not verified), or `left` (it ended, and what is armed stays done).
+    pub state: String,
+    /// What would be undone, oldest first, with the savepoints between.
+    pub armed: Vec<ArmedView>,
+    /// What was undone, in order.
+    pub undone: Vec<UndoneView>,
+}
+
+/// Something on a compensation stack.
+#[derive(Debug, Clone, Serialize)]
+pub struct ArmedView {
+    /// JSON Pointer of the branch whose stack it is on; none for the workflow's own.
+    pub branch: Option<String>,
+    /// The effect that would be undone.
+    pub effect: Option<u32>,
+    /// The operation that would be undone, or the armed action.
+    pub operation: Option<String>,
+    /// The name of a savepoint.
+    pub savepoint: Option<String>,
+}
+
+/// Something that was undone, or was to be.
+#[derive(Debug, Clone, Serialize)]
+pub struct UndoneView {
+    /// The effect; none for an action that `on-rollback` armed.
+    pub effect: Option<u32>,
+    /// The operation that was undone, or the armed action.
+    pub operation: String,
+    /// The effect that undid it; none when it could not even be made.
+    pub undone_by: Option<u32>,
+    /// Whether the undo is real: `verified`, `failed` or `unknown`.
+    pub outcome: String,
 }
 
 /// A task that ran.
@@ -165,7 +218,7 @@ pub struct TaskView {
     pub pointer: String,
     /// Name.
     pub name: String,
-    /// `do set switch for raise try wait call run`
+    /// `do set switch for fork raise try wait call run`
     pub kind: String,
     /// `running`, `completed`, `faulted`, `skipped`, `cancelled`
     pub status: String,
@@ -218,6 +271,12 @@ pub struct EffectView {
     pub attempts: Vec<AttemptView>,
     /// The effect that this one checks, when it is a probe.
     pub probe_of: Option<u32>,
+    /// The effect that this one undoes.
+    pub compensates: Option<u32>,
+    /// True when this one undoes something.
+    pub undo: bool,
+    /// The effect that undid this one.
+    pub undone_by: Option<u32>,
     /// The answer's output, once there is one.
     pub output: Option<Json>,
     /// When it was requested.

@@ -1,7 +1,7 @@
 # The policy that ships with the product: everything unknown is denied.
 #
 # - Reads are allowed.
-# - Reviewed writes that can be repeated or probed are allowed while their risk is low or medium.
+# - Reviewed writes that can be repeated, probed or undone are allowed while their risk is low or medium.
 # - Money, deletes, permission changes, irreversible effects, unreviewed actions and untrusted values in high-risk
 #   arguments need the approval of one operator or admin; critical risk needs two.
 #
@@ -16,8 +16,7 @@ classes := {"pure", "read", "idempotent", "probeable", "compensable", "irreversi
 
 levels := {"low", "medium", "high", "critical"}
 
-# `compensable` is not among them: nothing runs the undo by itself yet, so people decide.
-reversible := {"pure", "idempotent", "probeable"}
+reversible := {"pure", "idempotent", "probeable", "compensable"}
 
 # Names of arguments that steer where something goes or what is run: an outside value there is dangerous.
 steering := {
@@ -60,8 +59,6 @@ approve contains ask("a read claims a class that changes things") if {
 }
 
 approve contains ask("it cannot be undone") if input.action.class == "irreversible"
-
-approve contains ask("its undo does not run by itself yet") if input.action.class == "compensable"
 
 approve contains ask("nobody reviewed the action's contract") if {
 	not is_read

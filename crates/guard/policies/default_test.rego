@@ -58,7 +58,11 @@ test_deletes_ask if asked(with_action({"effect": "delete"})) == {1}
 
 test_permissions_ask if asked(with_action({"effect": "permission"})) == {1}
 
-test_compensable_asks_while_nothing_undoes_it if asked(with_action({"class": "compensable"})) == {1}
+test_compensable_is_allowed_like_probeable if {
+	omnihub.allow with input as with_action({"class": "compensable"})
+	count(omnihub.approve) == 0 with input as with_action({"class": "compensable"})
+	count(omnihub.deny) == 0 with input as with_action({"class": "compensable"})
+}
 
 test_irreversible_asks if asked(with_action({"class": "irreversible"})) == {1}
 

@@ -39,8 +39,22 @@ pub(crate) enum Executions {
         /// The execution.
         id: String,
     },
-    /// Stop one for good.
-    Cancel(ActArgs),
+    /// Stop one for good: what it did is undone first.
+    Cancel {
+        #[command(flatten)]
+        act: ActArgs,
+        /// Stop at once, and leave what it did as it is.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Give up on an undo that is parked: what it was to undo stays done, and undoing goes on.
+    Force {
+        #[command(flatten)]
+        act: ActArgs,
+        /// The number of the undo, or of the effect whose undo cannot be made.
+        #[arg(long)]
+        effect: u32,
+    },
     /// Hold one.
     Pause(ActArgs),
     /// Let a held one go on.
@@ -97,7 +111,15 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Executions) ->
             watch(client, screen, &id).await?;
             goals::outcome(client, screen, &id).await
         }
-        Executions::Cancel(args) => act(client, screen, "cancel", args).await,
+        Executions::Cancel { act, force } => {
+            let mode = if force { "forced" } else { "graceful" };
+            let body = json!({ "reason": act.reason, "mode": mode });
+            post(client, screen, &format!("/executions/{}/cancel", segment(&act.id)), &body).await
+        }
+        Executions::Force { act, effect } => {
+            let path = format!("/executions/{}/effects/{effect}/force", segment(&act.id));
+            post(client, screen, &path, &json!({ "reason": act.reason })).await
+        }
         Executions::Pause(args) => act(client, screen, "pause", args).await,
         Executions::Resume(args) => act(client, screen, "resume", args).await,
         Executions::Retry(args) => act(client, screen, "retry", args).await,
@@ -213,6 +235,10 @@ fn print_event(screen: Screen, entry: &Json) -> Result<(), Failure> {
 
 async fn act(client: &Client, screen: Screen, act: &str, args: ActArgs) -> Result<(), Failure> {
     let path = format!("/executions/{}/{act}", segment(&args.id));
-    let summary = client.post(&path, &json!({ "reason": args.reason })).await?;
+    post(client, screen, &path, &json!({ "reason": args.reason })).await
+}
+
+async fn post(client: &Client, screen: Screen, path: &str, body: &Json) -> Result<(), Failure> {
+    let summary = client.post(path, body).await?;
     screen.data(&summary, || format!("{}  {}", id_of(&summary), screen.word(&text(&summary, "/status"))))
 }

@@ -22,6 +22,7 @@ pub(crate) fn draw(screen: Screen, view: &Json) -> String {
             rows,
         ));
     }
+    lines.extend(saga(screen, view));
     let bars = timeline(screen, view);
     if !bars.is_empty() {
         lines.push(String::new());
@@ -63,10 +64,44 @@ fn header(screen: Screen, view: &Json) -> Vec<String> {
     lines
 }
 
+/// Branches that are not joined yet, what is armed, and what was undone.
+fn saga(screen: Screen, view: &Json) -> Vec<String> {
+    let mut lines = Vec::new();
+    for branch in list(view, "/branches") {
+        lines.push(format!("branch    {}  {}", text(branch, "/task"), screen.word(&text(branch, "/status"))));
+    }
+    let state = text(view, "/compensation/state");
+    if !matches!(state.as_str(), "" | "idle") {
+        lines.push(format!("undo      {}", screen.word(&state)));
+    }
+    for item in list(view, "/compensation/armed") {
+        lines.push(match text(item, "/savepoint") {
+            name if !name.is_empty() => format!("  savepoint {name}"),
+            _ => format!("  armed {} {}", text(item, "/effect"), text(item, "/operation")),
+        });
+    }
+    for item in list(view, "/compensation/undone") {
+        lines.push(format!(
+            "  undone {} {} by {}  {}",
+            text(item, "/effect"),
+            text(item, "/operation"),
+            text(item, "/undone_by"),
+            screen.word(&text(item, "/outcome"))
+        ));
+    }
+    if !lines.is_empty() {
+        lines.insert(0, String::new());
+    }
+    lines
+}
+
 fn effect_row(screen: Screen, effect: &Json) -> Vec<String> {
     let operation = match effect.pointer("/probe_of").and_then(Json::as_u64) {
         Some(checked) => format!("{} (checks {checked})", text(effect, "/operation")),
-        None => text(effect, "/operation"),
+        None => match effect.pointer("/compensates").and_then(Json::as_u64) {
+            Some(undone) => format!("{} (undoes {undone})", text(effect, "/operation")),
+            None => text(effect, "/operation"),
+        },
     };
     vec![
         text(effect, "/number"),

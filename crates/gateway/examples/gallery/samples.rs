@@ -317,6 +317,9 @@ fn effect(
         approval: money.then(|| read(json!("a1"))),
         permit: outcome.map(|_| t("permit-1")),
         attempts,
+        compensates: None,
+        undo: false,
+        undone_by: None,
         probe_of: (operation.starts_with("refund-read")).then_some(2),
         output: outcome.map(|_| free(json!({"id": "r-77", "status": "settled"}))),
         requested_at: at(from),
@@ -342,6 +345,12 @@ fn attempt(
 
 fn running() -> ExecutionView {
     ExecutionView {
+        branches: Vec::new(),
+        compensation: app::view::CompensationView {
+            state: "idle".to_owned(),
+            armed: Vec::new(),
+            undone: Vec::new(),
+        },
         summary: row(ID, "waiting", None, Some("approval:a1"), 95_000),
         title: Some(t("Refund an order")),
         mode: t("live"),

@@ -97,7 +97,7 @@ fn meaning(class: &str) -> &'static str {
         "pure" | "read" => "it is repeated",
         "idempotent" => "it is repeated with the same key",
         "probeable" => "the outside is asked whether it happened",
-        "compensable" => "it can be undone, by hand for the time being",
+        "compensable" => "it can be undone",
         "irreversible" => "it is parked for a human, never blindly repeated",
         _ => "",
     }

@@ -63,7 +63,11 @@ pub(crate) async fn act(
     let caller = &form.session.caller;
     let reason = form.fields.text("reason").to_owned();
     let done = match act.as_str() {
-        "cancel" => state.app.cancel(caller, &id, &reason).await.map(|_| "cancelled"),
+        "cancel" => state
+            .app
+            .cancel(caller, &id, &reason, model::event::CancelMode::Graceful)
+            .await
+            .map(|row| if row.ended_at.is_some() { "cancelled" } else { "being undone" }),
         "pause" => state.app.pause(caller, &id, &reason).await.map(|_| "paused"),
         "resume" => state.app.resume(caller, &id, &reason).await.map(|_| "resumed"),
         "retry" => state.app.retry(caller, &id, &reason).await.map(|_| "tried again"),
@@ -202,6 +206,8 @@ pub fn card(shell: &Shell, effect: &EffectView) -> Markup {
                 h3 { (effect.operation) }
                 (format::effect_kind(&effect.effect)) @if effect.class != effect.effect { span.tag.quiet { (effect.class) } }
                 @if let Some(of) = effect.probe_of { span.tag.quiet { "checks effect " (of) } }
+                @if let Some(of) = effect.compensates { span.tag.quiet { "undoes effect " (of) } }
+                @if let Some(by) = effect.undone_by { span.tag.quiet { "undone by effect " (by) } }
                 span.push { @if effect.state == "settled" { (format::outcome(effect.outcome.as_deref())) } @else { (format::effect_state(&effect.state)) } }
             }
             p.predicted { (effect.predicted) " " span.muted { "on " (effect.target) } }

@@ -238,6 +238,31 @@ pub(crate) struct Reason {
     pub(crate) reason: String,
 }
 
+/// How an execution is cancelled, and why.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "the customer called again", "mode": "graceful"}))]
+pub(crate) struct Cancel {
+    /// Why; it is kept in the audit log.
+    #[serde(default)]
+    #[schema(max_length = 2000)]
+    pub(crate) reason: String,
+    /// `graceful` undoes what was done first; `forced` leaves it as it is.
+    #[serde(default)]
+    pub(crate) mode: CancelMode,
+}
+
+/// `graceful` or `forced`
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CancelMode {
+    /// What was done is undone first.
+    #[default]
+    Graceful,
+    /// At once; what was done stays.
+    Forced,
+}
+
 /// Characters of a reason at the most.
 const REASON_CHARS_MAX: usize = 2_000;
 

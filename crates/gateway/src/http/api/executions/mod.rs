@@ -23,6 +23,7 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(act::pause))
         .routes(routes!(act::resume))
         .routes(routes!(act::retry))
+        .routes(routes!(act::force))
         .routes(routes!(planned::rewind))
         .routes(routes!(planned::fork))
         .routes(routes!(planned::signal))

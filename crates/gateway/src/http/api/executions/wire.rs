@@ -1,8 +1,8 @@
 //! Executions on the wire.
 
 use app::view::{
-    AttemptView, EffectView, ExecutionSummary as AppSummary, ExecutionView, HistoryEntry as AppEntry,
-    TaskView,
+    ArmedView, AttemptView, BranchView, CompensationView, EffectView, ExecutionSummary as AppSummary,
+    ExecutionView, HistoryEntry as AppEntry, TaskView, UndoneView,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -110,6 +110,10 @@ pub(crate) struct Execution {
     effects: Vec<Effect>,
     /// Tasks that ran, in order of start; the newest 1,000.
     tasks: Vec<Task>,
+    /// Branches of forks that are not joined yet.
+    branches: Vec<Branch>,
+    /// What is armed, and what was undone.
+    compensation: Compensation,
     /// Number of events.
     version: u64,
     /// A sentence for people: what it waits for and what to do.
@@ -141,8 +145,98 @@ impl From<ExecutionView> for Execution {
             context: view.context,
             effects: view.effects.into_iter().map(Effect::from).collect(),
             tasks: view.tasks.into_iter().map(Task::from).collect(),
+            branches: view.branches.into_iter().map(Branch::from).collect(),
+            compensation: view.compensation.into(),
             version: view.version,
             explanation: view.explanation,
+        }
+    }
+}
+
+/// A branch of a fork that is not joined yet.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExecutionBranch)]
+pub(crate) struct Branch {
+    /// JSON Pointer of its task.
+    task: String,
+    /// `running`, `undoing`, `completed`, `faulted` or `cancelled`.
+    status: String,
+    /// JSON Pointer of the task at which it stands.
+    at: Option<String>,
+}
+
+impl From<BranchView> for Branch {
+    fn from(branch: BranchView) -> Self {
+        Self { task: branch.task, status: branch.status, at: branch.at }
+    }
+}
+
+/// What is armed, and what was undone.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Compensation {
+    /// `idle`, `armed`, `undoing`, `parked` (an undo waits for a person), `undone` (everything is, and that is verified),
+    /// `incomplete` (some undo is not verified) or `left` (it ended, and what is armed stays done).
+    state: String,
+    /// What would be undone, oldest first, with the savepoints between.
+    armed: Vec<Armed>,
+    /// What was undone, in order (the first 10,000).
+    undone: Vec<Undone>,
+}
+
+impl From<CompensationView> for Compensation {
+    fn from(view: CompensationView) -> Self {
+        Self {
+            state: view.state,
+            armed: view.armed.into_iter().map(Armed::from).collect(),
+            undone: view.undone.into_iter().map(Undone::from).collect(),
+        }
+    }
+}
+
+/// Something on a compensation stack: an effect, an armed action, or a savepoint.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Armed {
+    /// JSON Pointer of the branch whose stack it is on; none for the workflow's own.
+    branch: Option<String>,
+    /// The effect that would be undone.
+    effect: Option<u32>,
+    /// The operation that would be undone, or the armed action.
+    operation: Option<String>,
+    /// The name of a savepoint.
+    savepoint: Option<String>,
+}
+
+impl From<ArmedView> for Armed {
+    fn from(item: ArmedView) -> Self {
+        Self {
+            branch: item.branch,
+            effect: item.effect,
+            operation: item.operation,
+            savepoint: item.savepoint,
+        }
+    }
+}
+
+/// Something that was undone, or was to be.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Undone {
+    /// The effect; none for an action that `on-rollback` armed.
+    effect: Option<u32>,
+    /// The operation that was undone, or the armed action.
+    operation: String,
+    /// The effect that undid it; none when it could not even be made.
+    undone_by: Option<u32>,
+    /// Whether the undo is real: `verified`, `failed` or `unknown`.
+    outcome: String,
+}
+
+impl From<UndoneView> for Undone {
+    fn from(undone: UndoneView) -> Self {
+        Self {
+            effect: undone.effect,
+            operation: undone.operation,
+            undone_by: undone.undone_by,
+            outcome: undone.outcome,
         }
     }
 }
@@ -154,7 +248,7 @@ pub(crate) struct Task {
     pointer: String,
     /// Its name.
     name: String,
-    /// `do`, `set`, `switch`, `for`, `raise`, `try`, `wait`, `call` or `run`.
+    /// `do`, `set`, `switch`, `for`, `fork`, `raise`, `try`, `wait`, `call` or `run`.
     kind: String,
     /// `running`, `completed`, `faulted`, `skipped` or `cancelled`.
     status: String,
@@ -222,6 +316,12 @@ pub(crate) struct Effect {
     attempts: Vec<Attempt>,
     /// The effect that this one checks, when it is a probe.
     probe_of: Option<u32>,
+    /// The effect that this one undoes.
+    compensates: Option<u32>,
+    /// True when this one undoes something.
+    undo: bool,
+    /// The effect that undid this one.
+    undone_by: Option<u32>,
     /// What the outside answered.
     #[schema(value_type = Option<Object>)]
     output: Option<Value>,
@@ -253,6 +353,9 @@ impl From<EffectView> for Effect {
             permit: effect.permit,
             attempts: effect.attempts.into_iter().map(Attempt::from).collect(),
             probe_of: effect.probe_of,
+            compensates: effect.compensates,
+            undo: effect.undo,
+            undone_by: effect.undone_by,
             output: effect.output,
             requested_at: moment(effect.requested_at),
             settled_at: effect.settled_at.map(moment),
