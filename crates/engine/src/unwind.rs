@@ -194,6 +194,7 @@ impl Execution {
             Course::Unwinding(unwinding) => {
                 unwinding.to = 0;
                 unwinding.after = after;
+                self.drop_frames();
                 return self.unwind_on();
             }
             Course::Running | Course::Ended(_) => {}
@@ -204,12 +205,21 @@ impl Execution {
         if let Some(signal) = self.stopped_with() {
             return signal;
         }
+        self.drop_frames();
         match std::mem::replace(&mut self.live.course, Course::Running) {
             Course::Stopping(after) => self.unwind(0, after),
             other => {
                 self.live.course = other;
                 Signal::Blocked
             }
+        }
+    }
+
+    /// A branch that is stopped stands nowhere any more: the effects at which it stood may be forgotten. The first thread
+    /// keeps its place for a retry.
+    fn drop_frames(&mut self) {
+        if !self.in_root() {
+            self.cut(0);
         }
     }
 

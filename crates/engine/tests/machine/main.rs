@@ -6,4 +6,5 @@ mod effects;
 mod flow;
 mod forks;
 mod limits;
+mod sagas;
 mod snapshots;
