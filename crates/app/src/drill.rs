@@ -136,7 +136,8 @@ impl App {
         let begun = std::mem::take(&mut *started.lock());
         for id in begun {
             // One that ended by itself is over as well.
-            if let Err(problem) = self.cancel(&system, &id, "the drill is over").await
+            if let Err(problem) =
+                self.cancel(&system, &id, "the drill is over", model::event::CancelMode::Forced).await
                 && problem.status != 409
             {
                 tracing::warn!(execution.id = id, error = %problem, "a probe could not be cancelled");

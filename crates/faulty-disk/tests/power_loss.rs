@@ -3,8 +3,7 @@
 use faulty_disk::image::Honesty;
 use faulty_disk::power::{Plan, run};
 
-const PLAN: Plan =
-    Plan { seed: 1, sessions: 3, steps: 15, images: 60, threads: 2, honesty: Honesty::Honest };
+const PLAN: Plan = Plan { seed: 1, sessions: 3, steps: 15, images: 60, threads: 2, honesty: Honesty::Honest };
 
 #[test]
 fn what_was_acknowledged_survives_a_power_loss() {

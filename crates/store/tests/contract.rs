@@ -166,7 +166,9 @@ async fn batches_of_one_call_see_each_other(store: Arc<dyn Store>) {
 }
 
 /// Whose and which, of executions that wait.
-fn names(found: Result<Vec<store::Blocked>, store::StoreError>) -> Vec<(model::TenantId, model::ExecutionId)> {
+fn names(
+    found: Result<Vec<store::Blocked>, store::StoreError>,
+) -> Vec<(model::TenantId, model::ExecutionId)> {
     let found = found.expect("reads");
     found.into_iter().map(|blocked| (blocked.tenant, blocked.execution)).collect()
 }

@@ -15,7 +15,7 @@ mod policies;
 mod security;
 mod shop;
 mod soak;
-mod stranger;
 mod stop;
+mod stranger;
 mod verify;
 mod time_machine;
