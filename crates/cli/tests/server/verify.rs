@@ -24,7 +24,12 @@ fn changed(from: &Path, to: &Path, sql: &str) -> PathBuf {
     let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp runs");
     assert!(copied.success());
     if !sql.is_empty() {
-        let db = rusqlite::Connection::open(to.join("omnihub.db")).expect("a database");
+        let db = rusqlite::Connection::open_with_flags_and_vfs(
+            to.join("omnihub.db"),
+            rusqlite::OpenFlags::default(),
+            pages::register(None).expect("a layer"),
+        )
+        .expect("a database");
         assert!(db.execute(sql, []).expect(sql) > 0, "`{sql}` changes nothing");
     }
     to.to_owned()
