@@ -316,7 +316,7 @@ impl App {
         Ok(found.into_iter().map(|(key, _)| key).collect())
     }
 
-    async fn demand_tenant(&self, tenant: &TenantId) -> Result<(), Problem> {
+    pub(crate) async fn demand_tenant(&self, tenant: &TenantId) -> Result<(), Problem> {
         let found = self
             .store
             .document(&system_tenant(), TENANT, tenant.as_str())

@@ -10,10 +10,14 @@ use model::{Clock, Ids, Problem, TenantId};
 use store::Store;
 use tokio::sync::{Notify, broadcast};
 
+use crate::admission::Admission;
 use crate::catalogue::Catalogue;
 use crate::controls::Switches;
+use crate::limits::Limits;
 use crate::policies::Policies;
+use crate::retention::Rules;
 use crate::runner::Hot;
+use crate::schedule::turns::Turns;
 use crate::view::Live;
 use crate::work::WorkQueue;
 
@@ -31,7 +35,7 @@ pub struct Settings {
     pub answers_keep: Duration,
     /// Controls that the environment holds on; the API cannot turn them off.
     pub environment: BTreeMap<ControlName, Control>,
-    /// Effects under way and waiting for a worker at the most.
+    /// Permitted effects of one tenant that wait for a worker at the most.
     pub work_max: usize,
 }
 
@@ -41,7 +45,7 @@ impl Default for Settings {
             approvals_expire: Duration::from_secs(3600),
             answers_keep: Duration::from_secs(24 * 3600),
             environment: BTreeMap::new(),
-            work_max: 16_384,
+            work_max: 1_024,
         }
     }
 }
@@ -69,6 +73,10 @@ pub struct App {
     pub(crate) hot: Hot,
     pub(crate) work: WorkQueue,
     pub(crate) wire: Arc<crate::wire::Wire>,
+    pub(crate) turns: Turns,
+    pub(crate) limits: Limits,
+    pub(crate) admission: Admission,
+    pub(crate) rules: Rules,
     pub(crate) live: broadcast::Sender<Live>,
     pub(crate) timers_changed: Notify,
     pub(crate) held_changed: Notify,
@@ -98,7 +106,11 @@ impl App {
         let switches = Switches::load(&*parts.store, &settings).await?;
         let (live, _) = broadcast::channel(LIVE_CAPACITY);
         let app = Arc::new(Self {
-            work: WorkQueue::new(settings.work_max),
+            work: WorkQueue::new(settings.work_max, Arc::clone(&parts.clock)),
+            turns: Turns::new(Arc::clone(&parts.clock)),
+            limits: Limits::load(&*parts.store).await?,
+            admission: Admission::default(),
+            rules: Rules::load(&*parts.store).await?,
             wire: Arc::default(),
             store: parts.store,
             clock: parts.clock,
@@ -142,7 +154,13 @@ impl App {
                 return;
             }
         }
-        tokio::join!(self.keep_time(), self.keep_shadows());
+        tokio::join!(
+            self.keep_time(),
+            self.keep_shadows(),
+            self.keep_limits(),
+            self.keep_places(),
+            self.keep_retention()
+        );
     }
 
     /// True once everything that was under way has been found again.

@@ -229,7 +229,10 @@ fn view(row: ExecutionSummary, state: &Execution) -> ExecutionView {
 }
 
 fn effect_view(effect: &engine::Effect, row: &ExecutionSummary) -> EffectView {
-    let held = row.blocked_on.as_deref().is_some_and(|b| b.starts_with("control:"));
+    let held = row
+        .blocked_on
+        .as_deref()
+        .is_some_and(|b| ["control:", "limit:", "worker:"].iter().any(|kind| b.starts_with(kind)));
     // An output that no attempt brought is a prediction; permits that were given back are attempts too.
     let answered = effect.attempts.last().is_some_and(|attempt| attempt.answer == Some("done"));
     let predicted = effect.outcome == Some(model::Outcome::Unknown) && effect.output.is_some() && !answered;
@@ -320,6 +323,13 @@ fn explanation(row: &ExecutionSummary, state: &Execution) -> String {
             }
             None => format!("it undoes what it did; effect {what} is the present undo"),
         },
+        "limit" if row.status == "pending" => {
+            format!(
+                "it is in line for a place under the limit `{what}`, and begins by itself when one is free"
+            )
+        }
+        "limit" => format!("an effect waits for a place under the limit `{what}`, and goes on by itself"),
+        "worker" => "an effect waits for a worker's place, and goes on by itself".to_owned(),
         "operator" => "an operator paused it; resume lets it go on".to_owned(),
         "effect" => format!("effect {what} is under way"),
         "retry" => format!("effect {what} failed for now and is tried again at {}", wake(state)),
@@ -375,6 +385,7 @@ fn summary(body: &model::EventBody) -> String {
         },
         E::EffectVoided { effect, reason, .. } => format!("effect {}: permit given back: {reason}", effect.0),
         E::Woke => "time came".to_owned(),
+        E::Released => "a limit gave it a place".to_owned(),
         E::Cancelled { by, reason, mode } => format!("cancelled ({}) by {by}: {reason}", mode.name()),
         E::Forced { effect, by, reason } => format!("effect {} given up by {by}: {reason}", effect.0),
         E::Paused { by, reason } => format!("paused by {by}: {reason}"),

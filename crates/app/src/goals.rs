@@ -7,6 +7,7 @@ use guard::filter::{self, InputLimits, TextLimits};
 use guard::intent::Parsed;
 use model::control::ControlName;
 use model::event::{Mode, Started};
+use model::placing::Placing;
 use model::principal::Permission;
 use model::stop::Subject;
 use model::{Digest, ExecutionId, Label, Problem, TenantId, Timestamp, Value};
@@ -46,6 +47,7 @@ impl App {
         if !goal.plan_only && self.switches.now().on(ControlName::KillSwitch) {
             return Err(stopped(ControlName::KillSwitch.name()));
         }
+        let turn = self.turn_to_begin(&caller.principal.tenant, goal.priority).await;
         let understood = self.understand(caller, &goal).await?;
         let id = match &goal.execution_id {
             Some(id) => ExecutionId::new(id).map_err(|e| {
@@ -54,7 +56,8 @@ impl App {
             })?,
             None => ExecutionId::generate(&*self.ids, now),
         };
-        let started = self.started(caller, &understood, id.clone(), now)?;
+        let mut started = self.started(caller, &understood, id.clone(), now)?;
+        started.placing = placing(&goal, &understood)?;
         if goal.plan_only {
             return Ok(GoalAnswer::Planned(Box::new(
                 self.forecast(understood.definition, started, now).await?,
@@ -63,9 +66,11 @@ impl App {
         if goal.execution_id.is_some()
             && let Some(answer) = self.same_execution(caller, &id, &started.plan).await?
         {
+            drop(turn);
             return self.wait_if_asked(caller, answer, goal.wait).await;
         }
         self.refuse_stopped(&started)?;
+        started.placing.queued = self.place_for(&started)?;
         let plan = started.plan;
         let mut accepted = GoalAccepted {
             execution_id: id.clone(),
@@ -86,11 +91,15 @@ impl App {
             }
             // Somebody started the same id, or sent the same key, at the same time: theirs is the answer.
             Err(problem) if problem.status == 409 => match self.same_execution(caller, &id, &plan).await? {
-                Some(answer) => return self.wait_if_asked(caller, answer, goal.wait).await,
+                Some(answer) => {
+                    drop(turn);
+                    return self.wait_if_asked(caller, answer, goal.wait).await;
+                }
                 None => return Err(problem),
             },
             Err(problem) => return Err(problem),
         }
+        drop(turn);
         self.wait_if_asked(caller, accepted, goal.wait).await
     }
 
@@ -251,6 +260,7 @@ impl App {
             intent: understood.intent.clone(),
             signed: None,
             deadline,
+            placing: Placing::default(),
         })
     }
 
@@ -283,9 +293,13 @@ impl App {
     }
 
     fn goal_digest(&self, goal: &GoalRequest) -> Digest {
-        model::digest_of(&json!({
+        let mut given = json!({
             "intent": goal.intent, "workflow": goal.workflow, "input": goal.input, "id": goal.execution_id, "plan": goal.plan_only,
-        }))
+        });
+        if let Some(priority) = goal.priority {
+            given["priority"] = json!(priority);
+        }
+        model::digest_of(&given)
     }
 
     async fn answered_before(
@@ -409,4 +423,13 @@ fn refuse_filtered(verdict: &filter::FilterVerdict, field: &str) -> Result<(), P
             .field(format!("{field}{}", finding.pointer), format!("{}: `{}`", finding.rule, finding.matched));
     }
     Err(problem)
+}
+
+/// How the execution will stand in line: as the goal says, or else its workflow.
+fn placing(goal: &GoalRequest, understood: &Understood) -> Result<Placing, Problem> {
+    let key = dsl::placing::key(&understood.definition, &understood.input).map_err(|detail| {
+        Problem::new(422, 5064, "no key for limits", detail.clone()).field("/input", detail)
+    })?;
+    let priority = goal.priority.unwrap_or_else(|| dsl::placing::priority(&understood.definition));
+    Ok(Placing { priority, key, queued: None })
 }

@@ -191,8 +191,13 @@ fn dead_letter(
 
 /// One dead letter for each effect: its id is made from the execution's, so that parking again opens it again.
 pub(crate) fn dead_letter_id(state: &Execution, effect: &engine::Effect) -> DeadLetterId {
-    let digest =
-        model::Digest::of(format!("{}|{}", state.started.tenant, state.started.execution).as_bytes());
-    let name = format!("{:012x}-{}-{}", state.started_at.0, digest.short(), effect.number.0);
+    let prefix = letters_of(&state.started.tenant, &state.started.execution, state.started_at);
+    let name = format!("{prefix}{}", effect.number.0);
     DeadLetterId::new(name).expect("hexadecimal digits and hyphens are an identifier")
+}
+
+/// What the ids of an execution's dead letters begin with.
+pub(crate) fn letters_of(tenant: &TenantId, execution: &model::ExecutionId, started_at: Timestamp) -> String {
+    let digest = model::Digest::of(format!("{tenant}|{execution}").as_bytes());
+    format!("{:012x}-{}-", started_at.0, digest.short())
 }

@@ -4,6 +4,7 @@
 //! effect may happen is decided in one file, `permit`.
 
 mod access;
+pub mod admission;
 mod app;
 mod approvals;
 mod audit_log;
@@ -18,14 +19,17 @@ mod forecast;
 mod goals;
 mod health;
 mod letters;
+pub mod limits;
 mod machine;
 mod overview;
 mod payloads;
 mod permit;
 mod policies;
 mod record;
+pub mod retention;
 mod rows;
 mod runner;
+mod schedule;
 mod snapshots;
 mod standing;
 mod stops;
@@ -43,7 +47,7 @@ pub use machine::{RandomIds, SystemClock};
 pub use stops::SEAL_KIND;
 pub use verify::{Finding, Verification};
 pub use wire::{Fate, Flight};
-pub use work::{Connection, Work};
+pub use work::{Connection, Place, Work, WorkReceiver};
 
 /// A planned part that does not exist yet (OH-2900).
 pub fn not_built(what: &'static str) -> model::Problem {

@@ -52,6 +52,7 @@ impl App {
         caller.demand(Permission::Read)?;
         let tenant = &caller.principal.tenant;
         let by_status = self.store.count_by_status(tenant).await.map_err(|e| store_problem(&e))?;
+        let blocked_on = self.store.count_by_block(tenant).await.map_err(|e| store_problem(&e))?;
         let pending = ApprovalQuery {
             status: Some(ApprovalStatus::Pending),
             limit: COUNTED_MAX,
@@ -78,6 +79,7 @@ impl App {
                 .map(|c| c.outcomes.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect())
                 .unwrap_or_default(),
             audit_size: head.size,
+            blocked_on,
             controls_on: ControlName::ALL
                 .into_iter()
                 .filter(|c| controls.on(*c))

@@ -177,6 +177,7 @@ pub(crate) fn described(state: &engine::Execution, body: &EventBody) -> Option<D
             ("effect.voided", Some(*effect), json!({ "attempt": attempt, "reason": reason }))
         }
         EventBody::Woke => return None,
+        EventBody::Released => ("execution.released", None, json!({ "limit": state.started.placing.queued })),
         EventBody::Cancelled { by, reason, mode } => (
             "execution.cancelled",
             None,

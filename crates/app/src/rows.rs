@@ -51,11 +51,14 @@ pub(crate) fn row_of(state: &Execution, held: Option<&str>, now: Timestamp) -> E
 }
 
 fn blocked_on(state: &Execution, held: Option<&str>) -> Option<String> {
-    if let Some(control) = held {
-        return Some(format!("control:{control}"));
+    if let Some(held) = held {
+        return Some(held.to_owned());
     }
     if state.paused {
         return Some("operator:paused".to_owned());
+    }
+    if state.pending {
+        return state.started.placing.queued.as_ref().map(|limit| format!("limit:{limit}"));
     }
     state
         .open_effects()

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::{Execution, Input, Judgement, Phase, Rejected};
 use model::approval::{Approval, ApprovalStatus};
@@ -29,7 +29,7 @@ use crate::rows::row_of;
 use crate::snapshots::Snapshotted;
 use crate::view::Live;
 use crate::wire::{Manifest, Wire};
-use crate::work::{Fence, Work};
+use crate::work::{Fence, Place, Work};
 
 /// How long one attempt of an HTTP effect may take.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -100,7 +100,10 @@ struct Outcome {
     voided: Vec<(ApprovalId, EffectNumber)>,
     /// Effects that an earlier step settled: two steps may fall into one millisecond.
     settled_before: Vec<EffectNumber>,
+    /// What holds it, as `blocked_on` names it.
     held: Option<String>,
+    /// Effects that a limit holds back; they are permitted as soon as there is room for them.
+    limited: Vec<EffectNumber>,
     /// Effects are left to judge: the next step follows at once.
     more: bool,
 }
@@ -115,7 +118,15 @@ impl App {
         extra: Vec<Put>,
     ) -> Result<Advanced, Problem> {
         let (app, caller) = (Arc::clone(self), caller.clone());
-        to_the_end(async move { app.start_whole(&caller, definition, started, extra).await }).await
+        to_the_end(async move {
+            let key = (started.tenant.clone(), started.execution.clone());
+            let done = app.start_whole(&caller, definition, started, extra).await;
+            if let Err(problem) = &done {
+                app.give_back_place(&key.0, &key.1, problem.status == 409).await;
+            }
+            done
+        })
+        .await
     }
 
     async fn start_whole(
@@ -139,7 +150,8 @@ impl App {
         let mut batch = Batch { expect, puts: extra, ..Batch::default() };
         let mut state = state;
         let mut events = step.events;
-        let outcome = self.pass_gate(&mut state, &grounds, &mut events, now);
+        let mut outcome = self.pass_gate(&mut state, &grounds, &mut events, now);
+        let limited = std::mem::take(&mut outcome.limited);
         let advanced = self.seal(&state, 0, events, outcome, Some(caller), now, &mut batch).await;
         let (row, works) = match advanced {
             Ok(sealed) => sealed,
@@ -154,13 +166,14 @@ impl App {
             self.hot.forget(&key, &slot, &mut cell);
             return Err(commit_problem(&error));
         }
+        self.settle_places(&state, &limited);
         self.after_commit(&row, &state, notices);
         if ends {
             self.figures.ended(&state, row.updated_at);
         }
         self.keep(&key, &slot, &mut cell, state, row.due_at);
         drop(cell);
-        self.dispatch(works).await;
+        self.dispatch(works);
         Ok(Advanced { row })
     }
 
@@ -249,7 +262,9 @@ impl App {
             self.hot.forget(&key, &slot, &mut cell);
             return Err(problem);
         }
-        let outcome = Outcome { settled_before, ..self.pass_gate(&mut state, &grounds, &mut events, now) };
+        let mut outcome =
+            Outcome { settled_before, ..self.pass_gate(&mut state, &grounds, &mut events, now) };
+        let limited = std::mem::take(&mut outcome.limited);
         let mut batch = Batch { puts, records, ..Batch::default() };
         let sealed = self.seal(&state, before, events, outcome, caller, now, &mut batch).await;
         let (row, works) = match sealed {
@@ -271,6 +286,7 @@ impl App {
             self.hot.forget(&key, &slot, &mut cell);
             return Err(commit_problem(&error));
         }
+        self.settle_places(&state, &limited);
         self.after_commit(&row, &state, notices);
         if ends {
             self.figures.ended(&state, row.updated_at);
@@ -278,7 +294,7 @@ impl App {
         cell.fresh &= !recovers && works.is_empty();
         self.keep(&key, &slot, &mut cell, state, row.due_at);
         drop(cell);
-        self.dispatch(works).await;
+        self.dispatch(works);
         Ok(Advanced { row })
     }
 
@@ -387,7 +403,7 @@ impl App {
         now: Timestamp,
     ) -> Outcome {
         let mut outcome = Outcome::default();
-        // A stop may hold one effect and let its neighbour in another branch go.
+        // A stop, or want of room, may hold one effect and let its neighbour in another branch go.
         let mut held = BTreeSet::new();
         let mut judgements = 0;
         loop {
@@ -401,7 +417,7 @@ impl App {
                 Gate::Judged(judgement) => judgement,
                 Gate::Held(holds) => {
                     let everything = holds == ControlName::KillSwitch.name();
-                    outcome.held.get_or_insert(holds);
+                    outcome.held.get_or_insert_with(|| format!("control:{holds}"));
                     held.insert(number);
                     if everything || held.len() == JUDGEMENTS_MAX {
                         break;
@@ -410,6 +426,15 @@ impl App {
                 }
             };
             judgements += 1;
+            let judgement = match self.with_room(state, effect, judgement) {
+                Ok(judgement) => judgement,
+                Err(full) => {
+                    outcome.limited.extend(full.by_limit().then_some(number));
+                    outcome.held.get_or_insert_with(|| full.name());
+                    held.insert(number);
+                    continue;
+                }
+            };
             if let Judgement::Ask { verdict, awaited, digest } = &judgement {
                 let approval = opened(state, effect, verdict, awaited, *digest, now);
                 outcome.puts.push(Put::Approval(Box::new(approval.clone())));
@@ -456,6 +481,12 @@ impl App {
     ) -> Result<(ExecutionRow, Vec<Work>), Problem> {
         let tenant = &state.started.tenant;
         let mut row = row_of(state, outcome.held.as_deref(), now);
+        if state.pending
+            && let Some(limit) = self.line_of(&state.started)
+            && row.blocked_on.as_deref().is_some_and(|b| b.starts_with("limit:"))
+        {
+            row.blocked_on = Some(format!("limit:{limit}"));
+        }
         if outcome.more {
             row.due_at = Some(now);
         }
@@ -516,7 +547,10 @@ impl App {
     /// Commits one batch under the lease of this process. Once the lease is lost nothing is permitted any more.
     pub(crate) async fn commit_step(&self, mut batch: Batch) -> Result<(), CommitError> {
         batch.lease = Some(self.lease);
-        match self.store.commit(vec![batch]).await.pop() {
+        let begun = Instant::now();
+        let done = self.store.commit(vec![batch]).await.pop();
+        self.admission.committed(begun.elapsed());
+        match done {
             Some(Ok(_)) => Ok(()),
             Some(Err(error)) => {
                 if let CommitError::Fenced { newest, .. } = &error
@@ -665,6 +699,8 @@ fn work_of(
         policy,
         mode: state.started.mode,
         timeout,
+        priority: state.started.placing.priority,
+        place: Place::default(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Time: wakes executions that are due, and puts everything back to work after a restart.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use model::{ExecutionId, Problem, TenantId};
 use tokio::task::JoinSet;
 
 use crate::app::{App, store_problem};
+use crate::schedule::turns::Step;
 
 /// Executions woken or recovered at once.
 const AT_ONCE: usize = 64;
@@ -43,6 +45,7 @@ impl App {
         }
         self.all_at_once(unfinished, || Input::Recover).await;
         self.release_held();
+        self.wake_those_without_room().await;
     }
 
     /// Judges again whatever a control held.
@@ -116,38 +119,88 @@ impl App {
         }
     }
 
+    /// Effects that waited for a place when the last process ended ask again: who waits is known in memory only.
+    async fn wake_those_without_room(self: &Arc<Self>) {
+        for kind in ["limit:", "worker:"] {
+            let mut after = None;
+            loop {
+                let page = match self.store.blocked(kind, after, HELD_MAX).await {
+                    Ok(page) => page,
+                    Err(error) => {
+                        tracing::error!(error = %error, "executions without room cannot be read; it is tried again");
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    }
+                };
+                let Some(last) = page.last() else { break };
+                after = Some(last.key);
+                let found = page.into_iter().map(|waits| (waits.tenant, waits.execution));
+                self.all_at_once(found.collect(), || Input::Wake).await;
+            }
+        }
+    }
+
+    /// Wakes executions whose effects found no room before the workers, as soon as there is some.
+    pub(crate) async fn keep_places(self: &Arc<Self>) {
+        loop {
+            let found = self.work.with_room().await;
+            if self.all_at_once(found, || Input::Wake).await > 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
     /// Gives the same input to many executions, a bounded number at once. Answers how many failed.
     async fn all_at_once(
         self: &Arc<Self>,
         keys: Vec<(TenantId, ExecutionId)>,
         input: fn() -> Input,
     ) -> usize {
+        self.give_each(keys.into_iter().map(|(tenant, id)| (tenant, id, input())).collect()).await.len()
+    }
+
+    /// Gives many executions an input each, a bounded number at once, each in its tenant's turn. Answers those who did not
+    /// take it.
+    pub(crate) async fn give_each(
+        self: &Arc<Self>,
+        inputs: Vec<(TenantId, ExecutionId, Input)>,
+    ) -> Vec<(TenantId, ExecutionId)> {
         let mut running = JoinSet::new();
-        let mut failures = 0;
-        for (tenant, id) in keys {
+        let mut failed = Vec::new();
+        for (tenant, id, input) in interleaved(inputs) {
             if running.len() >= AT_ONCE {
-                failures += finished(running.join_next().await);
+                failed.extend(running.join_next().await.and_then(Result::ok).flatten());
             }
             let app = Arc::clone(self);
             running.spawn(async move {
-                let done = app.advance(&tenant, &id, input(), None).await;
-                if let Err(problem) = &done {
-                    tracing::error!(execution.id = %id, error = %problem, internal = problem.internal, "an execution could not be woken");
+                let _turn = app.turn(&tenant, Step::GoOn).await;
+                match app.advance(&tenant, &id, input, None).await {
+                    Ok(_) => None,
+                    Err(problem) => {
+                        if problem.status >= 500 {
+                            tracing::error!(execution.id = %id, error = %problem, internal = problem.internal, "an execution could not be woken");
+                        }
+                        Some((tenant, id))
+                    }
                 }
-                done.is_err()
             });
         }
         while let Some(done) = running.join_next().await {
-            failures += finished(Some(done));
+            failed.extend(done.ok().flatten());
         }
-        failures
+        failed
     }
 }
 
-fn finished(done: Option<Result<bool, tokio::task::JoinError>>) -> usize {
-    match done {
-        Some(Ok(failed)) => usize::from(failed),
-        Some(Err(_)) => 1,
-        None => 0,
+/// One of each tenant in turn, each tenant's own in order.
+fn interleaved(inputs: Vec<(TenantId, ExecutionId, Input)>) -> Vec<(TenantId, ExecutionId, Input)> {
+    let mut rounds: BTreeMap<TenantId, usize> = BTreeMap::new();
+    let mut ordered: Vec<(usize, _)> = Vec::with_capacity(inputs.len());
+    for one in inputs {
+        let round = rounds.entry(one.0.clone()).or_default();
+        ordered.push((*round, one));
+        *round += 1;
     }
+    ordered.sort_by_key(|(round, _)| *round);
+    ordered.into_iter().map(|(_, one)| one).collect()
 }

@@ -397,12 +397,17 @@ fn check_end(kept: &Kept, found: &mut Verification) {
 /// The row says what the state says.
 fn check_row(kept: &Kept, found: &mut Verification) {
     let (row, state) = (&kept.row, &kept.state);
-    let held = row.blocked_on.as_deref().and_then(|on| on.strip_prefix("control:"));
+    let holds = |on: &&str| ["control:", "limit:", "worker:"].iter().any(|kind| on.starts_with(kind));
+    let held = row.blocked_on.as_deref().filter(holds);
     let held = held.filter(|_| state.open_effects().any(|effect| effect.phase == Phase::Requested));
     let mut own = row_of(state, held, row.updated_at);
     if !state.requested().is_empty() {
         // More effects than one step judges: it wants to be woken at once.
         own.due_at = row.due_at;
+    }
+    if state.pending && row.blocked_on.as_deref().is_some_and(|on| on.starts_with("limit:")) {
+        // It may have moved to the line of another limit, which only memory knows.
+        own.blocked_on.clone_from(&row.blocked_on);
     }
     if own == *row {
         return;

@@ -35,6 +35,8 @@ pub struct GoalRequest {
     pub idempotency_key: Option<String>,
     /// Wait this long for the end.
     pub wait: Option<std::time::Duration>,
+    /// How urgent it is; none: as its workflow says.
+    pub priority: Option<model::placing::Priority>,
 }
 
 /// Names a workflow.
@@ -708,6 +710,9 @@ pub struct Overview {
     pub audit_size: u64,
     /// Names of controls that are on.
     pub controls_on: Vec<String>,
+    /// Executions that wait, by what they wait for: the part of `blocked_on` before the colon, and for limits and controls
+    /// all of it.
+    pub blocked_on: Vec<(String, u64)>,
 }
 
 /// Something happened, for live pages and streams. A hint: readers load what it points at.

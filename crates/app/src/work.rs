@@ -1,22 +1,27 @@
 //! Work for the workers: permitted effects, each with the right to be performed once.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use model::action::Contract;
 use model::control::Controls;
 use model::effect::{Answer, EffectNumber};
 use model::event::Mode;
+use model::placing::Priority;
 use model::problem::Code;
-use model::{Digest, ExecutionId, Problem, Request, TenantId};
+use model::{Clock, Digest, ExecutionId, Problem, Request, TenantId};
 use parking_lot::Mutex;
 use serde_json::json;
 use store::Batch;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use crate::app::App;
 use crate::record;
 use crate::runner::Change;
+use crate::schedule::fair::{FairQueue, Standing, Taken};
+use crate::schedule::turns::Step;
 use crate::wire::{Fate, Flight};
 
 /// The engine has no place for an input: what it is about is over.
@@ -68,6 +73,10 @@ pub struct Work {
     pub timeout: Duration,
     /// Its place on the wire.
     pub flight: Arc<Flight>,
+    /// How urgent its execution is.
+    pub priority: Priority,
+    /// The worker's place that it holds, once a worker took it.
+    pub place: Place,
 }
 
 /// Pauses before a report is tried again while the store does not take it: from the first, doubled, to the last.
@@ -91,24 +100,209 @@ impl Connection {
     }
 }
 
-/// The queue between the permit gate and the workers.
-#[derive(Debug)]
+/// The queue between the permit gate and the workers: fair between tenants, by priority inside one, with places kept
+/// for other targets than a slow one. The gate looks at [`WorkQueue::has_room`] before it gives a permit, so it is
+/// bounded for each tenant, and whoever is beyond that waits without a permit.
 pub(crate) struct WorkQueue {
-    sender: mpsc::Sender<Work>,
-    receiver: Mutex<Option<mpsc::Receiver<Work>>>,
+    shared: Arc<Line>,
+    given: AtomicBool,
+}
+
+struct Line {
+    clock: Arc<dyn Clock>,
+    queue: Mutex<FairQueue<Work>>,
+    changed: Notify,
+    closed: AtomicBool,
+    /// Executions that were told there is no room, by tenant, in order. Bounded by admission: a tenant whose line is full
+    /// begins nothing new.
+    turned_away: Mutex<BTreeMap<TenantId, VecDeque<ExecutionId>>>,
+    /// Some of them may have room.
+    room: Notify,
+    tenant_max: usize,
 }
 
 impl WorkQueue {
-    pub(crate) fn new(work_max: usize) -> Self {
-        let (sender, receiver) = mpsc::channel(work_max);
-        Self { sender, receiver: Mutex::new(Some(receiver)) }
+    /// A queue in which so many permitted effects of one tenant may wait.
+    pub(crate) fn new(tenant_max: usize, clock: Arc<dyn Clock>) -> Self {
+        let shared = Line {
+            clock,
+            queue: Mutex::default(),
+            changed: Notify::new(),
+            closed: AtomicBool::new(false),
+            turned_away: Mutex::default(),
+            room: Notify::new(),
+            tenant_max: tenant_max.max(1),
+        };
+        Self { shared: Arc::new(shared), given: AtomicBool::new(false) }
+    }
+
+    /// True when the tenant may have another permitted effect in line. Otherwise the execution is remembered, and comes
+    /// out of [`WorkQueue::with_room`] when there is room again.
+    pub(crate) fn has_room(&self, tenant: &TenantId, execution: &ExecutionId) -> bool {
+        if self.shared.queue.lock().waiting_of(tenant) < self.shared.tenant_max {
+            return true;
+        }
+        let mut turned_away = self.shared.turned_away.lock();
+        let line = turned_away.entry(tenant.clone()).or_default();
+        if !line.contains(execution) {
+            line.push_back(execution.clone());
+        }
+        false
+    }
+
+    /// Executions that were told there is no room and have some, in order, as soon as there are any.
+    pub(crate) async fn with_room(&self) -> Vec<(TenantId, ExecutionId)> {
+        loop {
+            let found = self.shared.take_turned_away();
+            if !found.is_empty() {
+                return found;
+            }
+            self.shared.room.notified().await;
+        }
+    }
+
+    /// How many executions of a tenant were told there is no room.
+    pub(crate) fn turned_away(&self, tenant: &TenantId) -> usize {
+        self.shared.turned_away.lock().get(tenant).map_or(0, VecDeque::len)
+    }
+
+    /// How many permitted effects of a tenant wait for a place, and how many in all.
+    pub(crate) fn waiting(&self, tenant: &TenantId) -> (usize, usize) {
+        let queue = self.shared.queue.lock();
+        (queue.waiting_of(tenant), queue.waiting())
+    }
+
+    /// Effects that are performed at this moment.
+    pub(crate) fn under_way(&self) -> usize {
+        self.shared.queue.lock().under_way()
+    }
+
+    fn push(&self, work: Work, weight: u32) {
+        let standing = Standing {
+            tenant: work.tenant.clone(),
+            target: work.request.target(),
+            priority: work.priority,
+            weight,
+        };
+        let now = self.shared.clock.now().0;
+        self.shared.queue.lock().push(standing, now, work);
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Line {
+    /// Called when something left the line: half of it has to be free before others come, so that they come in numbers.
+    fn tell_of_room(&self, tenant: &TenantId) {
+        let waiting = self.queue.lock().waiting_of(tenant);
+        if waiting * 2 <= self.tenant_max && self.turned_away.lock().contains_key(tenant) {
+            self.room.notify_one();
+        }
+    }
+
+    fn take_turned_away(&self) -> Vec<(TenantId, ExecutionId)> {
+        let mut turned_away = self.turned_away.lock();
+        let mut found = Vec::new();
+        for (tenant, line) in turned_away.iter_mut() {
+            let waiting = self.queue.lock().waiting_of(tenant);
+            if waiting * 2 <= self.tenant_max {
+                let free = self.tenant_max - waiting;
+                found.extend(line.drain(..free.min(line.len())).map(|id| (tenant.clone(), id)));
+            }
+        }
+        turned_away.retain(|_, line| !line.is_empty());
+        found
+    }
+}
+
+impl Drop for WorkQueue {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::Release);
+        self.shared.changed.notify_one();
+    }
+}
+
+/// The workers' end of the queue.
+pub struct WorkReceiver {
+    shared: Arc<Line>,
+    places: usize,
+}
+
+impl WorkReceiver {
+    /// Performs at most so many effects at once; without it there is no limit.
+    #[must_use]
+    pub fn with_places(self, places: usize) -> Self {
+        Self { places: places.max(1), ..self }
+    }
+
+    /// The next effect whose turn it is, once a place is free for it; none when the application is gone. The place is
+    /// held until [`Place::free`], or until the last copy of the work is dropped.
+    pub async fn recv(&mut self) -> Option<Work> {
+        loop {
+            let now = self.shared.clock.now().0;
+            let next = self.shared.queue.lock().take(self.places, now);
+            if let Some((mut work, taken)) = next {
+                self.shared.tell_of_room(&work.tenant);
+                let held = Held { line: Arc::clone(&self.shared), taken: Mutex::new(Some(taken)) };
+                work.place = Place(Some(Arc::new(held)));
+                return Some(work);
+            }
+            if self.shared.closed.load(Ordering::Acquire) {
+                return None;
+            }
+            self.shared.changed.notified().await;
+        }
+    }
+}
+
+/// A worker's place that an effect holds.
+#[derive(Clone, Default)]
+pub struct Place(Option<Arc<Held>>);
+
+struct Held {
+    line: Arc<Line>,
+    taken: Mutex<Option<Taken>>,
+}
+
+impl Place {
+    /// Gives the place up: the effect is no longer performed.
+    pub fn free(&self) {
+        if let Some(held) = &self.0 {
+            held.free();
+        }
+    }
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Place").field(&self.0.is_some()).finish()
+    }
+}
+
+impl std::fmt::Debug for WorkReceiver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkReceiver").field("places", &self.places).finish_non_exhaustive()
+    }
+}
+
+impl Held {
+    fn free(&self) {
+        let Some(taken) = self.taken.lock().take() else { return };
+        self.line.queue.lock().done(&taken, self.line.clock.now().0);
+        self.line.changed.notify_one();
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.free();
     }
 }
 
 impl App {
     /// The receiving end of the work queue; none when a worker took it already.
-    pub fn take_work(&self) -> Option<mpsc::Receiver<Work>> {
-        self.work.receiver.lock().take()
+    pub fn take_work(&self) -> Option<WorkReceiver> {
+        let taken = self.work.given.swap(true, Ordering::AcqRel);
+        (!taken).then(|| WorkReceiver { shared: Arc::clone(&self.work.shared), places: usize::MAX })
     }
 
     /// A look before the outside: false when a control, a policy or somebody's rights changed since the permit was given.
@@ -189,6 +383,7 @@ impl App {
         input: engine::Input,
         records: Vec<audit::Record>,
     ) -> Result<(), Problem> {
+        let _turn = self.turn(&work.tenant, Step::GoOn).await;
         let held = self.hold(&work.tenant, &work.execution).await?;
         self.go_on(held, Change { input: Some(input), records, ..Change::default() }, None).await.map(drop)
     }
@@ -211,12 +406,11 @@ impl App {
         }
     }
 
-    pub(crate) async fn dispatch(&self, work: Vec<Work>) {
+    /// Puts permitted effects in line for a worker.
+    pub(crate) fn dispatch(&self, work: Vec<Work>) {
         for work in work {
-            // The queue outlives the workers only while the process ends; the history has the effect as started.
-            if self.work.sender.send(work).await.is_err() {
-                tracing::warn!("no worker takes work any more");
-            }
+            let weight = self.limits.weight(&work.tenant);
+            self.work.push(work, weight);
         }
     }
 }

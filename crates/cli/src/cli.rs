@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    actions, approvals, audit, bench, controls, dead_letters, doctor, executions, goals, login, policies,
-    secrets, tenants, tokens, verify, workflows,
+    actions, approvals, audit, bench, controls, dead_letters, doctor, executions, goals, limits, login,
+    policies, retention, secrets, tenants, tokens, verify, workflows,
 };
 use crate::demo;
 use crate::screen::Output;
@@ -92,6 +92,12 @@ pub(crate) enum Command {
     /// Read, prove and verify the audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Limit how much runs at once and how often.
+    #[command(subcommand)]
+    Limits(limits::Limits),
+    /// Say how long ended executions are kept.
+    #[command(subcommand)]
+    Retention(retention::Retention),
     /// Manage API tokens.
     #[command(subcommand)]
     Tokens(tokens::Tokens),

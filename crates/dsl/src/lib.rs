@@ -7,6 +7,7 @@ pub mod diagnostic;
 mod document;
 pub mod duration;
 pub mod expr;
+pub mod placing;
 pub mod plan;
 pub mod template;
 

@@ -127,5 +127,6 @@ fn started(definition: &dsl::Definition) -> Result<Started, Box<dyn std::error::
         intent: None,
         signed: None,
         deadline: None,
+        placing: Default::default(),
     })
 }

@@ -27,6 +27,7 @@ impl Execution {
     ) -> Self {
         let input = started.input.with_label_everywhere(started.input_label);
         let workflow_var = workflow_var(&definition, &started, input.clone(), at);
+        let pending = started.placing.queued.is_some();
         let mut state = Self {
             definition,
             started,
@@ -40,6 +41,7 @@ impl Execution {
             end: None,
             end_recorded: false,
             paused: false,
+            pending,
             trace: tracing.then(Vec::new),
             foresight: None,
             entries: std::collections::BTreeMap::new(),
@@ -52,9 +54,11 @@ impl Execution {
             open: Vec::new(),
             transitions: 0,
         };
-        let signal = state.enter_workflow(input);
-        state.run(signal);
-        state.enter(ThreadId::ROOT);
+        if !state.pending {
+            let signal = state.enter_workflow(input);
+            state.run(signal);
+            state.enter(ThreadId::ROOT);
+        }
         state
     }
 
@@ -194,9 +198,10 @@ impl Execution {
                 Signal::Blocked
             }
             EventBody::Woke => self.woke(),
+            EventBody::Released => self.released(),
             EventBody::Cancelled { by, reason, mode } => {
                 let reason = format!("cancelled by {by}: {reason}");
-                if *mode == CancelMode::Graceful && self.end.is_none() {
+                if *mode == CancelMode::Graceful && self.end.is_none() && !self.pending {
                     return self.stop(After::Cancel(reason));
                 }
                 self.end_forced();
@@ -223,6 +228,20 @@ impl Execution {
                 Signal::Blocked
             }
         }
+    }
+
+    /// What stood in line begins; the time in line does not count towards its time limit.
+    fn released(&mut self) -> Signal {
+        if !self.pending || self.end.is_some() {
+            return Signal::Blocked;
+        }
+        self.pending = false;
+        if let Some(deadline) = self.started.deadline {
+            let waited = self.now.since(self.started_at);
+            Arc::make_mut(&mut self.started).deadline = Some(deadline.plus(waited));
+        }
+        let input = self.started.input.with_label_everywhere(self.started.input_label);
+        self.enter_workflow(input)
     }
 
     /// Everything that time alone changes, outermost first.
@@ -376,6 +395,7 @@ fn effect_of(body: &EventBody) -> Option<EffectNumber> {
         EventBody::Started(_)
         | EventBody::Woke
         | EventBody::Forced { .. }
+        | EventBody::Released
         | EventBody::Cancelled { .. }
         | EventBody::Paused { .. }
         | EventBody::Resumed { .. }

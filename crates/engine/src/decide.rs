@@ -63,6 +63,8 @@ pub enum Input {
     },
     /// Time has come.
     Wake,
+    /// A limit gives it a place: what stands in line begins.
+    Release,
     /// The process that performed it is gone: what was under way has no answer.
     Recover,
     /// Stop for good; gracefully undoes what was done first.
@@ -242,6 +244,7 @@ fn decide(state: &Execution, input: Input, now: Timestamp) -> Result<Vec<EventBo
             Ok(vec![EventBody::EffectVoided { effect, attempt, reason }])
         }
         Input::Wake => Ok(woken(state, now)),
+        Input::Release => released(state),
         Input::Recover => Ok(recovered(state)),
         Input::Cancel(by, reason, mode) => {
             not_over(state)?;
@@ -335,7 +338,7 @@ fn decision_name(decision: &Decision) -> &'static str {
 }
 
 fn woken(state: &Execution, now: Timestamp) -> Vec<EventBody> {
-    if state.end.is_some() || state.paused {
+    if state.end.is_some() || state.paused || state.pending {
         return Vec::new();
     }
     let mut events: Vec<EventBody> = state
@@ -360,6 +363,17 @@ fn woken(state: &Execution, now: Timestamp) -> Vec<EventBody> {
         events.insert(0, EventBody::Woke);
     }
     events
+}
+
+fn released(state: &Execution) -> Result<Vec<EventBody>, Rejected> {
+    running(state)?;
+    if state.paused {
+        Err(Rejected::Nothing("the execution is paused, so it stays in line"))
+    } else if state.pending {
+        Ok(vec![EventBody::Released])
+    } else {
+        Err(Rejected::Nothing("the execution is not in line"))
+    }
 }
 
 fn recovered(state: &Execution) -> Vec<EventBody> {

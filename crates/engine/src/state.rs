@@ -25,6 +25,8 @@ use crate::unwind::Undone;
 /// Where an execution stands, in the language's words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Status {
+    /// Accepted, and in line for a place.
+    Pending,
     /// An effect is under way or about to be.
     Running,
     /// Waits for time or people.
@@ -43,6 +45,7 @@ impl Status {
     /// The word, as the API writes it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Pending => "pending",
             Self::Running => "running",
             Self::Waiting => "waiting",
             Self::Suspended => "suspended",
@@ -91,6 +94,8 @@ pub struct Execution {
     pub end_recorded: bool,
     /// Held by an operator.
     pub paused: bool,
+    /// In line for a place that a limit gives: nothing of it has begun.
+    pub pending: bool,
     /// Tasks as they ran, when tracing is on.
     pub trace: Option<Vec<TraceEntry>>,
     /// What had to be assumed, when this is a forecast. Not part of the state.
@@ -375,6 +380,9 @@ impl Execution {
         }
         if self.paused {
             return Status::Suspended;
+        }
+        if self.pending {
+            return Status::Pending;
         }
         let open = || self.open.iter().map(|n| &self.effect_ref(*n).phase);
         if self.stuck().is_some() || open().any(|p| matches!(p, Phase::Parked { .. })) {

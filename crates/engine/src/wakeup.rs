@@ -23,9 +23,9 @@ pub enum WakeReason {
 }
 
 impl Execution {
-    /// The next moment at which time alone changes something. None while paused or ended.
+    /// The next moment at which time alone changes something. None while paused, in line or ended.
     pub fn next_wakeup(&self) -> Option<(Timestamp, WakeReason)> {
-        if self.paused || self.end.is_some() {
+        if self.paused || self.pending || self.end.is_some() {
             return None;
         }
         let deadline = self.deadline().map(|at| (at, WakeReason::Timeout));
@@ -41,6 +41,7 @@ impl Execution {
     pub(crate) fn is_overdue(&self, now: Timestamp) -> bool {
         let struck = |(at, reason): (Timestamp, WakeReason)| at <= now && reason == WakeReason::Timeout;
         !self.paused
+            && !self.pending
             && self.end.is_none()
             && (self.deadline().is_some_and(|at| at <= now)
                 || self.all_threads().flat_map(|thread| thread.timed()).flat_map(frame_wakeups).any(struck))

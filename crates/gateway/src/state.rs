@@ -24,6 +24,10 @@ pub struct State {
 /// Counters of this process. Memory only: they may vanish at any time.
 pub(crate) struct Shared {
     pub(crate) requests: Arc<Semaphore>,
+    /// Of these, what goals may take.
+    pub(crate) goals: Arc<Semaphore>,
+    /// Beside them, what only acts of people may take.
+    pub(crate) acts: Arc<Semaphore>,
     pub(crate) tokens: Buckets,
     pub(crate) strangers: Buckets,
     pub(crate) streams: Arc<Streams>,
@@ -36,6 +40,8 @@ impl State {
     pub fn new(app: Arc<App>, settings: Settings, metrics: Option<PrometheusHandle>) -> Self {
         let shared = Shared {
             requests: Arc::new(Semaphore::new(settings.requests_max)),
+            goals: Arc::new(Semaphore::new((settings.requests_max - settings.requests_max / 4).max(1))),
+            acts: Arc::new(Semaphore::new(settings.requests_max / 8 + 1)),
             tokens: Buckets::new(settings.rate_per_second, settings.rate_burst),
             strangers: Buckets::new(settings.rate_per_second, settings.rate_burst),
             streams: Streams::new(settings.streams_max, settings.streams_per_principal_max),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::canonical::Digest;
 use crate::effect::{Answer, EffectNumber, Outcome};
 use crate::id::{ApprovalId, ExecutionId, PermitId, PrincipalId, TenantId};
+use crate::placing::Placing;
 use crate::time::Timestamp;
 use crate::value::{Label, Value};
 use crate::verdict::Verdict;
@@ -131,6 +132,8 @@ pub enum EventBody {
     },
     /// Time passed that something waited for.
     Woke,
+    /// A limit gave it a place: what stood in line begins.
+    Released,
     /// An operator asked to stop for good.
     Cancelled {
         /// Who.
@@ -275,4 +278,7 @@ pub struct Started {
     /// When the whole execution must have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// How it stands in line with others.
+    #[serde(default, skip_serializing_if = "Placing::is_usual")]
+    pub placing: Placing,
 }

@@ -12,6 +12,7 @@ pub mod control;
 pub mod effect;
 pub mod event;
 pub mod id;
+pub mod placing;
 pub mod principal;
 pub mod problem;
 pub mod stop;

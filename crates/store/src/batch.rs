@@ -30,6 +30,8 @@ pub enum Expect {
     NoDocument(TenantId, String, String),
     /// The document exists with this digest of its canonical JSON (`If-Match`).
     Document(TenantId, String, String, Digest),
+    /// The execution ended at this moment, and nothing of it began again.
+    Ended(TenantId, ExecutionId, Timestamp),
     /// No unexpired answer is recorded for this idempotency key at this time.
     NoAnswer(TenantId, String, Timestamp),
 }
@@ -56,6 +58,15 @@ pub enum Put {
         tenant: TenantId,
         /// Of which execution.
         execution: ExecutionId,
+    },
+    /// Removes an ended execution: its row, history, snapshot, approvals and dead letters. Audit leaves stay.
+    RemoveExecution {
+        /// Whose.
+        tenant: TenantId,
+        /// Which execution.
+        execution: ExecutionId,
+        /// What the ids of its dead letters begin with, and no others.
+        letters: String,
     },
     /// An approval, by id.
     Approval(Box<Approval>),

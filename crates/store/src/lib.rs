@@ -74,6 +74,20 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn blocked(&self, prefix: &str, after: Option<i64>, limit: u32)
     -> Result<Vec<Blocked>, StoreError>;
 
+    /// Executions of the tenant that ended at `before` or earlier, in order of creation, after the place `after`, at most
+    /// `limit`; and where to go on, none at the end. Looks at a bounded number of rows, so a page may be short.
+    async fn ended(
+        &self,
+        tenant: &TenantId,
+        before: Timestamp,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<(Vec<ExecutionRow>, Option<i64>), StoreError>;
+
+    /// How many executions wait for what, by `blocked_on`, of one tenant: the part before the colon, and all of it for
+    /// `limit:` and `control:`.
+    async fn count_by_block(&self, tenant: &TenantId) -> Result<Vec<(String, u64)>, StoreError>;
+
     /// One execution's row.
     async fn execution(
         &self,

@@ -44,6 +44,10 @@ pub struct ExecutionQuery {
     pub workflow: Option<String>,
     /// `verified unknown failed`
     pub outcome: Option<String>,
+    /// What it waits for: all of `blocked_on`, or the beginning of it up to a colon (`limit`, `limit:one-at-a-time`).
+    pub blocked_on: Option<String>,
+    /// Who asked.
+    pub requester: Option<String>,
     /// Text in id, workflow name, intent, requester or error.
     pub text: Option<String>,
     /// Started at or after.

@@ -9,7 +9,7 @@ use model::Request;
 use model::effect::{Answer, Authentication, SecretScheme};
 use model::problem::WorkflowError;
 use sandbox::Sandbox;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::connect::{http, process};
 use crate::ledger::Ledger;
@@ -44,7 +44,6 @@ pub struct Pool {
     http_limits: egress::Limits,
     program_limits: sandbox::Limits,
     sandbox: Result<Arc<Sandbox>, String>,
-    places: Arc<Semaphore>,
     stop_programs: watch::Receiver<bool>,
 }
 
@@ -55,7 +54,8 @@ impl Pool {
         config: PoolConfig,
         stop: watch::Receiver<bool>,
     ) -> Result<(), egress::SetupError> {
-        let Some(mut work) = app.take_work() else { return Ok(()) };
+        let Some(work) = app.take_work() else { return Ok(()) };
+        let mut work = work.with_places(config.concurrency);
         let ledger = Arc::new(Ledger::default());
         let door = Door::new(DoorConfig {
             observer: Arc::clone(&ledger) as _,
@@ -72,12 +72,9 @@ impl Pool {
             http_limits: config.http_limits,
             program_limits: config.program_limits,
             sandbox: config.sandbox,
-            places: Arc::new(Semaphore::new(config.concurrency)),
             stop_programs: stop,
         });
         while let Some(work) = work.recv().await {
-            // The place is given up before the answer is reported: a report may wait for this very queue.
-            let Ok(place) = Arc::clone(&pool.places).acquire_owned().await else { break };
             let pool = Arc::clone(&pool);
             tokio::spawn(async move {
                 let performed = tokio::spawn({
@@ -96,7 +93,8 @@ impl Pool {
                         ),
                     })
                 });
-                drop(place);
+                // The place is given up before the answer is reported: what waits for the outside need not wait for the store.
+                work.place.free();
                 pool.tell(&work, answer).await;
             });
         }

@@ -75,6 +75,12 @@ pub(crate) struct ListArgs {
     /// Only with this outcome.
     #[arg(long, value_parser = ["verified", "failed", "unknown"])]
     outcome: Option<String>,
+    /// Only what waits for this, for example `approval` or `limit:one-at-a-time`.
+    #[arg(long)]
+    blocked_on: Option<String>,
+    /// Only of this principal, for example `user:alice`.
+    #[arg(long)]
+    requester: Option<String>,
     /// Text in id, workflow, intent, requester or error.
     #[arg(long, short = 's')]
     search: Option<String>,
@@ -130,6 +136,8 @@ async fn show_list(client: &Client, screen: Screen, args: ListArgs) -> Result<()
     let status = (!args.status.is_empty()).then(|| args.status.join(","));
     let [limit, cursor] = args.page.query();
     let query = [
+        ("blocked_on", args.blocked_on),
+        ("requester", args.requester),
         ("status", status),
         ("workflow", args.workflow),
         ("outcome", args.outcome),

@@ -38,6 +38,9 @@ pub(crate) struct RunArgs {
     /// Start by id is idempotent: the same id and plan give the same execution.
     #[arg(long, value_name = "ID")]
     execution_id: Option<String>,
+    /// How urgent it is among your tenant's goals; as the workflow says when absent.
+    #[arg(long, value_parser = ["low", "normal", "high", "critical"])]
+    priority: Option<String>,
     /// The same key within a day gives the same answer.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -62,6 +65,9 @@ pub(crate) async fn run(client: &Client, screen: Screen, args: RunArgs) -> Resul
     let mut goal = goal_of(&args.goal)?;
     if let Some(id) = &args.execution_id {
         goal["execution_id"] = json!(id);
+    }
+    if let Some(priority) = &args.priority {
+        goal["priority"] = json!(priority);
     }
     let headers: Vec<(&'static str, String)> =
         args.idempotency_key.iter().map(|key| ("idempotency-key", key.clone())).collect();

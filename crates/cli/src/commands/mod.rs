@@ -12,9 +12,11 @@ pub(crate) mod doctor;
 pub(crate) mod executions;
 pub(crate) mod goals;
 pub(crate) mod input;
+pub(crate) mod limits;
 pub(crate) mod login;
 pub(crate) mod policies;
 mod reference;
+pub(crate) mod retention;
 pub(crate) mod secrets;
 pub(crate) mod tenants;
 pub(crate) mod tokens;
@@ -48,6 +50,8 @@ pub(crate) async fn run(arguments: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Policies(command) => policies::run(&client()?, screen, command).await,
         Command::DeadLetters(command) => dead_letters::run(&client()?, screen, command).await,
         Command::Audit(command) => audit::run(&global, screen, command).await,
+        Command::Limits(command) => limits::run(&client()?, screen, command).await,
+        Command::Retention(command) => retention::run(&client()?, screen, command).await,
         Command::Tokens(command) => tokens::run(&client()?, screen, command).await,
         Command::Tenants(command) => tenants::run(&client()?, screen, command).await,
         Command::Secrets(command) => secrets::run(&client()?, screen, command).await,

@@ -1,6 +1,7 @@
 //! `serve` and `dev`: start a server, say what it accepts, and stop it in order.
 
 pub(crate) mod logs;
+mod memory;
 pub(crate) mod wire;
 
 use std::collections::BTreeMap;

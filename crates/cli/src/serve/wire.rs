@@ -98,6 +98,7 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     let workers =
         tokio::spawn(worker::Pool::run(Arc::clone(&app), pool_config(settings, sandbox)?, stopping.clone()));
     let time = tokio::spawn(Arc::clone(&app).run());
+    super::memory::start(&app);
     let state = gateway::State::new(Arc::clone(&app), gateway_settings(settings), metrics);
     let (address, admin_address) = (local(&http)?, local(&admin)?);
     keep_addresses(&settings.data_dir, address, admin_address)?;

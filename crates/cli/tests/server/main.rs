@@ -8,6 +8,7 @@ mod crashes;
 mod flips;
 mod goals;
 mod late;
+mod limits;
 mod long;
 mod outside;
 mod permits;

@@ -25,9 +25,23 @@ impl Compiler<'_, '_> {
         for intent in intents.iter().take(INTENTS_MAX) {
             self.intent(intent, node.get("slots"));
         }
+        if let Some(key) = node.get("concurrencyKey") {
+            self.concurrency_key(key);
+        }
         for (_, member) in slots.into_iter().flatten().take(INTENTS_MAX) {
             self.slot(&member.value);
         }
+    }
+
+    /// A key that cannot be read would leave a limit without its count.
+    fn concurrency_key(&mut self, node: &Node) {
+        let Some(text) = node.text() else { return };
+        let hint =
+            "write for example `${ .customer }`; `.` is the workflow's input, and nothing else is known yet";
+        match crate::placing::key_of(text) {
+            Ok(_) => {}
+            Err(message) => self.report.node(codes::OMNIHUB_METADATA, node, message).hint(hint),
+        };
     }
 
     /// The shape's problems are told under one code, with the words of the shape.

@@ -99,8 +99,11 @@ pub(crate) static OMNIHUB: Object = Object::closed(
         may("slots", &SLOTS),
         may("riskNotes", &RISK_NOTES),
         may("timeZone", &TEXT),
+        may("priority", &PRIORITY),
+        may("concurrencyKey", &TEXT),
     ],
 );
+static PRIORITY: Shape = Shape::Word(&["low", "normal", "high", "critical"]);
 static RISK_NOTES: Shape = Shape::Either(&[Shape::Text, Shape::List(&TEXT, 0)]);
 static SLOTS: Shape = Shape::Named(&SLOT, 0);
 static SLOT: Shape = Shape::Object(&SLOT_OBJECT);

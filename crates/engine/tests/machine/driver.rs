@@ -8,6 +8,7 @@ use engine::{End, Execution, Input, Judgement, Snapshot, Step};
 use model::effect::{Answer, EffectNumber};
 use model::event::{Event, Mode, Started};
 use model::id::PermitId;
+use model::placing::Placing;
 use model::principal::PrincipalKind;
 use model::problem::WorkflowError;
 use model::verdict::{Decision, Risk, RiskLevel, Verdict};
@@ -46,6 +47,9 @@ fn as_text(snapshot: &Snapshot) -> String {
     String::from_utf8(snapshot.to_bytes().expect("it is plain data")).expect("it is JSON")
 }
 
+/// When every run begins.
+const BEGIN: Timestamp = Timestamp(1_800_000_000_000);
+
 /// One execution under test.
 pub struct Run {
     pub state: Execution,
@@ -57,9 +61,25 @@ pub struct Run {
 
 impl Run {
     pub fn start(document: &str, actions: &Actions, input: Json) -> Self {
+        Self::start_as(document, actions, input, |started| started)
+    }
+
+    /// As [`Run::start`], in line for a place, with a time limit.
+    pub fn start_in_line(document: &str, actions: &Actions, input: Json, limit: std::time::Duration) -> Self {
+        let placing = Placing { queued: Some("one-at-a-time".into()), ..Placing::default() };
+        let deadline = Some(BEGIN.plus(limit));
+        Self::start_as(document, actions, input, |started| Started { placing, deadline, ..started })
+    }
+
+    fn start_as(
+        document: &str,
+        actions: &Actions,
+        input: Json,
+        change: impl FnOnce(Started) -> Started,
+    ) -> Self {
         let compiled = dsl::compile(document, actions);
         let definition = compiled.definition.unwrap_or_else(|| panic!("{:#?}", compiled.problems));
-        let now = Timestamp(1_800_000_000_000);
+        let now = BEGIN;
         let started = Started {
             execution: ExecutionId::new("e1").expect("an identifier"),
             tenant: TenantId::new("acme").expect("an identifier"),
@@ -78,8 +98,9 @@ impl Run {
             intent: None,
             signed: None,
             deadline: None,
+            placing: Default::default(),
         };
-        let (state, step) = Execution::start(Arc::clone(&definition), started, now);
+        let (state, step) = Execution::start(Arc::clone(&definition), change(started), now);
         Self { state, events: step.events, now, definition, permits: 0 }
     }
 
@@ -171,8 +192,8 @@ impl Run {
         assert_eq!(other.status(), self.state.status());
         assert_eq!(other.requested(), self.state.requested());
         assert_eq!(
-            (other.version, other.paused, other.end_recorded),
-            (self.state.version, self.state.paused, self.state.end_recorded)
+            (other.version, other.paused, other.pending, other.end_recorded),
+            (self.state.version, self.state.paused, self.state.pending, self.state.end_recorded)
         );
     }
 

@@ -6,5 +6,6 @@ mod effects;
 mod flow;
 mod forks;
 mod limits;
+mod pending;
 mod sagas;
 mod snapshots;

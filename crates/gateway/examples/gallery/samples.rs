@@ -200,6 +200,7 @@ fn figures() -> Overview {
         outcomes: vec![(t("verified"), 1180), (t("unknown"), 21), (t("failed"), 9)],
         audit_size: 12_841,
         controls_on: vec![t("allow-list")],
+        blocked_on: vec![(t("approval"), 2)],
     }
 }
 

@@ -51,6 +51,8 @@ impl Filter {
         ExecutionQuery {
             statuses: self.statuses().into_iter().map(str::to_owned).collect(),
             workflow: some(&self.workflow),
+            blocked_on: None,
+            requester: None,
             outcome: some(&self.outcome).filter(|word| OUTCOMES.contains(&word.as_str())),
             text: some(&self.q),
             after: None,

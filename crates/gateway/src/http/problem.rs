@@ -64,7 +64,8 @@ pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"omnihub\""));
     }
     if matches!(problem.status, 429 | 503) && !headers.contains_key(header::RETRY_AFTER) {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let told = problem.extra.get("retry_after_ms").and_then(Json::as_u64).unwrap_or(1_000);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(told.div_ceil(1_000).max(1)));
     }
     *response.body_mut() = body.into();
     response

@@ -2,10 +2,12 @@
 
 use model::action::{BlastRadius as ModelRadius, Contract as ModelContract};
 use model::verdict::{Decision, Quorum, Risk as ModelRisk, Verdict as ModelVerdict};
-use model::{Label, Timestamp};
+use model::{Label, Problem, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use utoipa::ToSchema;
+
+use super::problem::Refusal;
 
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -288,5 +290,58 @@ pub(crate) fn word(thing: &impl Serialize) -> String {
     match serde_json::to_value(thing) {
         Ok(Json::String(word)) => word,
         _ => String::new(),
+    }
+}
+
+/// An ISO 8601 duration without months and years, in milliseconds. A day has 24 hours.
+pub(crate) fn millis(field: &str, text: &str) -> Result<i64, Refusal> {
+    let span = text.parse::<jiff::Span>().ok().filter(|span| span.get_years() == 0 && span.get_months() == 0);
+    let millis = span.and_then(|span| {
+        let days = jiff::SpanRelativeTo::days_are_24_hours();
+        let total = span.to_duration(days).ok()?.as_millis();
+        i64::try_from(total).ok().filter(|millis| *millis >= 0)
+    });
+    millis.ok_or_else(|| {
+        let message =
+            "write an ISO 8601 duration in days, hours, minutes and seconds, such as `P30D` or `PT1S`";
+        Problem::new(422, 4220, "wrong shape", message).field(field, message).into()
+    })
+}
+
+/// Milliseconds as an ISO 8601 duration.
+pub(crate) fn duration(millis: i64) -> String {
+    let (days, rest) = (millis / 86_400_000, millis % 86_400_000);
+    let (hours, minutes, ms) = (rest / 3_600_000, rest / 60_000 % 60, rest % 60_000);
+    let day = if days > 0 { format!("{days}D") } else { String::new() };
+    let mut time = String::new();
+    if hours > 0 {
+        time.push_str(&format!("{hours}H"));
+    }
+    if minutes > 0 {
+        time.push_str(&format!("{minutes}M"));
+    }
+    if ms % 1000 > 0 {
+        let fraction = format!("{:03}", ms % 1000);
+        time.push_str(&format!("{}.{}S", ms / 1000, fraction.trim_end_matches('0')));
+    } else if ms > 0 || (day.is_empty() && time.is_empty()) {
+        time.push_str(&format!("{}S", ms / 1000));
+    }
+    if time.is_empty() { format!("P{day}") } else { format!("P{day}T{time}") }
+}
+
+#[cfg(test)]
+mod duration_tests {
+    use super::{duration, millis};
+
+    #[test]
+    fn durations_are_read_and_written_alike() {
+        for text in ["P30D", "PT1S", "PT0.25S", "P1DT2H3M4.005S", "PT0S", "PT1M"] {
+            let read = millis("/after", text).ok();
+            assert_eq!(read.map(duration).as_deref(), Some(text));
+        }
+        assert_eq!(millis("/after", "P2W").ok(), Some(14 * 86_400_000));
+        for wrong in ["", "P1M", "P1Y", "-P1D", "30", "P99999999999D"] {
+            assert!(millis("/after", wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -76,10 +76,12 @@ pub(crate) fn apply(
         None => None,
     };
     for row in &batch.rows {
-        if let Row::Execution(row) = row {
-            put_execution(db, tenants, batch.events.as_ref(), &mut known, row)?;
-        } else {
-            put(db, row)?;
+        match row {
+            Row::Execution(row) => put_execution(db, tenants, batch.events.as_ref(), &mut known, row)?,
+            Row::RemoveExecution { tenant, execution, letters } => {
+                remove_execution(db, tenants, tenant, execution, letters)?;
+            }
+            row => put(db, row)?,
         }
     }
     if let Some(events) = &batch.events {
@@ -134,6 +136,13 @@ fn check(db: &Connection, expect: &Expect) -> Result<(), Refused> {
                 decode(&text, "documents", key).map_err(|error| Refused::Invalid(error.to_string()))?;
             if model::digest_of(&document) != *digest {
                 return conflict(format!("{kind} `{key}` was changed by somebody else; read it again"));
+            }
+        }
+        Expect::Ended(tenant, id, at) => {
+            let sql = "SELECT 1 FROM executions WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) AND id = ?2 \
+                       AND ended_at = ?3";
+            if !exists(sql, params![tenant.as_str(), id.as_str(), at.0])? {
+                return conflict(format!("execution `{id}` did not end then, or began again"));
             }
         }
         Expect::NoAnswer(tenant, key, now) => {
@@ -265,6 +274,31 @@ fn insert_execution(
     ])?)
 }
 
+fn remove_execution(
+    db: &Connection,
+    tenants: &mut Tenants,
+    tenant: &TenantId,
+    id: &ExecutionId,
+    letters: &str,
+) -> Result<(), Refused> {
+    let Some(found) = find(db, tenants, tenant, id)? else { return Ok(()) };
+    for sql in [
+        "DELETE FROM history WHERE execution = ?1",
+        "DELETE FROM snapshots WHERE execution = ?1",
+        "DELETE FROM executions WHERE key = ?1",
+    ] {
+        db.prepare_cached(sql)?.execute([found.key])?;
+    }
+    db.prepare_cached("DELETE FROM approvals WHERE tenant = ?1 AND execution = ?2")?
+        .execute([tenant.as_str(), id.as_str()])?;
+    if !letters.is_empty() {
+        let end = format!("{letters}\u{10ffff}");
+        db.prepare_cached("DELETE FROM dead_letters WHERE tenant = ?1 AND id >= ?2 AND id < ?3")?
+            .execute([tenant.as_str(), letters, &end])?;
+    }
+    Ok(())
+}
+
 fn append_events(db: &Connection, events: &NewEvents, known: Option<&Found>) -> Result<(), Refused> {
     let Some(found) = known else {
         // Rows may have been written by now, so this must roll back; the checks before them exclude it.
@@ -286,7 +320,7 @@ fn append_events(db: &Connection, events: &NewEvents, known: Option<&Found>) -> 
 fn put(db: &Connection, row: &Row) -> Result<(), Refused> {
     let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| db.prepare_cached(sql)?.execute(values);
     match row {
-        Row::Execution(_) => Ok(0),
+        Row::Execution(_) | Row::RemoveExecution { .. } => Ok(0),
         Row::Snapshot { tenant, execution, version, bytes } => run(
             "INSERT OR REPLACE INTO snapshots (execution, version, bytes) SELECT key, ?3, ?4 FROM executions \
              WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) AND id = ?2",

@@ -108,6 +108,22 @@ impl Store for SqliteStore {
         self.readers.read(move |db| read::blocked(db, &prefix, after, limit)).await
     }
 
+    async fn ended(
+        &self,
+        tenant: &TenantId,
+        before: Timestamp,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<(Vec<ExecutionRow>, Option<i64>), StoreError> {
+        let tenant = tenant.clone();
+        self.readers.read(move |db| read::ended(db, &tenant, before, after, limit)).await
+    }
+
+    async fn count_by_block(&self, tenant: &TenantId) -> Result<Vec<(String, u64)>, StoreError> {
+        let tenant = tenant.clone();
+        self.readers.read(move |db| read::count_by_block(db, &tenant)).await
+    }
+
     async fn execution(
         &self,
         tenant: &TenantId,

@@ -43,6 +43,7 @@ pub(crate) struct NewLeaf {
 pub(crate) enum Row {
     Execution(Box<ExecutionRow>),
     Snapshot { tenant: TenantId, execution: ExecutionId, version: u64, bytes: Vec<u8> },
+    RemoveExecution { tenant: TenantId, execution: ExecutionId, letters: String },
     RemoveSnapshot { tenant: TenantId, execution: ExecutionId },
     Approval { tenant: TenantId, id: String, execution: String, status: &'static str, document: String },
     Document { tenant: TenantId, kind: String, key: String, document: String },
@@ -108,6 +109,9 @@ fn row_of(put: Put) -> Result<Row, serde_json::Error> {
         Put::Snapshot { tenant, execution, version, bytes } => {
             Row::Snapshot { tenant, execution, version, bytes }
         }
+        Put::RemoveExecution { tenant, execution, letters } => {
+            Row::RemoveExecution { tenant, execution, letters }
+        }
         Put::RemoveSnapshot { tenant, execution } => Row::RemoveSnapshot { tenant, execution },
         Put::Approval(approval) => Row::Approval {
             id: approval.id.to_string(),
@@ -149,8 +153,10 @@ fn weight(row: &Row) -> usize {
         | Row::Token { document, .. } => FIXED + document.len(),
         Row::Secret { sealed, .. } => FIXED + sealed.len(),
         Row::Snapshot { bytes, .. } => FIXED + bytes.len(),
-        Row::Remove { .. } | Row::RemoveToken(_) | Row::RemoveSecret { .. } | Row::RemoveSnapshot { .. } => {
-            FIXED
-        }
+        Row::Remove { .. }
+        | Row::RemoveToken(_)
+        | Row::RemoveSecret { .. }
+        | Row::RemoveSnapshot { .. }
+        | Row::RemoveExecution { .. } => FIXED,
     }
 }

@@ -206,6 +206,11 @@ fn matches(query: &ExecutionQuery, text: Option<&str>, row: &ExecutionRow) -> bo
     };
     (query.statuses.is_empty() || query.statuses.contains(&row.status))
         && query.outcome.as_ref().is_none_or(|outcome| row.outcome.as_ref() == Some(outcome))
+        && query.blocked_on.as_ref().is_none_or(|wanted| {
+            let rest = row.blocked_on.as_ref().and_then(|blocked| blocked.strip_prefix(wanted.as_str()));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+        })
+        && query.requester.as_ref().is_none_or(|requester| row.requester == *requester)
         && query.workflow.as_ref().is_none_or(|workflow| match workflow.split_once('/') {
             Some((namespace, name)) => row.namespace == namespace && row.name == name,
             None => row.name == *workflow,
@@ -213,6 +218,46 @@ fn matches(query: &ExecutionQuery, text: Option<&str>, row: &ExecutionRow) -> bo
         && query.after.is_none_or(|after| row.started_at >= after)
         && query.before.is_none_or(|before| row.started_at < before)
         && text.is_none_or(holds)
+}
+
+pub(crate) fn ended(
+    db: &Connection,
+    tenant: &TenantId,
+    before: Timestamp,
+    after: Option<i64>,
+    limit: u32,
+) -> Result<(Vec<ExecutionRow>, Option<i64>), StoreError> {
+    let sql = format!(
+        "SELECT {EXECUTION_COLUMNS} FROM executions \
+         WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) AND key > ?2 ORDER BY key"
+    );
+    let mut select = db.prepare_cached(&sql)?;
+    let mut rows = select.query(params![tenant.as_str(), after.unwrap_or(i64::MIN)])?;
+    let (mut items, mut scanned) = (Vec::new(), 0);
+    let mut last = after;
+    while let Some(row) = rows.next()? {
+        if scanned == ROWS_SCANNED_MAX || items.len() >= limit.clamp(1, PAGE_MAX) as usize {
+            return Ok((items, last));
+        }
+        scanned += 1;
+        last = Some(row.get(0)?);
+        let ended_at: Option<i64> = row.get("ended_at")?;
+        if ended_at.is_some_and(|at| at <= before.0) {
+            items.push(execution_of(tenant, row)?);
+        }
+    }
+    Ok((items, None))
+}
+
+pub(crate) fn count_by_block(db: &Connection, tenant: &TenantId) -> Result<Vec<(String, u64)>, StoreError> {
+    // Only rows that wait for something are in the index; what stands before the colon is a handful of words.
+    let sql = "SELECT CASE WHEN blocked_on LIKE 'limit:%' OR blocked_on LIKE 'control:%' OR instr(blocked_on, ':') = 0 \
+               THEN blocked_on ELSE substr(blocked_on, 1, instr(blocked_on, ':') - 1) END AS kind, count(*) \
+               FROM executions WHERE blocked_on IS NOT NULL \
+               AND tenant = (SELECT key FROM tenants WHERE id = ?1) GROUP BY kind ORDER BY kind";
+    let mut select = db.prepare_cached(sql)?;
+    let rows = select.query_map([tenant.as_str()], |row| Ok((row.get(0)?, count(row.get(1)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub(crate) fn count_by_status(db: &Connection, tenant: &TenantId) -> Result<Vec<(String, u64)>, StoreError> {

@@ -9,6 +9,7 @@ use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use model::Problem;
+use model::placing::Priority;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -16,6 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::State;
 use crate::http::Authenticated;
 use crate::http::body::Body;
+use crate::http::limits::Admitted;
 use crate::http::problem::{ProblemDocument, Refusal};
 use crate::http::query::{Query, wait};
 use crate::http::wire::{Risk, WorkflowName};
@@ -37,6 +39,10 @@ pub(crate) struct Goal {
     input: Option<Value>,
     /// Chosen by the caller: the same id with the same plan answers the same execution.
     execution_id: Option<String>,
+    /// `low`, `normal`, `high`, `critical`, or 1 (critical) to 5 (low); as the workflow says when absent. It counts among
+    /// the goals of one tenant.
+    #[schema(value_type = Option<String>, example = "high")]
+    priority: Option<Value>,
     /// `plan` answers what would happen and runs nothing.
     #[serde(default)]
     mode: Mode,
@@ -211,6 +217,8 @@ impl From<AppPlan> for Plan {
     responses(
         (status = 202, body = GoalAccepted, description = "accepted and durable"),
         (status = 200, body = GoalAccepted, description = "ended within `wait`, or the plan when only that was asked for"),
+        (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "a limit has no place for it (OH-5060, OH-5061); `Retry-After` says when to try again"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "not admitted (OH-5063), or the kill switch is on"),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "the id or key belongs to another goal"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "not understood; `candidates` or `missing` say how to go on"),
     )
@@ -219,6 +227,7 @@ pub(crate) async fn submit(
     Shared(state): Shared<State>,
     Authenticated(caller): Authenticated,
     Query(query): Query<Wait>,
+    _admitted: Admitted,
     headers: HeaderMap,
     Body(goal): Body<Goal>,
 ) -> Result<Response, Refusal> {
@@ -263,8 +272,21 @@ impl Goal {
             plan_only: self.mode == Mode::Plan,
             idempotency_key: None,
             wait: None,
+            priority: self.priority.map(|given| priority(&given)).transpose()?,
         })
     }
+}
+
+
+fn priority(given: &Value) -> Result<Priority, Refusal> {
+    let text = match given {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    Priority::parse(&text).ok_or_else(|| {
+        let message = "write `low`, `normal`, `high`, `critical`, or a number from 1 (critical) to 5 (low)";
+        Problem::new(422, 4220, "wrong shape", message).field("/priority", message).into()
+    })
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {

@@ -8,9 +8,11 @@ mod dead_letters;
 mod events;
 mod executions;
 mod goals;
+mod limits;
 mod live;
 mod overview;
 mod policies;
+mod retention;
 mod secrets;
 mod tenants;
 mod tokens;
@@ -32,6 +34,8 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
         .nest("/workflows", workflows::routes())
         .nest("/actions", actions::routes())
         .nest("/policies", policies::routes())
+        .nest("/limits", limits::routes())
+        .nest("/retention", retention::routes())
         .nest("/dead-letters", dead_letters::routes())
         .nest("/audit", audit::routes())
         .nest("/tokens", tokens::routes())

@@ -26,6 +26,8 @@ pub(crate) struct Overview {
     outcomes: Vec<Count>,
     /// Leaves in the audit log.
     audit_size: u64,
+    /// Executions that wait, by what they wait for.
+    blocked_on: Vec<Count>,
     /// Controls in force.
     controls_on: Vec<String>,
 }
@@ -57,6 +59,7 @@ pub(crate) async fn get(
         ended_per_minute: figures.ended_per_minute,
         outcomes: counts(figures.outcomes),
         audit_size: figures.audit_size,
+        blocked_on: counts(figures.blocked_on),
         controls_on: figures.controls_on,
     }))
 }

@@ -30,6 +30,11 @@ pub(crate) struct Search {
     workflow: Option<String>,
     /// `verified`, `unknown` or `failed`.
     outcome: Option<String>,
+    /// What it waits for: all of it, or the beginning up to a colon.
+    #[param(example = "limit:one-at-a-time")]
+    blocked_on: Option<String>,
+    /// Who asked, for example `user:alice`.
+    requester: Option<String>,
     /// Text in id, workflow name, intent, requester or error.
     q: Option<String>,
     /// Started at or after this moment (RFC 3339).
@@ -57,6 +62,8 @@ pub(crate) async fn list(
         statuses: statuses(search.status.as_deref())?,
         workflow: search.workflow,
         outcome: query::word("outcome", search.outcome.as_deref(), &["verified", "unknown", "failed"])?,
+        blocked_on: search.blocked_on,
+        requester: search.requester,
         text: search.q,
         after: query::moment("after", search.after)?,
         before: query::moment("before", search.before)?,

@@ -1,0 +1,30 @@
+//! `DELETE /retention/{name}`: remove a rule.
+
+use std::sync::Arc;
+
+use app::App;
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+
+use crate::http::Authenticated;
+use crate::http::body::OptionalBody;
+use crate::http::problem::Refusal;
+use crate::http::segments::Segments;
+use crate::http::wire::{Reason, reason};
+
+/// Remove a retention rule
+#[utoipa::path(
+    delete, path = "/{name}", operation_id = "retention.delete", tag = "retention",
+    params(("name" = String, Path, description = "The rule's name")), request_body = Reason,
+    responses((status = 204, description = "it is gone"))
+)]
+pub(crate) async fn delete(
+    Shared(app): Shared<Arc<App>>,
+    Authenticated(caller): Authenticated,
+    segments: Segments<1>,
+    OptionalBody(body): OptionalBody<Reason>,
+) -> Result<StatusCode, Refusal> {
+    let Segments([name]) = segments;
+    app.delete_retention(&caller, &name, &reason(body.reason)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
