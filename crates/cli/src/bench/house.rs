@@ -73,11 +73,27 @@ impl House {
     }
 
     pub(super) async fn publish(&self, document: &str) -> Result<(), Failure> {
-        self.app.publish_workflow(&self.caller, document).await.map(drop).map_err(failed)
+        self.publish_as(&self.caller, document).await
+    }
+
+    pub(super) async fn publish_as(&self, caller: &Caller, document: &str) -> Result<(), Failure> {
+        self.app.publish_workflow(caller, document).await.map(drop).map_err(failed)
+    }
+
+    /// A caller of another tenant, which is made for it.
+    pub(super) async fn tenant(&self, name: &str) -> Result<Caller, Failure> {
+        self.app.create_tenant(&self.caller, name, name).await.map_err(failed)?;
+        let tenant = model::TenantId::new(name).map_err(failed)?;
+        let principal = Principal { tenant, ..self.caller.principal.clone() };
+        Ok(Caller { principal, ..self.caller.clone() })
     }
 
     /// Starts an execution of `bench/{name}` and answers its id.
     pub(super) async fn start(&self, name: &str) -> Result<String, Failure> {
+        self.start_as(&self.caller, name).await
+    }
+
+    async fn start_as(&self, caller: &Caller, name: &str) -> Result<String, Failure> {
         let goal = GoalRequest {
             workflow: Some(WorkflowName {
                 namespace: "bench".into(),
@@ -87,7 +103,7 @@ impl House {
             input: Some(serde_json::json!({"order": "1042"})),
             ..GoalRequest::default()
         };
-        match self.app.submit_goal(&self.caller, goal).await.map_err(failed)? {
+        match self.app.submit_goal(caller, goal).await.map_err(failed)? {
             GoalAnswer::Accepted(accepted) => Ok(accepted.execution_id.to_string()),
             GoalAnswer::Planned(_) => Err(Failure::internal("a plan was not asked for")),
         }
@@ -95,7 +111,12 @@ impl House {
 
     /// Starts an execution and waits for its end.
     pub(super) async fn run(&self, name: &str) -> Result<(), Failure> {
-        let id = self.start(name).await?;
+        self.run_as(&self.caller, name).await
+    }
+
+    /// As [`House::run`], for somebody.
+    pub(super) async fn run_as(&self, caller: &Caller, name: &str) -> Result<(), Failure> {
+        let id = self.start_as(caller, name).await?;
         self.ended(id).await
     }
 

@@ -3,6 +3,7 @@
 mod doors;
 mod house;
 mod limit;
+mod pressure;
 mod steps;
 mod waiting;
 
@@ -48,6 +49,14 @@ pub(crate) async fn run(args: &BenchArgs, screen: Screen) -> Result<(), Failure>
     if wanted("policy") {
         screen.say("measuring policy decisions");
         figures.extend(doors::policy(each)?);
+    }
+    if wanted("fairness") {
+        screen.say("measuring one tenant beside a flood of another");
+        figures.extend(pressure::fairness(each).await?);
+    }
+    if wanted("overload") {
+        screen.say("offering three times what can be done");
+        figures.extend(pressure::overload(each).await?);
     }
     if wanted("start") {
         screen.say(format!("measuring start-up with {} executions stored", args.stored));

@@ -176,6 +176,8 @@ async fn another_tenants_things_do_not_exist() {
         "controls.set",
         "policies.put",
         "secrets.put",
+        "limits.put",
+        "retention.put",
         "executions.rewind",
         "executions.fork",
         "executions.signal",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use engine::{Input, Rejected, Status};
 use model::PrincipalId;
+use model::event::CancelMode;
 use serde_json::json;
 
 use crate::driver::{Actions, Run, document};
@@ -65,9 +66,11 @@ fn a_place_is_given_once_and_not_to_what_is_held() {
 
 #[test]
 fn what_is_cancelled_in_line_never_begins() {
-    let mut run = waiting();
-    run.give(Input::Cancel(by(), "no".into())).expect("it may be cancelled");
-    assert_eq!(run.state.status(), Status::Cancelled);
-    assert!(matches!(run.give(Input::Release), Err(Rejected::Ended(_))));
-    run.check_replay();
+    for mode in [CancelMode::Forced, CancelMode::Graceful] {
+        let mut run = waiting();
+        run.give(Input::Cancel(by(), "no".into(), mode)).expect("it may be cancelled");
+        assert_eq!(run.state.status(), Status::Cancelled);
+        assert!(matches!(run.give(Input::Release), Err(Rejected::Ended(_))));
+        run.check_replay();
+    }
 }
