@@ -191,12 +191,7 @@ fn many(
     tasks
 }
 
-async fn one_after_another(
-    house: &House,
-    caller: &Caller,
-    prefix: &str,
-    each: Duration,
-) -> Result<Took, Failure> {
+async fn one_after_another(house: &House, caller: &Caller, each: Duration) -> Result<Took, Failure> {
     let mut took = Took::new_with_bounds(1, 60_000_000_000, 3).map_err(failed)?;
     let begun = Instant::now();
     while took.is_empty() || begun.elapsed() < each {
