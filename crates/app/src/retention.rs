@@ -310,7 +310,8 @@ impl App {
 
     async fn remove_executions(&self, rule: &Rule, rows: Vec<ExecutionRow>) -> Result<u64, Problem> {
         let now = self.clock.now();
-        let batches: Vec<Batch> = rows.into_iter().filter_map(|row| removal(rule, row, now)).collect();
+        let removals = rows.into_iter().filter_map(|row| removal(rule, row, now));
+        let batches: Vec<Batch> = removals.map(|batch| Batch { lease: Some(self.lease), ..batch }).collect();
         if batches.is_empty() {
             return Ok(0);
         }
