@@ -135,10 +135,7 @@ impl App {
         let mut ruled = self.rule(state, effect, &grounds.policies, &controls);
         self.let_shadows_judge(state, effect, &grounds.policies, &ruled.verdict, now);
         if grounds.people.disabled(&state.started.requester) && !may_read(effect, &ruled.verdict.decision) {
-            ruled.ask(
-                effect,
-                &format!("`{}`, {GONE_REASON}", state.started.requester),
-            );
+            ruled.ask(effect, &format!("`{}`, {GONE_REASON}", state.started.requester));
         }
         let Ruled { verdict, digest } = ruled;
         let advisory = state.started.mode == Mode::Advisory || controls.on(ControlName::SafeMode);

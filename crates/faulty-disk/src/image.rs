@@ -144,7 +144,7 @@ impl State {
             }
         }
         if dice.once_in(2) {
-            let noise: Vec<u8> = (0..4096).flat_map(|_| dice.next().to_le_bytes()).collect();
+            let noise: Vec<u8> = (0..4096).flat_map(|_| dice.roll().to_le_bytes()).collect();
             std::fs::write(to.join("omnihub.db-shm"), noise)?;
         }
         Ok(())

@@ -107,14 +107,19 @@ impl Workload {
         name: u64,
     ) -> Result<Put, StoreError> {
         let tenant = self.tenant.clone();
-        let number = self.dice.next();
+        let number = self.dice.roll();
         Ok(match self.dice.below(8) {
             0 => {
                 let length = self.dice.below(5000);
                 Put::Snapshot { tenant, execution: id.clone(), version, bytes: self.noise(length) }
             }
             1 => Put::Remove { tenant, kind: "policy".to_owned(), key: format!("d{name}") },
-            2 => Put::DeadLetter { tenant, id: letter(name), open: number % 2 == 0, document: json!(number) },
+            2 => Put::DeadLetter {
+                tenant,
+                id: letter(name),
+                open: number.is_multiple_of(2),
+                document: json!(number),
+            },
             3 => Put::Answer {
                 tenant,
                 key: format!("a{name}"),
@@ -139,7 +144,7 @@ impl Workload {
     }
 
     fn noise(&mut self, length: u64) -> Vec<u8> {
-        (0..length.div_ceil(8)).flat_map(|_| self.dice.next().to_le_bytes()).collect()
+        (0..length.div_ceil(8)).flat_map(|_| self.dice.roll().to_le_bytes()).collect()
     }
 
     fn row(&mut self, id: &ExecutionId) -> ExecutionRow {

@@ -182,7 +182,7 @@ async fn kill_again_and_again(
 async fn ask(shared: Arc<Shared>) {
     while !shared.stop.load(Ordering::Acquire) {
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
-        let name = if number % 2 == 0 { "nap" } else { "careful" };
+        let name = if number.is_multiple_of(2) { "nap" } else { "careful" };
         let goal = json!({
             "workflow": {"namespace": "soak", "name": name},
             "execution_id": format!("soak-{number}"),

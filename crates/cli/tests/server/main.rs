@@ -18,5 +18,5 @@ mod shop;
 mod soak;
 mod stop;
 mod stranger;
-mod verify;
 mod time_machine;
+mod verify;
