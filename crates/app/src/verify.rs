@@ -377,6 +377,9 @@ fn check_end(kept: &Kept, found: &mut Verification) {
     let (Some(end), Some((status, outcome, digest))) = (&state.end, recorded) else {
         if state.end.is_some() {
             found.find(5041, &state.started.tenant, resource, "it ended, and no end was recorded");
+        } else if matches!(kept.events.last().map(|event| &event.body), Some(EventBody::Ended { .. })) {
+            // An end that a person took back is not the last event.
+            found.find(5041, &state.started.tenant, resource, "an end was recorded, and the replay goes on");
         }
         return;
     };
