@@ -406,8 +406,7 @@ impl App {
         // A stop, or want of room, may hold one effect and let its neighbour in another branch go.
         let mut held = BTreeSet::new();
         let mut judgements = 0;
-        loop {
-            let Some(number) = state.requested().iter().copied().find(|n| !held.contains(n)) else { break };
+        while let Some(number) = state.requested().iter().copied().find(|n| !held.contains(n)) {
             if judgements == JUDGEMENTS_MAX {
                 outcome.more = true;
                 break;
