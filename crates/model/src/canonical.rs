@@ -1,5 +1,7 @@
 //! One canonical encoding (RFC 8785, JSON Canonicalization Scheme) and one digest (SHA-256).
 
+mod serialize;
+
 use std::fmt;
 use std::fmt::Write as _;
 
@@ -75,8 +77,7 @@ impl TryFrom<String> for Digest {
 ///
 /// Panics never: the types of this crate serialize without error; a type that cannot is digested as `null`.
 pub fn digest_of<T: Serialize>(thing: &T) -> Digest {
-    let json = serde_json::to_value(thing).unwrap_or(serde_json::Value::Null);
-    Digest::of(canonical_json(&json).as_bytes())
+    Digest::of(serialize::text_of(thing).as_deref().unwrap_or("null").as_bytes())
 }
 
 /// The canonical text of a value: members sorted by UTF-16 code units, shortest numbers, no white space.
@@ -143,11 +144,7 @@ fn write_list<'a, T: 'a>(out: &mut String, items: impl Iterator<Item = &'a T>, w
 }
 
 fn write_members<T>(out: &mut String, mut members: Vec<(&str, &T)>, write: fn(&mut String, &T)) {
-    if members.iter().all(|(name, _)| name.is_ascii()) {
-        members.sort_unstable_by(|a, b| a.0.cmp(b.0));
-    } else {
-        members.sort_by(|a, b| a.0.encode_utf16().cmp(b.0.encode_utf16()));
-    }
+    members.sort_by(|a, b| order(a.0, b.0));
     out.push('{');
     for (i, (name, value)) in members.into_iter().enumerate() {
         if i > 0 {
@@ -160,8 +157,18 @@ fn write_members<T>(out: &mut String, mut members: Vec<(&str, &T)>, write: fn(&m
     out.push('}');
 }
 
+/// The order of names: by UTF-16 code units, which is that of bytes where nothing lies beyond the basic plane.
+fn order(a: &str, b: &str) -> std::cmp::Ordering {
+    if a.is_ascii() || b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
+}
+
 fn write_string(out: &mut String, text: &str) {
     out.push('"');
+    if !text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -207,6 +214,7 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(json).expect("test data parses");
         assert_eq!(canonical_json(&json), expected);
         assert_eq!(canonical(&Value::from_json(&json, crate::Label::CALLER)), expected);
+        assert_eq!(serialize::text_of(&json).expect("JSON serializes"), expected);
     }
 
     #[test]
@@ -235,5 +243,31 @@ mod tests {
         let a = Value::from_json(&serde_json::json!({"amount": 25.0}), crate::Label::CALLER);
         let b = Value::from_json(&serde_json::json!({"amount": 25}), crate::Label::EXTERNAL);
         assert_eq!(Digest::of(canonical(&a).as_bytes()), Digest::of(canonical(&b).as_bytes()));
+    }
+
+    /// Every shape that a type can have, with members out of order.
+    #[derive(Serialize)]
+    enum Shape {
+        Unit,
+        Newtype(f64),
+        Tuple(u8, Option<&'static str>),
+        Struct { z: (), b: [i64; 2], a: std::collections::BTreeMap<i32, char> },
+    }
+
+    #[test]
+    fn a_type_has_the_digest_of_its_document() {
+        let shapes = [
+            Shape::Unit,
+            Shape::Newtype(f64::NAN),
+            Shape::Newtype(1e21),
+            Shape::Tuple(7, None),
+            Shape::Struct { z: (), b: [-1, i64::MAX], a: [(10, '"'), (9, 'é')].into() },
+        ];
+        let json = serde_json::to_value(&shapes).expect("serializes");
+        assert_eq!(serialize::text_of(&shapes).expect("serializes"), canonical_json(&json));
+        assert_eq!(digest_of(&shapes), Digest::of(canonical_json(&json).as_bytes()));
+        // What has no JSON is digested as `null`, as it always was.
+        let nothing: std::collections::HashMap<Vec<u8>, u8> = [(vec![1], 1)].into();
+        assert_eq!(digest_of(&nothing), Digest::of(b"null"));
     }
 }

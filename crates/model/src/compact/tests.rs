@@ -136,6 +136,8 @@ proptest! {
     #[test]
     fn any_json_comes_back(json in document()) {
         round(&json);
+        let text = crate::canonical::canonical_json(&json);
+        assert_eq!(crate::digest_of(&json), crate::Digest::of(text.as_bytes()), "{text}");
     }
 
     #[test]
