@@ -3,20 +3,23 @@
 //! controls → contract → provenance → risk → policy → approval → permit. Every door passes here: a first attempt,
 //! a retry, a redrive, an edit. On doubt the answer is no.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use engine::{Effect, Execution, Judgement};
 use guard::policy::Ruling;
 use guard::provenance::{self, Provenance};
 use guard::risk::{ActorHistory, Facts};
+use model::action::BlastRadius;
 use model::approval::Approval;
 use model::control::{ControlName, Controls};
 use model::event::{Awaited, Mode};
 use model::id::{ApprovalId, PermitId};
+use model::principal::{PrincipalKind, Role};
 use model::stop::Subject;
 use model::verdict::{Decision, Quorum, Risk, Verdict};
-use model::{Data, Digest, EffectClass, Timestamp, Value};
-use serde_json::json;
+use model::{Data, Digest, EffectClass, EffectKind, PrincipalId, TenantId, Timestamp, Value};
+use serde::Serialize;
 
 use crate::app::App;
 use crate::approvals::no_longer_enough;
@@ -311,29 +314,83 @@ fn at_pointer<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
 }
 
 /// The document that policies see; `docs/policies.md` describes it.
-fn policy_input(
-    state: &Execution,
-    effect: &Effect,
-    origins: &[Provenance],
-    risk: &Risk,
-) -> serde_json::Value {
+#[derive(Serialize)]
+struct PolicyInput<'a> {
+    tenant: &'a TenantId,
+    principal: Requester<'a>,
+    workflow: Workflow<'a>,
+    task: &'a str,
+    action: Acting<'a>,
+    arguments: &'a Value,
+    amount: Option<Amount>,
+    provenance: &'a [Provenance],
+    risk: &'a Risk,
+    mode: Mode,
+}
+
+#[derive(Serialize)]
+struct Requester<'a> {
+    id: &'a PrincipalId,
+    kind: PrincipalKind,
+    roles: &'a BTreeSet<Role>,
+}
+
+#[derive(Serialize)]
+struct Workflow<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    version: &'a str,
+}
+
+#[derive(Serialize)]
+struct Acting<'a> {
+    operation: &'a str,
+    reviewed: bool,
+    effect: EffectKind,
+    class: EffectClass,
+    blast_radius: &'a BlastRadius,
+    data: &'a [String],
+    target: String,
+}
+
+#[derive(Serialize)]
+struct Amount {
+    value: f64,
+    currency: Option<String>,
+}
+
+fn policy_input<'a>(
+    state: &'a Execution,
+    effect: &'a Effect,
+    origins: &'a [Provenance],
+    risk: &'a Risk,
+) -> PolicyInput<'a> {
     let started = &state.started;
     let contract = &effect.contract;
-    json!({
-        "tenant": started.tenant,
-        "principal": { "id": started.requester, "kind": started.requester_kind, "roles": started.requester_roles },
-        "workflow": { "namespace": started.namespace, "name": started.name, "version": started.version },
-        "task": effect.task,
-        "action": {
-            "operation": effect.operation, "reviewed": contract.reviewed, "effect": contract.effect, "class": contract.class,
-            "blast_radius": contract.blast_radius, "data": contract.data, "target": effect.request.target(),
+    PolicyInput {
+        tenant: &started.tenant,
+        principal: Requester {
+            id: &started.requester,
+            kind: started.requester_kind,
+            roles: &started.requester_roles,
         },
-        "arguments": effect.arguments,
-        "amount": amount(effect).map(|(value, currency)| json!({ "value": value, "currency": currency })),
-        "provenance": provenance::to_json(origins),
-        "risk": risk,
-        "mode": started.mode,
-    })
+        workflow: Workflow { namespace: &started.namespace, name: &started.name, version: &started.version },
+        task: &effect.task,
+        action: Acting {
+            operation: &effect.operation,
+            reviewed: contract.reviewed,
+            effect: contract.effect,
+            class: contract.class,
+            blast_radius: &contract.blast_radius,
+            data: &contract.data,
+            target: effect.request.target(),
+        },
+        arguments: &effect.arguments,
+        amount: amount(effect).map(|(value, currency)| Amount { value, currency }),
+        provenance: origins,
+        risk,
+        mode: started.mode,
+    }
 }
 
 /// What is sent, in one line.

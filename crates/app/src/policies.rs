@@ -70,12 +70,21 @@ impl TenantPolicies {
     }
 
     /// What the policies decide; an error means no.
-    pub(crate) fn decide(&self, input: &serde_json::Value) -> Result<Ruling, PolicyError> {
-        let key = Digest::of(input.to_string().as_bytes());
+    pub(crate) fn decide(&self, input: &impl Serialize) -> Result<Ruling, PolicyError> {
+        let unwritable = |error: &dyn std::fmt::Display| PolicyError {
+            file: "input".to_owned(),
+            line: 0,
+            column: 0,
+            message: format!("the input has no document: {error}"),
+        };
+        // The document itself is only made when it has to be judged: most of what comes was seen before.
+        let bytes = model::compact::to_vec(input).map_err(|error| unwritable(&error))?;
+        let key = Digest::of(&bytes);
         if let Some(ruling) = self.known.lock().get(&key) {
             return Ok(ruling.clone());
         }
-        let ruling = self.evaluate(input)?;
+        let document = serde_json::to_value(input).map_err(|error| unwritable(&error))?;
+        let ruling = self.evaluate(&document)?;
         let mut known = self.known.lock();
         if known.len() >= KNOWN_MAX {
             known.clear();

@@ -310,7 +310,7 @@ impl App {
         self.replay(tenant, id, history.events, tracing).await
     }
 
-    async fn replay(
+    pub(crate) async fn replay(
         &self,
         tenant: &TenantId,
         id: &ExecutionId,
@@ -354,9 +354,7 @@ impl App {
     }
 
     async fn load_cell(&self, key: &Key) -> Result<(Execution, Snapshotted, Option<Timestamp>), Problem> {
-        let row = self.store.execution(&key.0, &key.1).await.map_err(|e| store_problem(&e))?;
-        let Some(row) = row else { return Err(Problem::not_found("execution", key.1.as_str())) };
-        let (state, snapshot) = self.brought_back(&key.0, &key.1).await?;
+        let (state, snapshot, row) = self.brought_back_with_row(&key.0, &key.1).await?;
         Ok((state, snapshot, row.due_at))
     }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use engine::{Execution, Snapshot};
 use model::{ExecutionId, Problem, TenantId};
-use store::Put;
+use store::{ExecutionRow, History, Put, Stored};
 
 use crate::app::{App, store_problem};
 
@@ -64,49 +64,62 @@ impl App {
         tenant: &TenantId,
         id: &ExecutionId,
     ) -> Result<(Execution, Snapshotted), Problem> {
+        let (state, snapshotted, _) = self.brought_back_with_row(tenant, id).await?;
+        Ok((state, snapshotted))
+    }
+
+    /// As [`App::brought_back`], with its row of the same moment.
+    pub(crate) async fn brought_back_with_row(
+        &self,
+        tenant: &TenantId,
+        id: &ExecutionId,
+    ) -> Result<(Execution, Snapshotted, ExecutionRow), Problem> {
         let begun = Instant::now();
-        match self.restored(tenant, id).await {
-            Ok(Some((state, snapshotted))) => {
-                let (from, micros) = (snapshotted.version, begun.elapsed().as_micros());
-                tracing::debug!(execution.id = %id, events = state.version, from, micros, "brought back from a snapshot");
-                return Ok((state, snapshotted));
+        let stored = self.store.stored(tenant, id).await.map_err(|e| store_problem(&e))?;
+        let Some(Stored { row, snapshot, history }) = stored else {
+            return Err(Problem::not_found("execution", id.as_str()));
+        };
+        let Some((version, bytes)) = snapshot else {
+            let state = self.replay(tenant, id, history.events, false).await?;
+            return Ok((state, Snapshotted::default(), row));
+        };
+        match self.restored(tenant, id, version, &bytes, history).await {
+            Ok(state) => {
+                let micros = begun.elapsed().as_micros();
+                tracing::debug!(execution.id = %id, events = state.version, from = version, micros, "brought back from a snapshot");
+                Ok((state, Snapshotted { version, bytes: bytes.len() as u64 }, row))
             }
-            Ok(None) => {}
             Err(problem) => {
                 tracing::warn!(execution.id = %id, problem = %problem.internal.as_deref().unwrap_or(&problem.detail), "its snapshot cannot be used; the whole history is replayed");
+                Ok((self.replayed(tenant, id, false).await?, Snapshotted::default(), row))
             }
         }
-        Ok((self.replayed(tenant, id, false).await?, Snapshotted::default()))
     }
 
     async fn restored(
         &self,
         tenant: &TenantId,
         id: &ExecutionId,
-    ) -> Result<Option<(Execution, Snapshotted)>, Problem> {
-        let Some((version, bytes)) = self.store.snapshot(tenant, id).await.map_err(|e| store_problem(&e))?
-        else {
-            return Ok(None);
-        };
-        let snapshot = Snapshot::from_bytes(&bytes).map_err(Problem::machine)?;
+        version: u64,
+        bytes: &[u8],
+        rest: History,
+    ) -> Result<Execution, Problem> {
+        let snapshot = Snapshot::from_bytes(bytes).map_err(Problem::machine)?;
         let started = snapshot.started();
         if snapshot.version() != version || started.execution != *id || started.tenant != *tenant {
             return Err(Problem::machine(format!(
                 "the snapshot stored for `{id}` at event {version} is of another state"
             )));
         }
+        if rest.total < version {
+            return Err(Problem::machine(format!("the history of `{id}` is shorter than its snapshot")));
+        }
         let definition = self.definition(tenant, &started.namespace, &started.name, &started.version).await?;
         let mut state = Execution::restore(definition, snapshot).map_err(Problem::machine)?;
-        let rest =
-            self.store.load_from(tenant, id, version, u64::MAX).await.map_err(|e| store_problem(&e))?;
-        let rest = rest.filter(|rest| rest.total >= version);
-        let Some(rest) = rest else {
-            return Err(Problem::machine(format!("the history of `{id}` is shorter than its snapshot")));
-        };
         for mut event in rest.events {
             self.inflate(tenant, &mut event).await?;
             state.apply(&event);
         }
-        Ok(Some((state, Snapshotted { version, bytes: bytes.len() as u64 })))
+        Ok(state)
     }
 }

@@ -19,6 +19,10 @@ use clap::Parser as _;
 use crate::exit::{Exit, Failure};
 use crate::screen::{Output, Screen};
 
+/// Every step makes and drops hundreds of small things.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = cli::Cli::parse();
     let screen = Screen::new(arguments.global.output, arguments.global.quiet);

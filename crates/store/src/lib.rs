@@ -15,7 +15,9 @@ mod verify;
 
 pub use batch::{Batch, CommitError, Committed, ExecutionRow, Expect, Put};
 pub use files::{FileAct, FileWatch};
-pub use query::{ApprovalQuery, AuditQuery, Blocked, ExecutionQuery, History, LeafRow, Page, StoreError};
+pub use query::{
+    ApprovalQuery, AuditQuery, Blocked, ExecutionQuery, History, LeafRow, Page, StoreError, Stored,
+};
 pub use sqlite::open::OpenError;
 pub use sqlite::{Options, SqliteStore, Stats};
 pub use verify::{StoppedCopy, VerifyError, verify_directory};
@@ -54,6 +56,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         tenant: &TenantId,
         id: &ExecutionId,
     ) -> Result<Option<(u64, Vec<u8>)>, StoreError>;
+
+    /// Everything that bringing an execution back takes; none when the tenant has no such execution. A store that can
+    /// reads all of it at once.
+    async fn stored(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<Stored>, StoreError> {
+        let Some(row) = self.execution(tenant, id).await? else { return Ok(None) };
+        let snapshot = self.snapshot(tenant, id).await?;
+        let from = snapshot.as_ref().map_or(0, |(version, _)| *version);
+        let history = self.load_from(tenant, id, from, u64::MAX).await?;
+        Ok(history.map(|history| Stored { row, snapshot, history }))
+    }
 
     /// Executions whose `due_at` has come, oldest first.
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<(TenantId, ExecutionId)>, StoreError>;

@@ -3,6 +3,8 @@
 use model::approval::ApprovalStatus;
 use model::{Event, ExecutionId, TenantId, Timestamp};
 
+use crate::batch::ExecutionRow;
+
 /// The store could not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -33,6 +35,17 @@ pub struct History {
     pub events: Vec<Event>,
     /// How many there are in all.
     pub total: u64,
+}
+
+/// Everything that bringing an execution back takes, of one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// Its row.
+    pub row: ExecutionRow,
+    /// Its newest snapshot: how many events it stands for, and its bytes.
+    pub snapshot: Option<(u64, Vec<u8>)>,
+    /// The events behind the snapshot, or all when there is none.
+    pub history: History,
 }
 
 /// Which executions.

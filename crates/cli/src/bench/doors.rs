@@ -1,4 +1,4 @@
-//! The front door and the gate: `POST /goals` over HTTP, and one policy decision.
+//! The front door and the gate: whole executions through `POST /goals`, and one policy decision.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,19 +16,20 @@ use crate::bench::steps;
 use crate::exit::Failure;
 
 /// Connections that submit goals at once.
-const CONNECTIONS: u64 = 16;
+const CONNECTIONS: u64 = 64;
 
-/// Latency of `POST /goals` on kept connections.
-pub(super) async fn goals(each: Duration) -> Result<Vec<Figure>, Failure> {
-    let house = House::open().await?;
+/// Whole executions started by `POST /goals` on kept connections, each of which waits for the end of its own before it
+/// asks for the next. `in_process` are executions a second of the same workflow at as many at once, without HTTP.
+pub(super) async fn goals(each: Duration, in_process: Option<f64>) -> Result<Vec<Figure>, Failure> {
+    let house = Arc::new(House::open().await?);
     house.publish(steps::DOCUMENT).await?;
     let new = app::view::NewToken {
-        owner: None,
         principal: "service:bench".into(),
         kind: "service".into(),
         tenant: None,
         roles: vec!["developer".into()],
         days: None,
+        owner: None,
     };
     let token = house.app.create_token(&house.caller, new).await.map_err(failed)?.secret;
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
@@ -42,52 +43,91 @@ pub(super) async fn goals(each: Duration) -> Result<Vec<Figure>, Failure> {
     let server =
         tokio::spawn(gateway::serve(listener, gateway::router(state.clone()), state, std::future::pending()));
     let begun = Instant::now();
-    let mut tasks = Vec::new();
-    for _ in 0..CONNECTIONS {
+    let client = |house: Arc<House>| {
         let token = token.clone();
-        tasks.push(tokio::spawn(async move {
-            let stream = TcpStream::connect(address).await.map_err(failed)?;
-            stream.set_nodelay(true).map_err(failed)?;
-            let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-            tokio::spawn(connection);
-            let mut took = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(failed)?;
+        async move {
+            let mut connection = Submitter::connect(address, token).await?;
+            let mut took = histogram()?;
             while begun.elapsed() < each {
-                let body = r#"{"workflow":{"namespace":"bench","name":"five","version":"1.0.0"},"input":{"order":"1042"}}"#;
-                let request = Request::post("/api/v1/goals")
-                    .header("host", address.to_string())
-                    .header("authorization", format!("Bearer {token}"))
-                    .header("content-type", "application/json")
-                    .body(Full::new(Bytes::from_static(body.as_bytes())))
-                    .map_err(failed)?;
                 let one = Instant::now();
-                let answer = sender.send_request(request).await.map_err(failed)?;
-                let status = answer.status();
-                answer.into_body().collect().await.map_err(failed)?;
-                if status != 202 {
-                    return Err(failed(format!("POST /goals answered {status}")));
-                }
-                took.saturating_record(u64::try_from(one.elapsed().as_micros()).unwrap_or(u64::MAX));
+                let id = connection.submit().await?;
+                record(&mut took, one);
+                house.ended(id).await?;
             }
             Ok::<_, Failure>(took)
-        }));
+        }
+    };
+    let clients: Vec<_> = (0..CONNECTIONS).map(|_| tokio::spawn(client(Arc::clone(&house)))).collect();
+    let mut took = histogram()?;
+    for client in clients {
+        took.add(client.await.map_err(failed)??).map_err(failed)?;
     }
-    let mut took = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(failed)?;
-    for task in tasks {
-        took.add(task.await.map_err(failed)??).map_err(failed)?;
-    }
+    let executions = took.len() as f64 / begun.elapsed().as_secs_f64();
     server.abort();
-    let figure = |name: &str, value: f64, unit| Figure {
+    let figure = |name: &str, value: f64, unit, limit| Figure {
         group: "goals",
-        name: name.to_owned(),
+        name: format!("{name}, {CONNECTIONS} connections"),
         value,
         unit,
-        limit: None,
+        limit,
     };
+    let quantile = |at: f64| took.value_at_quantile(at) as f64 / 1000.0;
     Ok(vec![
-        figure("POST /goals, 16 connections, p50", took.value_at_quantile(0.5) as f64 / 1000.0, "ms"),
-        figure("POST /goals, 16 connections, p99", took.value_at_quantile(0.99) as f64 / 1000.0, "ms"),
-        figure("POST /goals, 16 connections", took.len() as f64 / begun.elapsed().as_secs_f64(), "goals/s"),
+        figure("POST /goals, p50", quantile(0.5), "ms", None),
+        figure("POST /goals, p99", quantile(0.99), "ms", None),
+        figure(
+            "executions of 5 steps through HTTP",
+            executions,
+            "executions/s",
+            in_process.map(|limit| (limit, "in process")),
+        ),
     ])
+}
+
+/// A kept connection that submits goals.
+struct Submitter {
+    sender: hyper::client::conn::http1::SendRequest<Full<Bytes>>,
+    host: String,
+    authorization: String,
+}
+
+impl Submitter {
+    async fn connect(address: std::net::SocketAddr, token: String) -> Result<Self, Failure> {
+        let stream = TcpStream::connect(address).await.map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        let (sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        tokio::spawn(connection);
+        Ok(Self { sender, host: address.to_string(), authorization: format!("Bearer {token}") })
+    }
+
+    /// Submits a goal and answers the execution's id.
+    async fn submit(&mut self) -> Result<String, Failure> {
+        let body =
+            r#"{"workflow":{"namespace":"bench","name":"five","version":"1.0.0"},"input":{"order":"1042"}}"#;
+        let request = Request::post("/api/v1/goals")
+            .header("host", &self.host)
+            .header("authorization", &self.authorization)
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from_static(body.as_bytes())))
+            .map_err(failed)?;
+        let answer = self.sender.send_request(request).await.map_err(failed)?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await.map_err(failed)?.to_bytes();
+        let document: serde_json::Value = serde_json::from_slice(&body).map_err(failed)?;
+        match document["execution_id"].as_str() {
+            Some(id) if status == 202 => Ok(id.to_owned()),
+            _ => Err(failed(format!("POST /goals answered {status}"))),
+        }
+    }
+}
+
+fn histogram() -> Result<Histogram<u64>, Failure> {
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).map_err(failed)
+}
+
+fn record(took: &mut Histogram<u64>, since: Instant) {
+    took.saturating_record(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX));
 }
 
 /// One decision of the default policy.
@@ -103,7 +143,7 @@ pub(super) fn policy(each: Duration) -> Result<Vec<Figure>, Failure> {
         "provenance": [{"pointer": "/orderId", "origins": ["intent"], "untrusted": false}, {"pointer": "/amount", "origins": ["intent"], "untrusted": false}],
         "risk": {"score": 47, "level": "medium", "factors": []}, "mode": "live"
     });
-    let mut took = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(failed)?;
+    let mut took = histogram()?;
     let begun = Instant::now();
     while begun.elapsed() < each {
         let one = Instant::now();

@@ -10,7 +10,7 @@ use app::view::{GoalAnswer, GoalRequest, WorkflowName};
 use app::{App, Caller, Parts, RandomIds, SystemClock};
 use model::effect::Answer;
 use model::principal::{PrincipalKind, Role};
-use model::{Label, Principal, PrincipalId, Value};
+use model::{Clock, Label, Principal, PrincipalId, Value};
 use parking_lot::Mutex;
 use store::SqliteStore;
 use tempfile::TempDir;
@@ -43,18 +43,13 @@ pub(super) struct House {
 impl House {
     /// Opens a house on an empty directory.
     pub(super) async fn open() -> Result<Self, Failure> {
-        Self::open_in(tempfile::tempdir().map_err(failed)?).await
+        Self::open_in(tempfile::tempdir().map_err(failed)?, Arc::new(SystemClock)).await
     }
 
-    /// Opens a house on a directory that may hold executions.
-    pub(super) async fn open_in(directory: TempDir) -> Result<Self, Failure> {
-        let store =
-            SqliteStore::open(&directory.path().join("data"), Arc::new(SystemClock)).map_err(failed)?;
-        let parts = Parts {
-            store: Arc::clone(&store) as _,
-            clock: Arc::new(SystemClock),
-            ids: Arc::new(RandomIds::default()),
-        };
+    /// Opens a house on a directory that may hold executions, with a clock of its own.
+    pub(super) async fn open_in(directory: TempDir, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
+        let store = SqliteStore::open(&directory.path().join("data"), Arc::clone(&clock)).map_err(failed)?;
+        let parts = Parts { store: Arc::clone(&store) as _, clock, ids: Arc::new(RandomIds::default()) };
         let app = App::open(app::Settings::default(), parts).await.map_err(failed)?;
         let principal = Principal {
             id: PrincipalId::new("service:bench").map_err(failed)?,

@@ -25,6 +25,9 @@ do:
   - five: { run: { shell: { command: 'true' } } }
 ";
 
+/// The figure that executions through HTTP are held against.
+pub(super) const EXECUTIONS_64: &str = "executions of 5 steps, 64 at once";
+
 /// Measures at 1, 64 and 256 executions at once. `limits` are rows a second of a bare writer at the same numbers.
 pub(super) async fn measure(each: Duration, limits: [f64; 3]) -> Result<Vec<Figure>, Failure> {
     let mut figures = Vec::new();

@@ -1,6 +1,12 @@
-//! What waits must cost nothing: memory of waiting executions, and the start of a server that finds many stored.
+//! What waits must cost nothing: memory of waiting executions, the start of a server that finds many stored, and how
+//! fast they fire when their time has come.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use app::SystemClock;
+use model::{Clock, Timestamp};
 
 use crate::bench::Figure;
 use crate::bench::house::{House, failed};
@@ -9,6 +15,11 @@ use crate::exit::Failure;
 
 /// Executions that are started at once while the store is filled.
 const AT_ONCE: u64 = 256;
+
+/// Pause between two looks at what still waits.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// As long as they wait, and a day.
+const MONTH: Duration = Duration::from_secs(31 * 24 * 3600);
 
 const WAITING: &str = "
 document: { dsl: '1.0.3', namespace: bench, name: waiting, version: '1.0.0' }
@@ -20,13 +31,13 @@ do:
 
 /// Stores `stored` executions that wait for a timer, then measures memory, and the start of a new process' house.
 pub(super) async fn measure(stored: u64) -> Result<Vec<Figure>, Failure> {
-    let house = std::sync::Arc::new(House::open().await?);
+    let house = Arc::new(House::open().await?);
     house.publish(WAITING).await?;
     house.publish(steps::DOCUMENT).await?;
     let before = resident_bytes()?;
     let mut tasks = Vec::new();
     for task in 0..AT_ONCE {
-        let house = std::sync::Arc::clone(&house);
+        let house = Arc::clone(&house);
         let share = stored / AT_ONCE + u64::from(task < stored % AT_ONCE);
         tasks.push(tokio::spawn(async move {
             for _ in 0..share {
@@ -39,33 +50,38 @@ pub(super) async fn measure(stored: u64) -> Result<Vec<Figure>, Failure> {
         task.await.map_err(failed)??;
     }
     // The answers of the first steps come back on their own; everything waits once the row says so.
-    loop {
-        let counts = house.app.overview(&house.caller).await.map_err(failed)?.by_status;
-        let waiting = counts.iter().find(|(status, _)| status == "waiting").map_or(0, |(_, n)| *n);
-        if waiting >= stored {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    while count(&house, "waiting").await? < stored {
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
     let after = resident_bytes()?;
     let disk = house.store.stats().database_bytes;
-    let house = std::sync::Arc::try_unwrap(house).map_err(|_| failed("the house is still in use"))?;
+    let house = Arc::try_unwrap(house).map_err(|_| failed("the house is still in use"))?;
     let directory = house.close().await;
     let begun = Instant::now();
-    let house = House::open_in(directory).await?;
+    let clock = Arc::new(Shifted::default());
+    let house = House::open_in(directory, Arc::clone(&clock) as _).await?;
     while !house.app.ready() {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
     let ready = begun.elapsed();
     house.run("five").await?;
     let success = begun.elapsed();
-    let figure = |name: String, value: f64, unit| Figure { group: "start", name, value, unit, limit: None };
+    let resident = resident_bytes()?;
+    // A month later everything is due at once: the hardest minute there can be.
+    clock.0.store(MONTH.as_millis().try_into().unwrap_or(i64::MAX), Ordering::Relaxed);
+    let begun = Instant::now();
+    while count(&house, "waiting").await? > 0 {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    let fired = begun.elapsed();
+    let figure = |name: String, value: f64, unit| Figure { group: "waiting", name, value, unit, limit: None };
     Ok(vec![
         figure(
             format!("memory of each of {stored} waiting executions"),
             after.saturating_sub(before) as f64 / stored as f64,
             "bytes",
         ),
+        figure(format!("memory of a process that finds {stored} waiting"), resident as f64 / 1e6, "MB"),
         figure(format!("disk of each of {stored} waiting executions"), disk as f64 / stored as f64, "bytes"),
         figure(
             format!("start-up with {stored} executions stored, until ready"),
@@ -77,7 +93,25 @@ pub(super) async fn measure(stored: u64) -> Result<Vec<Figure>, Failure> {
             success.as_secs_f64() * 1000.0,
             "ms",
         ),
+        figure(format!("{stored} executions due at once have all fired after"), fired.as_secs_f64(), "s"),
+        figure("executions fired".to_owned(), stored as f64 / fired.as_secs_f64(), "executions/s"),
     ])
+}
+
+/// How many executions have this status.
+async fn count(house: &House, status: &str) -> Result<u64, Failure> {
+    let counts = house.app.overview(&house.caller).await.map_err(failed)?.by_status;
+    Ok(counts.iter().find(|(found, _)| found == status).map_or(0, |(_, count)| *count))
+}
+
+/// The machine's clock, set forward.
+#[derive(Debug, Default)]
+struct Shifted(AtomicI64);
+
+impl Clock for Shifted {
+    fn now(&self) -> Timestamp {
+        Timestamp(SystemClock.now().0.saturating_add(self.0.load(Ordering::Relaxed)))
+    }
 }
 
 fn resident_bytes() -> Result<u64, Failure> {

@@ -100,7 +100,6 @@ struct Found {
     key: i64,
     events: u64,
     status: String,
-    blocked_on: Option<String>,
     due_at: Option<i64>,
 }
 
@@ -161,7 +160,7 @@ fn find(
     tenant: &TenantId,
     id: &ExecutionId,
 ) -> Result<Option<Found>, Refused> {
-    let sql = "SELECT key, events, status, blocked_on, due_at FROM executions WHERE tenant = ?1 AND id = ?2";
+    let sql = "SELECT key, events, status, due_at FROM executions WHERE tenant = ?1 AND id = ?2";
     let tenant = tenants.key(db, tenant)?;
     let found = db
         .prepare_cached(sql)?
@@ -170,8 +169,7 @@ fn find(
                 key: row.get(0)?,
                 events: count(row.get(1)?),
                 status: row.get(2)?,
-                blocked_on: row.get(3)?,
-                due_at: row.get(4)?,
+                due_at: row.get(3)?,
             })
         })
         .optional()?;
@@ -211,17 +209,16 @@ fn put_execution(
         None => insert_execution(db, tenants, events, row)?,
     };
     if own.is_some() {
-        let (status, blocked_on) = (row.status.clone(), row.blocked_on.clone());
-        *known = Some(Found { key, events, status, blocked_on, due_at: row.due_at.map(|at| at.0) });
+        *known = Some(Found { key, events, status: row.status.clone(), due_at: row.due_at.map(|at| at.0) });
     }
     Ok(())
 }
 
 fn update_execution(db: &Connection, found: &Found, events: u64, row: &ExecutionRow) -> Result<i64, Refused> {
-    // Setting an indexed column writes its indexes even when nothing changes: most steps change none of the three.
+    let due_at = row.due_at.map(|at| at.0);
     let sql = "UPDATE executions SET namespace = ?2, name = ?3, version = ?4, outcome = ?5, requester = ?6, \
-               intent = ?7, error = ?8, started_at = ?9, updated_at = ?10, ended_at = ?11, events = ?12 \
-               WHERE key = ?1";
+               intent = ?7, error = ?8, started_at = ?9, updated_at = ?10, ended_at = ?11, events = ?12, \
+               blocked_on = ?13 WHERE key = ?1";
     db.prepare_cached(sql)?.execute(params![
         found.key,
         row.namespace,
@@ -235,11 +232,12 @@ fn update_execution(db: &Connection, found: &Found, events: u64, row: &Execution
         row.updated_at.0,
         row.ended_at.map(|at| at.0),
         events.cast_signed(),
+        row.blocked_on,
     ])?;
-    let due_at = row.due_at.map(|at| at.0);
-    if found.status != row.status || found.blocked_on != row.blocked_on || found.due_at != due_at {
-        let sql = "UPDATE executions SET status = ?2, blocked_on = ?3, due_at = ?4 WHERE key = ?1";
-        db.prepare_cached(sql)?.execute(params![found.key, row.status, row.blocked_on, due_at])?;
+    // Setting an indexed column writes its indexes even when nothing changes: most steps change neither of these.
+    if found.status != row.status || found.due_at != due_at {
+        let sql = "UPDATE executions SET status = ?2, due_at = ?3 WHERE key = ?1";
+        db.prepare_cached(sql)?.execute(params![found.key, row.status, due_at])?;
     }
     Ok(found.key)
 }

@@ -30,6 +30,8 @@ use prepare::{Prepared, prepare};
 use readers::Readers;
 use writer::{Command, Gauges, QUEUE_BYTES_MAX, QUEUE_CALLS_MAX, Writer};
 
+/// A commit keeps its caller's thread only while commits take no longer than this: others wait for that thread.
+const AT_ONCE_MICROS_MAX: u64 = 400;
 /// Most batches of one call.
 const CALL_BATCHES_MAX: usize = 1024;
 
@@ -75,7 +77,12 @@ impl Default for Options {
 /// Who writes.
 enum Pen {
     /// A thread of its own; both are none only while the store is being dropped.
-    Thread { commands: Option<SyncSender<Command>>, thread: Option<JoinHandle<()>> },
+    Thread {
+        commands: Option<SyncSender<Command>>,
+        thread: Option<JoinHandle<()>>,
+        /// Locked by the thread while it writes a group, and by whoever writes a lone one: see `at_once`.
+        writer: Arc<Mutex<Writer>>,
+    },
     /// Whoever calls. The channel stays empty.
     Inline(Box<Mutex<(Writer, Receiver<Command>)>>),
 }
@@ -137,11 +144,13 @@ impl SqliteStore {
         let pen = if options.inline {
             Pen::Inline(Box::new(Mutex::new((writer, receiver))))
         } else {
+            let writer = Arc::new(Mutex::new(writer));
+            let shared = Arc::clone(&writer);
             let thread = std::thread::Builder::new()
                 .name("store-writer".to_owned())
-                .spawn(move || writer.run(&receiver))
+                .spawn(move || Writer::run(&shared, &receiver))
                 .map_err(|source| OpenError::File { path: directory.to_owned(), source })?;
-            Pen::Thread { commands: Some(sender), thread: Some(thread) }
+            Pen::Thread { commands: Some(sender), thread: Some(thread), writer }
         };
         Ok(Arc::new(Self {
             directory: directory.to_owned(),
@@ -233,11 +242,28 @@ impl SqliteStore {
             return all(CommitError::Overloaded);
         }
         let (reply, answer) = oneshot::channel();
-        if let Err(error) = self.send(Command::Commit { batches, bytes, reply }) {
+        let sent = match self.at_once(Command::Commit { batches, bytes, reply }) {
+            Some(command) => self.send(command),
+            None => Ok(()),
+        };
+        if let Err(error) = sent {
             self.gauges.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             return all(error);
         }
         answer.await.unwrap_or_else(|_| all(CommitError::Failed(WRITER_ENDED.to_owned())))
+    }
+
+    /// Commits on the caller's thread when nobody else writes and the disk is fast: an execution that is alone then waits
+    /// for the disk and not for two threads to be woken. Answers the command when it has to queue up.
+    fn at_once(&self, command: Command) -> Option<Command> {
+        let Pen::Thread { writer, .. } = &self.pen else { return Some(command) };
+        let alone = self.gauges.queued_calls.load(Ordering::Relaxed) == 0
+            && self.gauges.last_group.load(Ordering::Relaxed) <= 1
+            && self.gauges.last_micros.load(Ordering::Relaxed) <= AT_ONCE_MICROS_MAX;
+        let Some(mut writer) = writer.try_lock().filter(|_| alone) else { return Some(command) };
+        self.gauges.queued_calls.fetch_add(1, Ordering::Relaxed);
+        writer.take_group(command, || None);
+        None
     }
 
     fn send(&self, command: Command) -> Result<(), CommitError> {
@@ -247,7 +273,7 @@ impl SqliteStore {
             Pen::Inline(writer) => {
                 self.gauges.queued_calls.fetch_add(1, Ordering::Relaxed);
                 let (writer, nothing) = &mut *writer.lock();
-                writer.take_group(command, nothing);
+                writer.take_group(command, || nothing.try_recv().ok());
                 return Ok(());
             }
         };
@@ -268,7 +294,7 @@ impl Drop for SqliteStore {
     fn drop(&mut self) {
         self.readers.close();
         match &mut self.pen {
-            Pen::Thread { commands, thread } => {
+            Pen::Thread { commands, thread, .. } => {
                 *commands = None;
                 if let Some(thread) = thread.take()
                     && thread.join().is_err()

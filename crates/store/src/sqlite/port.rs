@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use model::approval::Approval;
 use model::id::{ApprovalId, DeadLetterId, TokenId};
 use model::{Digest, ExecutionId, TenantId, Timestamp};
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -18,7 +18,9 @@ use crate::Store;
 use crate::batch::{Batch, CommitError, Committed, ExecutionRow};
 use crate::blobs;
 use crate::codec::corrupt;
-use crate::query::{ApprovalQuery, AuditQuery, Blocked, ExecutionQuery, History, LeafRow, Page, StoreError};
+use crate::query::{
+    ApprovalQuery, AuditQuery, Blocked, ExecutionQuery, History, LeafRow, Page, StoreError, Stored,
+};
 
 /// Longest name of a holder, in bytes.
 const HOLDER_BYTES_MAX: usize = 255;
@@ -61,15 +63,17 @@ impl Store for SqliteStore {
         id: &ExecutionId,
     ) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
         let (tenant, id) = (tenant.clone(), id.clone());
-        let sql = "SELECT snapshots.version, bytes FROM executions \
-                   JOIN snapshots ON snapshots.execution = executions.key \
-                   WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) AND id = ?2";
+        self.readers.read(move |db| read::snapshot(db, &tenant, &id)).await
+    }
+
+    async fn stored(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<Stored>, StoreError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
         let read = self.readers.read(move |db| {
-            let found = db
-                .prepare_cached(sql)?
-                .query_row([tenant.as_str(), id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
-            Ok(found.map(|(version, bytes): (i64, Vec<u8>)| (tree::count(version), bytes)))
+            let Some(row) = read::execution(db, &tenant, &id)? else { return Ok(None) };
+            let snapshot = read::snapshot(db, &tenant, &id)?;
+            let from = snapshot.as_ref().map_or(0, |(version, _)| *version);
+            let history = read::history(db, &tenant, &id, from, u64::MAX)?;
+            Ok(history.map(|history| Stored { row, snapshot, history }))
         });
         read.await
     }

@@ -85,6 +85,22 @@ pub(crate) fn history(
     Ok(Some(History { events, total }))
 }
 
+/// The newest snapshot: how many events it stands for, and its bytes.
+pub(crate) fn snapshot(
+    db: &Connection,
+    tenant: &TenantId,
+    id: &ExecutionId,
+) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+    let sql = "SELECT snapshots.version, bytes FROM executions \
+               JOIN snapshots ON snapshots.execution = executions.key \
+               WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) AND id = ?2";
+    let found = db
+        .prepare_cached(sql)?
+        .query_row([tenant.as_str(), id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(found.map(|(version, bytes): (i64, Vec<u8>)| (count(version), bytes)))
+}
+
 /// Pairs of tenant and execution from a query of their two texts.
 pub(crate) fn names(
     db: &Connection,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use audit::{Frontier, SignedHead, SigningKey};
 use model::Clock;
+use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, params};
 use tokio::sync::oneshot;
 
@@ -57,6 +58,8 @@ pub(crate) struct Gauges {
     pub(crate) queued_bytes: AtomicUsize,
     pub(crate) last_group: AtomicUsize,
     pub(crate) groups: AtomicU64,
+    /// How long the last group took.
+    pub(crate) last_micros: AtomicU64,
     pub(crate) stopped: AtomicBool,
 }
 
@@ -100,39 +103,39 @@ struct GroupFailed {
 }
 
 impl Writer {
-    /// Works until every sender is gone.
-    pub(crate) fn run(mut self, commands: &Receiver<Command>) {
+    /// Works until every sender is gone. The writer is locked for as long as a group takes.
+    pub(crate) fn run(writer: &Mutex<Self>, commands: &Receiver<Command>) {
         let mut head_file_at = Instant::now();
         let mut head_file_size = None;
         let mut purged_at = Instant::now();
         loop {
-            let dirty = head_file_size != Some(self.head.size);
-            let next = if dirty {
-                commands.recv_timeout(HEAD_FILE_EVERY.saturating_sub(head_file_at.elapsed()))
-            } else {
-                commands.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            };
+            // Whoever commits on a thread of its own tells nobody: the head file is looked at in any case.
+            let next = commands.recv_timeout(HEAD_FILE_EVERY.saturating_sub(head_file_at.elapsed()));
+            let mut writer = writer.lock();
             match next {
-                Ok(command) => self.take_group(command, commands),
+                Ok(command) => writer.take_group(command, || commands.try_recv().ok()),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if head_file_size != Some(self.head.size) && head_file_at.elapsed() >= HEAD_FILE_EVERY {
+            if head_file_at.elapsed() >= HEAD_FILE_EVERY {
                 head_file_at = Instant::now();
-                head_file_size = self.write_head_file().or(head_file_size);
+                if head_file_size != Some(writer.head.size) {
+                    head_file_size = writer.write_head_file().or(head_file_size);
+                }
             }
             if purged_at.elapsed() >= PURGE_EVERY {
-                self.purge();
+                writer.purge();
                 purged_at = Instant::now();
             }
         }
-        if head_file_size != Some(self.head.size) {
-            self.write_head_file();
+        let writer = writer.lock();
+        if head_file_size != Some(writer.head.size) {
+            writer.write_head_file();
         }
     }
 
     /// Takes what has queued up behind `first`, commits it, answers.
-    pub(crate) fn take_group(&mut self, first: Command, commands: &Receiver<Command>) {
+    pub(crate) fn take_group(&mut self, first: Command, mut more: impl FnMut() -> Option<Command>) {
         let (mut calls, mut pings) = (Vec::new(), Vec::new());
         let (mut batches_count, mut bytes_count) = (0, 0);
         let mut next = Some(first);
@@ -156,7 +159,7 @@ impl Writer {
                 }
             }
             let full = batches_count >= GROUP_BATCHES_MAX || bytes_count >= GROUP_BYTES_MAX;
-            next = if full { None } else { commands.try_recv().ok() };
+            next = if full { None } else { more() };
         }
         if !calls.is_empty() {
             self.commit_group(calls, batches_count);
@@ -196,9 +199,12 @@ impl Writer {
     }
 
     fn commit_group(&mut self, calls: Vec<Call>, batches: usize) {
+        let begun = Instant::now();
         self.gauges.last_group.store(batches, Ordering::Relaxed);
         self.gauges.groups.fetch_add(1, Ordering::Relaxed);
         self.commit(calls);
+        let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.gauges.last_micros.store(micros, Ordering::Relaxed);
         self.fold_log();
     }
 

@@ -277,7 +277,6 @@ impl Goal {
     }
 }
 
-
 fn priority(given: &Value) -> Result<Priority, Refusal> {
     let text = match given {
         Value::String(text) => text.clone(),
