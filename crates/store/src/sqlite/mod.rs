@@ -40,9 +40,10 @@ const CALL_BATCHES_MAX: usize = 1024;
 /// Dropping it finishes what is queued, and then closes.
 pub struct SqliteStore {
     directory: PathBuf,
+    /// Dropped before the pen: the last one who closes folds the log into the database, and these only read.
+    readers: Readers,
     pen: Pen,
     files: Files,
-    readers: Readers,
     sealer: Sealer,
     audit_key: VerifyingKey,
     plan_key: SigningKey,
