@@ -237,7 +237,10 @@ pub(crate) fn input_for_shadows(
     verdict: &Verdict,
 ) -> Option<serde_json::Value> {
     let origins = provenance::describe(&effect.arguments);
-    unreadable_amount(effect).is_none().then(|| policy_input(state, effect, &origins, &verdict.risk))
+    if unreadable_amount(effect).is_some() {
+        return None;
+    }
+    serde_json::to_value(policy_input(state, effect, &origins, &verdict.risk)).ok()
 }
 
 pub(crate) fn from_ruling(ruling: Ruling, policy: Digest, risk: Risk) -> Verdict {
