@@ -13,6 +13,7 @@ mod long;
 mod outside;
 mod permits;
 mod policies;
+mod sagas;
 mod security;
 mod shop;
 mod soak;
