@@ -88,10 +88,12 @@ impl App {
         self: &Arc<Self>,
         caller: &Caller,
         id: &str,
-        effect: u32,
+        effect: &str,
         reason: &str,
     ) -> Result<ExecutionSummary, Problem> {
-        let effect = model::effect::EffectNumber(effect);
+        caller.demand(Permission::OperateExecution)?;
+        let number = effect.parse().map_err(|_| Problem::not_found("effect", effect))?;
+        let effect = model::effect::EffectNumber(number);
         self.act(caller, id, reason, |by, reason| Input::Force { effect, by, reason }).await
     }
 

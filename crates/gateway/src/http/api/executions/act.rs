@@ -71,8 +71,7 @@ pub(crate) async fn force(
     OptionalBody(body): OptionalBody<Reason>,
 ) -> Accepted {
     let Segments([id, number]) = segments;
-    let number = number.parse().map_err(|_| Refusal::of(model::Problem::not_found("effect", &number)))?;
-    accepted(app.force(&caller, &id, number, &reason(body.reason)?).await?)
+    accepted(app.force(&caller, &id, &number, &reason(body.reason)?).await?)
 }
 
 /// Hold an execution
