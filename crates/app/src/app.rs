@@ -90,6 +90,8 @@ pub struct App {
     /// Places for runs of the policy time machine, which read and judge much.
     pub(crate) simulations: tokio::sync::Semaphore,
     pub(crate) shadow_queue: crate::policies::Shadows,
+    /// Commands on many executions that may be under way.
+    pub(crate) operations: Arc<tokio::sync::Semaphore>,
     recovered: AtomicBool,
     /// The leadership lease of this process; every commit carries it.
     pub(crate) lease: u64,
@@ -130,6 +132,7 @@ impl App {
             checking: tokio::sync::Semaphore::new(1),
             simulations: tokio::sync::Semaphore::new(SIMULATIONS_MAX),
             shadow_queue: crate::policies::Shadows::default(),
+            operations: Arc::new(tokio::sync::Semaphore::new(crate::operations::OPERATIONS_MAX)),
             recovered: AtomicBool::new(false),
             lease,
             fenced: AtomicBool::new(false),
@@ -148,6 +151,9 @@ impl App {
                 self.recovered.store(true, Ordering::Release);
                 self.recover(unfinished).await;
                 self.complete_reports().await;
+                if let Err(problem) = self.resume_operations().await {
+                    tracing::error!(error = %problem, internal = problem.internal, "commands that were under way cannot be read");
+                }
             }
             Err(problem) => {
                 tracing::error!(error = %problem, internal = problem.internal, "recovery failed: not ready");

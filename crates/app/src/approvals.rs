@@ -196,6 +196,7 @@ impl Decision<'_> {
                 input: None,
                 puts: vec![Put::Approval(Box::new(self.approval))],
                 records: vec![record],
+                ..Change::default()
             });
         };
         self.approval.status = status;
@@ -211,6 +212,7 @@ impl Decision<'_> {
             input: Some(input),
             puts: vec![Put::Approval(Box::new(self.approval))],
             records: Vec::new(),
+            ..Change::default()
         })
     }
 
@@ -228,6 +230,7 @@ impl Decision<'_> {
             input: Some(input),
             puts: vec![Put::Approval(Box::new(self.approval))],
             records: vec![record],
+            ..Change::default()
         }
     }
 

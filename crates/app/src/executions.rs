@@ -169,7 +169,7 @@ impl App {
         }
     }
 
-    async fn row(&self, tenant: &TenantId, id: &ExecutionId) -> Result<ExecutionSummary, Problem> {
+    pub(crate) async fn row(&self, tenant: &TenantId, id: &ExecutionId) -> Result<ExecutionSummary, Problem> {
         let row = self.store.execution(tenant, id).await.map_err(|e| store_problem(&e))?;
         row.ok_or_else(|| Problem::not_found("execution", id.as_str()))
     }
@@ -224,20 +224,25 @@ fn view(row: ExecutionSummary, state: &Execution) -> ExecutionView {
         tasks: tasks.collect(),
         branches: crate::compensation::branches(state),
         compensation: crate::compensation::view(state),
+        kept: state.kept_aside().iter().map(crate::rewind::kept_view).collect(),
+        origin: state.started.origin.as_ref().map(|origin| (origin.execution.to_string(), origin.event)),
         version: state.version,
         explanation: explanation(&row, state),
         summary: row,
     }
 }
 
-fn effect_view(effect: &engine::Effect, row: &ExecutionSummary) -> EffectView {
+pub(crate) fn effect_view(effect: &engine::Effect, row: &ExecutionSummary) -> EffectView {
     let held = row
         .blocked_on
         .as_deref()
         .is_some_and(|b| ["control:", "limit:", "worker:"].iter().any(|kind| b.starts_with(kind)));
     // An output that no attempt brought is a prediction; permits that were given back are attempts too.
     let answered = effect.attempts.last().is_some_and(|attempt| attempt.answer == Some("done"));
-    let predicted = effect.outcome == Some(model::Outcome::Unknown) && effect.output.is_some() && !answered;
+    let predicted = effect.outcome == Some(model::Outcome::Unknown)
+        && effect.output.is_some()
+        && effect.reused.is_none()
+        && !answered;
     let state = match &effect.phase {
         Phase::Requested if held => "held",
         Phase::Requested => "requested",
@@ -284,6 +289,7 @@ fn effect_view(effect: &engine::Effect, row: &ExecutionSummary) -> EffectView {
                 error: attempt.error.as_ref().map(|e| e.detail.clone().unwrap_or_else(|| e.kind.clone())),
             })
             .collect(),
+        reused: effect.reused.as_ref().map(|(of, _)| of.0),
         probe_of: effect.probe_of.map(|n| n.0),
         compensates: effect.compensates.map(|n| n.0),
         undo: effect.undo,
@@ -333,6 +339,9 @@ fn explanation(row: &ExecutionSummary, state: &Execution) -> String {
         "limit" => format!("an effect waits for a place under the limit `{what}`, and goes on by itself"),
         "worker" => "an effect waits for a worker's place, and goes on by itself".to_owned(),
         "operator" => "an operator paused it; resume lets it go on".to_owned(),
+        "choice" => format!(
+            "it went back or was forked: choose what becomes of effect {what} (keep, compensate or repeat)"
+        ),
         "effect" => format!("effect {what} is under way"),
         "retry" => format!("effect {what} failed for now and is tried again at {}", wake(state)),
         "verification" => {
@@ -393,6 +402,34 @@ fn summary(body: &model::EventBody) -> String {
         E::Paused { by, reason } => format!("paused by {by}: {reason}"),
         E::Resumed { by, reason } => format!("resumed by {by}: {reason}"),
         E::Retried { by, reason } => format!("tried again by {by}: {reason}"),
+        E::Resolved(resolved) => format!(
+            "effect {} resolved as {} by {}: {}",
+            resolved.effect.0,
+            resolved.outcome.name(),
+            resolved.by,
+            resolved.evidence
+        ),
+        E::Checkpoint { name, by, reason, .. } => format!("checkpoint `{name}` by {by}: {reason}"),
+        E::Rewound(rewound) => {
+            let edited = if rewound.input.is_some() { " with another input" } else { "" };
+            format!(
+                "went back to event {}{edited} by {}, {} effects kept aside: {}",
+                rewound.to,
+                rewound.by,
+                rewound.kept.list.len(),
+                rewound.reason
+            )
+        }
+        E::Forked(forked) => format!("forked by {}: {}", forked.by, forked.reason),
+        E::Chosen { effect, choice, by, reason } => {
+            format!("effect {}: {by} chose `{}`: {reason}", effect.0, crate::rewind::choice_word(*choice))
+        }
+        E::EffectReused { effect, of, origin: None } => {
+            format!("effect {} answered by effect {}, nothing was sent", effect.0, of.0)
+        }
+        E::EffectReused { effect, of, origin: Some(origin) } => {
+            format!("effect {} answered by effect {} of `{origin}`, nothing was sent", effect.0, of.0)
+        }
         E::Ended { status, outcome, .. } => format!("{status}, outcome {}", outcome.name()),
     }
 }

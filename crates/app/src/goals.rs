@@ -261,6 +261,7 @@ impl App {
             signed: None,
             deadline,
             placing: Placing::default(),
+            origin: None,
         })
     }
 
@@ -398,7 +399,7 @@ fn answer_key(caller: &Caller, key: &str) -> String {
     Digest::of(format!("goals|{}|{key}", caller.principal.id).as_bytes()).to_string()
 }
 
-fn check_input(definition: &Definition, input: &serde_json::Value) -> Result<(), Problem> {
+pub(crate) fn check_input(definition: &Definition, input: &serde_json::Value) -> Result<(), Problem> {
     let Some(schema) = &definition.input.schema else { return Ok(()) };
     let mut problem =
         Problem::new(422, 2020, "invalid input", "the input is not what the workflow's schema asks for");
@@ -408,7 +409,7 @@ fn check_input(definition: &Definition, input: &serde_json::Value) -> Result<(),
     if problem.fields.is_empty() { Ok(()) } else { Err(problem) }
 }
 
-fn refuse_filtered(verdict: &filter::FilterVerdict, field: &str) -> Result<(), Problem> {
+pub(crate) fn refuse_filtered(verdict: &filter::FilterVerdict, field: &str) -> Result<(), Problem> {
     if verdict.allowed() {
         return Ok(());
     }

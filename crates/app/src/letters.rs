@@ -33,7 +33,13 @@ impl App {
         }
         // A task that timed out or an execution that ended leaves approvals behind that nobody may decide any more.
         let ended = events.iter().any(|e| {
-            matches!(e.body, EventBody::Woke | EventBody::Cancelled { .. } | EventBody::Ended { .. })
+            matches!(
+                e.body,
+                EventBody::Woke
+                    | EventBody::Cancelled { .. }
+                    | EventBody::Rewound(_)
+                    | EventBody::Ended { .. }
+            )
         });
         // Branches of a fork leave them behind whenever another one fails or wins.
         if !events.is_empty() {
@@ -68,6 +74,8 @@ impl App {
             EventBody::Retried { by, .. }
             | EventBody::Cancelled { by, .. }
             | EventBody::Forced { by, .. } => Some(by.to_string()),
+            EventBody::Resolved(resolved) => Some(resolved.by.to_string()),
+            EventBody::Rewound(rewound) => Some(rewound.by.to_string()),
             _ => None,
         });
         // Time closes them too: a task that waited for a parked effect may time out and go on without it.
@@ -76,8 +84,12 @@ impl App {
             effect.parked_at.is_some() && (effect.undo || !effect.attempts.is_empty())
         };
         for effect in state.effects.iter().filter(|effect| parks(effect)) {
-            // What ended the execution with its error is parked with it; what was undone or left behind is not.
-            let ended = matches!(state.end, Some(engine::End::Faulted(_))) && effect.awaited && !effect.undo;
+            // What ended the execution with its error is parked with it; what was undone, left behind or settled by a
+            // person is not.
+            let ended = matches!(state.end, Some(engine::End::Faulted(_)))
+                && effect.awaited
+                && !effect.undo
+                && effect.resolved.is_none();
             let parked = matches!(effect.phase, Phase::Parked { .. }) || ended;
             let mut letter = dead_letter(state, effect, row, parked, now);
             let opens = parked && effect.parked_at == Some(state.now);

@@ -1,7 +1,7 @@
 //! Large payloads: out of the history into the blob store, and back before a replay.
 
 use model::effect::Answer;
-use model::event::{Event, EventBody};
+use model::event::{Event, EventBody, KeptEffects};
 use model::{Problem, TenantId, Value};
 
 use crate::app::{App, store_problem};
@@ -24,9 +24,57 @@ impl App {
                 started.input_blob = Some(self.put_blob(tenant, &started.input).await?);
                 started.input = Value::NULL;
             }
+            EventBody::Resolved(resolved) => {
+                if let Some(output) = resolved.output.take_if(|output| weighs_more(output, INLINE_BYTES_MAX))
+                {
+                    resolved.output_blob = Some(self.put_blob(tenant, &output).await?);
+                }
+            }
+            EventBody::Rewound(rewound) => {
+                self.offload_kept(tenant, &mut rewound.kept).await?;
+                if let Some(input) = &mut rewound.input
+                    && weighs_more(&input.value, INLINE_BYTES_MAX)
+                {
+                    input.blob = Some(self.put_blob(tenant, &input.value).await?);
+                    input.value = Value::NULL;
+                }
+            }
+            EventBody::Forked(forked) => {
+                self.offload_kept(tenant, &mut forked.kept).await?;
+                for event in &mut forked.events {
+                    Box::pin(self.offload(tenant, event)).await?;
+                }
+                forked.events_blob = self.offload_list(tenant, &mut forked.events).await?;
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    async fn offload_kept(&self, tenant: &TenantId, kept: &mut KeptEffects) -> Result<(), Problem> {
+        kept.blob = self.offload_list(tenant, &mut kept.list).await?;
+        Ok(())
+    }
+
+    async fn inflate_kept(&self, tenant: &TenantId, kept: &mut KeptEffects) -> Result<(), Problem> {
+        if let Some(digest) = kept.blob.take() {
+            kept.list = self.read_blob(tenant, &digest).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves a list whose JSON is too large for the history to the blob store.
+    async fn offload_list<T: serde::Serialize>(
+        &self,
+        tenant: &TenantId,
+        list: &mut Vec<T>,
+    ) -> Result<Option<model::Digest>, Problem> {
+        let bytes = serde_json::to_vec(&list).map_err(Problem::machine)?;
+        if bytes.len() <= INLINE_BYTES_MAX {
+            return Ok(None);
+        }
+        list.clear();
+        self.store.put_blob(tenant, bytes).await.map(Some).map_err(|e| store_problem(&e))
     }
 
     async fn put_blob(&self, tenant: &TenantId, value: &Value) -> Result<model::Digest, Problem> {
@@ -47,12 +95,38 @@ impl App {
                     started.input = self.read_blob(tenant, &digest).await?;
                 }
             }
+            EventBody::Resolved(resolved) => {
+                if let Some(digest) = resolved.output_blob.take() {
+                    resolved.output = Some(self.read_blob(tenant, &digest).await?);
+                }
+            }
+            EventBody::Rewound(rewound) => {
+                self.inflate_kept(tenant, &mut rewound.kept).await?;
+                if let Some(input) = &mut rewound.input
+                    && let Some(digest) = input.blob.take()
+                {
+                    input.value = self.read_blob(tenant, &digest).await?;
+                }
+            }
+            EventBody::Forked(forked) => {
+                self.inflate_kept(tenant, &mut forked.kept).await?;
+                if let Some(digest) = forked.events_blob.take() {
+                    forked.events = self.read_blob(tenant, &digest).await?;
+                }
+                for event in &mut forked.events {
+                    Box::pin(self.inflate(tenant, event)).await?;
+                }
+            }
             _ => {}
         }
         Ok(())
     }
 
-    async fn read_blob(&self, tenant: &TenantId, digest: &model::Digest) -> Result<Value, Problem> {
+    async fn read_blob<T: serde::de::DeserializeOwned>(
+        &self,
+        tenant: &TenantId,
+        digest: &model::Digest,
+    ) -> Result<T, Problem> {
         let bytes = self.store.blob(tenant, digest).await.map_err(|e| store_problem(&e))?;
         let bytes = bytes.ok_or_else(|| Problem::machine(format!("the blob {digest} is gone")))?;
         serde_json::from_slice(&bytes).map_err(Problem::machine)

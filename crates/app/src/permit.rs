@@ -196,6 +196,13 @@ impl App {
             verdict.decision = Decision::RequireApproval(operators());
             verdict.reasons = vec![TAKEOVER_REASON.to_owned()];
         }
+        if let Some(caution) = state.caution(effect.number) {
+            if verdict.decision == Decision::Allow {
+                let roles = vec!["operator".into(), "admin".into()];
+                verdict.decision = Decision::RequireApproval(Quorum { approvers: 1, roles });
+            }
+            verdict.reasons.insert(0, caution);
+        }
         let digest = model::digest_of(&(effect.digest, verdict.policy, &verdict.decision));
         Ruled { verdict: Arc::new(verdict), digest }
     }

@@ -195,10 +195,64 @@ pub(crate) fn described(state: &engine::Execution, body: &EventBody) -> Option<D
         EventBody::Retried { by, reason } => {
             ("execution.retried", None, json!({ "by": by, "reason": guard::pii::redact(reason) }))
         }
+        EventBody::Resolved(resolved) => (
+            "effect.resolved",
+            Some(resolved.effect),
+            json!({
+                "by": resolved.by, "outcome": resolved.outcome.name(), "evidence": guard::pii::redact(&resolved.evidence),
+                "reason": guard::pii::redact(&resolved.reason), "output": resolved.output.as_ref().map(model::digest_of),
+            }),
+        ),
+        EventBody::Checkpoint { name, digest, by, reason } => (
+            "execution.checkpoint",
+            None,
+            json!({ "name": name, "digest": digest, "by": by, "reason": guard::pii::redact(reason) }),
+        ),
+        EventBody::Rewound(rewound) => (
+            "execution.rewound",
+            None,
+            json!({
+                "to": rewound.to, "checkpoint": rewound.checkpoint, "effects": choice_word(rewound.effects),
+                "kept": numbers(&rewound.kept), "plan": rewound.input.as_ref().map(|input| input.plan),
+                "by": rewound.by, "reason": guard::pii::redact(&rewound.reason),
+            }),
+        ),
+        EventBody::Forked(forked) => (
+            "execution.forked",
+            None,
+            json!({
+                "origin": state.started.origin, "effects": choice_word(forked.effects), "kept": numbers(&forked.kept),
+                "by": forked.by, "reason": guard::pii::redact(&forked.reason),
+            }),
+        ),
+        EventBody::Chosen { effect, choice, by, reason } => (
+            "effect.chosen",
+            Some(*effect),
+            json!({ "choice": choice, "by": by, "reason": guard::pii::redact(reason) }),
+        ),
+        EventBody::EffectReused { effect, of, origin } => (
+            "effect.reused",
+            Some(*effect),
+            json!({
+                "operation": state.effect(*effect).map(|e| &e.operation), "of": of, "origin": origin,
+                "outcome": state.effect(*effect).and_then(|e| e.outcome).map(model::Outcome::name),
+            }),
+        ),
         EventBody::Ended { status, outcome, digest } => {
             ("execution.ended", None, json!({ "status": status, "outcome": outcome, "digest": digest }))
         }
     })
+}
+
+fn choice_word(choice: Option<model::event::Choice>) -> &'static str {
+    choice.map_or("ask", crate::rewind::choice_word)
+}
+
+/// Numbers of kept effects that one record lists at the most; the event in the history has all.
+const NUMBERS_MAX: usize = 1_000;
+
+fn numbers(kept: &model::event::KeptEffects) -> Vec<u32> {
+    kept.list.iter().take(NUMBERS_MAX).map(|kept| kept.effect.0).collect()
 }
 
 /// The record of an outcome that became known after its answer, by probe or by giving up.

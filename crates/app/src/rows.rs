@@ -60,6 +60,9 @@ fn blocked_on(state: &Execution, held: Option<&str>) -> Option<String> {
     if state.pending {
         return state.started.placing.queued.as_ref().map(|limit| format!("limit:{limit}"));
     }
+    if let Some(effect) = state.asks_about() {
+        return Some(format!("choice:{}", effect.0));
+    }
     state
         .open_effects()
         .find_map(|effect| match &effect.phase {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use engine::{Execution, Input, Judgement, Phase, Rejected};
+use engine::{Execution, Input, Judgement, Phase, Rejected, Step};
 use model::approval::{Approval, ApprovalStatus};
 use model::control::ControlName;
 use model::effect::EffectNumber;
@@ -37,6 +37,9 @@ const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 const JUDGEMENTS_MAX: usize = 256;
 
 type Key = (TenantId, ExecutionId);
+
+/// Makes an execution, and what it has to commit.
+pub(crate) type Begin = Box<dyn FnOnce(Timestamp) -> Result<(Execution, Step), Problem> + Send>;
 
 /// Executions in memory.
 #[derive(Default)]
@@ -88,6 +91,8 @@ pub(crate) struct Change {
     pub(crate) input: Option<Input>,
     pub(crate) puts: Vec<Put>,
     pub(crate) records: Vec<audit::Record>,
+    /// A state made from the whole history, in place of the one that is held, and what it has to commit.
+    pub(crate) replaced: Option<Box<(Execution, Step)>>,
 }
 
 /// Things that a step changes besides events.
@@ -117,10 +122,22 @@ impl App {
         started: Started,
         extra: Vec<Put>,
     ) -> Result<Advanced, Problem> {
+        let key = (started.tenant.clone(), started.execution.clone());
+        let begin = move |now| Ok(Execution::start(definition, started, now));
+        self.begin_execution(caller, key, Box::new(begin), extra).await
+    }
+
+    /// Begins an execution that `begin` makes. Answers the row; a conflict when the id is taken.
+    pub(crate) async fn begin_execution(
+        self: &Arc<Self>,
+        caller: &Caller,
+        key: Key,
+        begin: Begin,
+        extra: Vec<Put>,
+    ) -> Result<Advanced, Problem> {
         let (app, caller) = (Arc::clone(self), caller.clone());
         to_the_end(async move {
-            let key = (started.tenant.clone(), started.execution.clone());
-            let done = app.start_whole(&caller, definition, started, extra).await;
+            let done = app.start_whole(&caller, key.clone(), begin, extra).await;
             if let Err(problem) = &done {
                 app.give_back_place(&key.0, &key.1, problem.status == 409).await;
             }
@@ -132,19 +149,24 @@ impl App {
     async fn start_whole(
         self: &Arc<Self>,
         caller: &Caller,
-        definition: Arc<dsl::Definition>,
-        started: Started,
+        key: Key,
+        begin: Begin,
         extra: Vec<Put>,
     ) -> Result<Advanced, Problem> {
-        self.refuse_stopped(&started)?;
         let now = self.clock.now();
-        let key = (started.tenant.clone(), started.execution.clone());
         let grounds = self.first_grounds(&key.0).await?;
         let (slot, mut cell) = self.hot.locked(&key).await;
         if cell.state.is_some() {
             return Err(commit_problem(&CommitError::Conflict(format!("execution `{}` exists", key.1))));
         }
-        let (state, step) = Execution::start(definition, started, now);
+        let begun = begin(now).and_then(|begun| self.refuse_stopped(&begun.0.started).map(|()| begun));
+        let (state, step) = match begun {
+            Ok(begun) => begun,
+            Err(problem) => {
+                self.hot.forget(&key, &slot, &mut cell);
+                return Err(problem);
+            }
+        };
         let mut expect = App::answer_guard(&extra, now);
         expect.push(Expect::NoExecution(key.0.clone(), key.1.clone()));
         let mut batch = Batch { expect, puts: extra, ..Batch::default() };
@@ -242,14 +264,23 @@ impl App {
         let Some(mut state) = cell.state.take() else {
             return Err(Problem::not_found("execution", key.1.as_str()));
         };
-        let Change { input, puts, records } = change;
+        let Change { input, puts, records, replaced } = change;
         // What this process performs has not lost its answer.
         let recovers = matches!(input, Some(Input::Recover));
         let input = input.filter(|_| cell.fresh || !recovers);
         let now = self.clock.now();
         let before = state.version;
         let settled_before = state.effects.iter().filter(|e| e.outcome.is_some()).map(|e| e.number).collect();
-        let mut events = match input.map(|input| engine::step(&mut state, input, now)) {
+        let returns = replaced.is_some();
+        let stepped = match (replaced, input) {
+            (Some(replaced), _) => {
+                let (instead, step) = *replaced;
+                state = instead;
+                Some(Ok(step))
+            }
+            (None, input) => input.map(|input| engine::step(&mut state, input, now)),
+        };
+        let mut events = match stepped {
             None => Vec::new(),
             Some(Ok(step)) => step.events,
             Some(Err(rejected)) => {
@@ -274,7 +305,10 @@ impl App {
                 return Err(problem);
             }
         };
-        if batch.events.is_some() {
+        if returns {
+            // Only the whole history leads to a state that went back: a snapshot spares the next load that.
+            batch.puts.extend(cell.snapshot.put_now(&state));
+        } else if batch.events.is_some() {
             batch.puts.extend(cell.snapshot.put(&state));
         }
         let ends = ends(&batch);
@@ -644,10 +678,13 @@ fn notices(batch: &Batch) -> Vec<(&'static str, String)> {
 
 /// True when the batch records an end; an execution that has ended may still be written again.
 fn ends(batch: &Batch) -> bool {
-    batch
-        .events
-        .as_ref()
-        .is_some_and(|(_, _, _, events)| events.iter().any(|e| matches!(e.body, EventBody::Ended { .. })))
+    let Some((_, _, _, events)) = &batch.events else { return false };
+    // What was found out about an ended execution tells its end again, and is no further end.
+    let told_again = matches!(
+        events.as_slice(),
+        [Event { body: EventBody::Resolved(_), .. }, Event { body: EventBody::Ended { .. }, .. }]
+    );
+    !told_again && events.iter().any(|e| matches!(e.body, EventBody::Ended { .. }))
 }
 
 fn answers(event: &Event, number: EffectNumber) -> bool {
@@ -701,12 +738,16 @@ fn work_of(
     })
 }
 
-fn rejected_problem(rejected: &Rejected) -> Problem {
+pub(crate) fn rejected_problem(rejected: &Rejected) -> Problem {
     match rejected {
         Rejected::BadArguments(_) => Problem::new(422, 3013, "arguments refused", rejected.to_string())
             .field("/arguments", rejected.to_string()),
-        Rejected::Ended(_) | Rejected::NoEffect(_) | Rejected::Elsewhere { .. } | Rejected::Nothing(_) => {
-            Problem::new(409, 2010, "not possible now", rejected.to_string())
-        }
+        Rejected::Ended(_)
+        | Rejected::NoEffect(_)
+        | Rejected::Elsewhere { .. }
+        | Rejected::Settled { .. }
+        | Rejected::Resolved(_)
+        | Rejected::NoReturn(_)
+        | Rejected::Nothing(_) => Problem::new(409, 2010, "not possible now", rejected.to_string()),
     }
 }

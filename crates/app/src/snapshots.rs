@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use engine::{Execution, Snapshot};
+use model::event::EventBody;
 use model::{ExecutionId, Problem, TenantId};
 use store::{ExecutionRow, History, Put, Stored};
 
@@ -39,6 +40,16 @@ impl Snapshotted {
         let pause = SNAPSHOT_EVENTS.max(self.bytes / SNAPSHOT_BYTES_PER_EVENT);
         if state.version < self.version + pause {
             return None;
+        }
+        self.put_now(state)
+    }
+
+    /// As [`Snapshotted::put`], however few events there were since.
+    pub(crate) fn put_now(&mut self, state: &Execution) -> Option<Put> {
+        let (tenant, execution) = (state.started.tenant.clone(), state.started.execution.clone());
+        if state.is_over() {
+            let had = std::mem::take(self).version > 0;
+            return had.then_some(Put::RemoveSnapshot { tenant, execution });
         }
         match state.snapshot().to_bytes() {
             Ok(bytes) => {
@@ -83,6 +94,10 @@ impl App {
             let state = self.replay(tenant, id, history.events, false).await?;
             return Ok((state, Snapshotted::default(), row));
         };
+        // What went back went to before its snapshot, too: only the whole history leads there.
+        if history.events.iter().any(|event| matches!(event.body, EventBody::Rewound(_))) {
+            return Ok((self.replayed(tenant, id, false).await?, Snapshotted::default(), row));
+        }
         match self.restored(tenant, id, version, &bytes, history).await {
             Ok(state) => {
                 let micros = begun.elapsed().as_micros();

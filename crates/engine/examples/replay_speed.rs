@@ -128,5 +128,6 @@ fn started(definition: &dsl::Definition) -> Result<Started, Box<dyn std::error::
         signed: None,
         deadline: None,
         placing: Default::default(),
+        origin: None,
     })
 }

@@ -38,6 +38,7 @@ impl Execution {
             unknown: 0,
             undone: Vec::new(),
             undid: false,
+            refuted: false,
             end: None,
             end_recorded: false,
             paused: false,
@@ -53,6 +54,8 @@ impl Execution {
             ready: std::collections::VecDeque::new(),
             open: Vec::new(),
             transitions: 0,
+            behind: Vec::new(),
+            editor: None,
         };
         if !state.pending {
             let signal = state.enter_workflow(input);
@@ -62,7 +65,7 @@ impl Execution {
         state
     }
 
-    fn enter_workflow(&mut self, raw: Value) -> Signal {
+    pub(crate) fn enter_workflow(&mut self, raw: Value) -> Signal {
         let definition = Arc::clone(&self.definition);
         if let Some(schema) = &definition.input.schema
             && let Err(error) = check_schema(schema, &raw, "the workflow's input")
@@ -220,6 +223,12 @@ impl Execution {
                 Signal::Blocked
             }
             EventBody::Retried { .. } => self.retried(),
+            EventBody::Resolved(resolved) => self.resolved(resolved),
+            // A state alone cannot go back: `replay` and `follow` do, with the history at hand.
+            EventBody::Checkpoint { .. } | EventBody::Rewound(_) => Signal::Blocked,
+            EventBody::Forked(forked) => self.forked(forked),
+            EventBody::Chosen { effect, choice, .. } => self.chosen(*effect, *choice),
+            EventBody::EffectReused { effect, of, origin } => self.reused(*effect, *of, origin.as_ref()),
             EventBody::Ended { .. } => {
                 if self.end.is_none() {
                     self.end_as_recorded();
@@ -345,7 +354,7 @@ impl Execution {
     }
 
     /// Time limits that struck, or ran out since the fault, begin again: a retry would run into them at once.
-    fn renew_time_limits(&mut self) {
+    pub(crate) fn renew_time_limits(&mut self) {
         let now = self.now;
         for position in 0..self.live.stack.len() {
             let attempt_limit = self.attempt_limit_at(position);
@@ -372,7 +381,7 @@ impl Execution {
     }
 
     /// Takes the faulted task off, as if the flow had not come to it.
-    fn step_back(&mut self) {
+    pub(crate) fn step_back(&mut self) {
         if let Some(Frame::Task(frame)) = self.live.stack.pop()
             && let Some(count) = self.live.visits.get_mut(&frame.task.pointer)
         {
@@ -382,7 +391,7 @@ impl Execution {
 }
 
 /// The effect that an event is about.
-fn effect_of(body: &EventBody) -> Option<EffectNumber> {
+pub(crate) fn effect_of(body: &EventBody) -> Option<EffectNumber> {
     match body {
         EventBody::Judged { effect, .. }
         | EventBody::Barred { effect, .. }
@@ -391,7 +400,8 @@ fn effect_of(body: &EventBody) -> Option<EffectNumber> {
         | EventBody::EffectStarted { effect, .. }
         | EventBody::EffectPredicted { effect, .. }
         | EventBody::EffectAnswered { effect, .. }
-        | EventBody::EffectVoided { effect, .. } => Some(*effect),
+        | EventBody::EffectVoided { effect, .. }
+        | EventBody::EffectReused { effect, .. } => Some(*effect),
         EventBody::Started(_)
         | EventBody::Woke
         | EventBody::Forced { .. }
@@ -400,6 +410,11 @@ fn effect_of(body: &EventBody) -> Option<EffectNumber> {
         | EventBody::Paused { .. }
         | EventBody::Resumed { .. }
         | EventBody::Retried { .. }
+        | EventBody::Resolved(_)
+        | EventBody::Checkpoint { .. }
+        | EventBody::Rewound(_)
+        | EventBody::Forked(_)
+        | EventBody::Chosen { .. }
         | EventBody::Ended { .. } => None,
     }
 }

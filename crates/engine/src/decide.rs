@@ -6,12 +6,13 @@ use dsl::Definition;
 use dsl::plan::TaskKind;
 use model::action::EffectClass;
 use model::effect::{Answer, EffectNumber};
-use model::event::{ApprovalDecision, Awaited, CancelMode, Event, EventBody, Started};
+use model::event::{ApprovalDecision, Awaited, CancelMode, Choice, Event, EventBody, Resolved, Started};
 use model::id::{ApprovalId, PermitId, PrincipalId};
 use model::problem::WorkflowError;
 use model::verdict::{Decision, Verdict};
 use model::{Digest, Outcome, Timestamp, Value};
 
+use crate::rewind::NoReturn;
 use crate::state::{Doing, End, Execution, Frame, Phase};
 
 /// What comes to an execution from outside.
@@ -84,6 +85,26 @@ pub enum Input {
     Resume(PrincipalId, String),
     /// Try a faulted execution or its parked effects again.
     Retry(PrincipalId, String),
+    /// A person says what became of an effect.
+    Resolve {
+        /// What was found out.
+        resolved: Box<Resolved>,
+        /// True when the whole history was asked, and says that the effect settled unknown.
+        looked_up: bool,
+    },
+    /// Name the place where the flow stands; the digest is of the history up to here.
+    Checkpoint(String, Digest, PrincipalId, String),
+    /// A person says what becomes of an effect that is kept aside.
+    Choose {
+        /// Which effect.
+        effect: EffectNumber,
+        /// What becomes of it.
+        choice: Choice,
+        /// Who.
+        by: PrincipalId,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// What the permit gate says.
@@ -157,6 +178,20 @@ pub enum Rejected {
         /// What it would have to be.
         expected: &'static str,
     },
+    /// The outcome of the effect is not in doubt.
+    #[error("effect {} {why}", effect.0)]
+    Settled {
+        /// Which effect.
+        effect: EffectNumber,
+        /// What it is instead.
+        why: &'static str,
+    },
+    /// A person resolved the effect, and said something else.
+    #[error("effect {} was resolved already, with another outcome, evidence or output", .0.0)]
+    Resolved(EffectNumber),
+    /// It cannot go back, or on, from there.
+    #[error("{0}")]
+    NoReturn(NoReturn),
     /// Nothing to do.
     #[error("{0}")]
     Nothing(&'static str),
@@ -189,11 +224,23 @@ pub fn step(state: &mut Execution, input: Input, now: Timestamp) -> Result<Step,
         state.apply(&event);
         step.events.push(event);
     }
+    state.reuse(now, &mut step);
     if !judging {
         strike(state, now, &mut step);
+        state.reuse(now, &mut step);
     }
     record_end(state, now, &mut step);
     Ok(step)
+}
+
+/// A state made from events that are to be committed, and what follows from them at once.
+pub(crate) fn finish(mut state: Execution, events: Vec<Event>, now: Timestamp) -> (Execution, Step) {
+    let mut step = Step { events };
+    state.reuse(now, &mut step);
+    strike(&mut state, now, &mut step);
+    state.reuse(now, &mut step);
+    record_end(&mut state, now, &mut step);
+    (state, step)
 }
 
 /// A time limit that has struck counts before the next effect is judged, not when the timer comes to it.
@@ -280,6 +327,12 @@ fn decide(state: &Execution, input: Input, now: Timestamp) -> Result<Vec<EventBo
             }
         }
         Input::Retry(by, reason) => retried(state, by, reason, now),
+        Input::Checkpoint(name, digest, by, reason) => {
+            running(state)?;
+            Ok(vec![EventBody::Checkpoint { name, digest, by, reason }])
+        }
+        Input::Choose { effect, choice, by, reason } => state.decide_choice(effect, choice, by, reason),
+        Input::Resolve { resolved, looked_up } => state.decide_resolved(*resolved, looked_up),
     }
 }
 
@@ -338,7 +391,7 @@ fn decision_name(decision: &Decision) -> &'static str {
 }
 
 fn woken(state: &Execution, now: Timestamp) -> Vec<EventBody> {
-    if state.end.is_some() || state.paused || state.pending {
+    if state.end.is_some() || state.is_held() || state.pending {
         return Vec::new();
     }
     let mut events: Vec<EventBody> = state

@@ -135,6 +135,7 @@ impl Execution {
             Purpose::Undo { of, .. } => (None, true, of),
         };
         let thread = probe_of.map_or(self.live.id, |checked| self.effect_ref(checked).thread);
+        let visit = self.live.visits.get(&task).copied().unwrap_or(0);
         self.effects.push(Effect {
             number,
             task,
@@ -163,12 +164,15 @@ impl Execution {
             settled_at: None,
             awaited: true,
             parked_at: None,
-            edited_by: None,
+            edited_by: self.editor.clone(),
             thread,
             armed: false,
             undo,
             compensates,
             undone_by: None,
+            visit,
+            reused: None,
+            resolved: None,
         });
         self.open.push(number);
         if probe_of.is_none() && !undo {

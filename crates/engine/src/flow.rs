@@ -14,7 +14,7 @@ use crate::unwind::After;
 use crate::{DEPTH_MAX, TRANSITIONS_MAX};
 
 /// What happens next.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Signal {
     /// The list on top begins its present task, or ends.
     Next,

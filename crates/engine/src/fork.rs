@@ -17,7 +17,7 @@ use crate::unwind::After;
 use crate::{DEPTH_MAX, THREADS_MAX};
 
 /// Where a `fork` stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Forking {
     /// The thread of its first branch; the others follow.
     pub(crate) first: ThreadId,
@@ -32,7 +32,7 @@ pub(crate) struct Forking {
 }
 
 /// What follows once all branches of a fork have stopped.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Pending {
     /// The error goes on from the frame at `end` outwards. Time limits of frames below `limit` still count.
     Raise { error: WorkflowError, end: usize, limit: usize },

@@ -9,7 +9,7 @@ use crate::state::Effect;
 
 /// Effects by number. A long execution has requested many and keeps few: a settled effect goes when time has passed
 /// and neither the flow nor a dead letter may refer to it. A state with tracing keeps all.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Effects {
     /// By number.
     pub(crate) kept: BTreeMap<EffectNumber, Effect>,

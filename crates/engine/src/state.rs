@@ -7,17 +7,18 @@ use dsl::Definition;
 use dsl::plan::{Action, Task};
 use model::action::{Contract, EffectClass};
 use model::effect::EffectNumber;
-use model::event::{Event, EventBody, Started};
+use model::event::{Event, EventBody, KeptEffect, Started};
 use model::id::{ApprovalId, PermitId};
 use model::problem::WorkflowError;
 use model::verdict::Verdict;
-use model::{Digest, Outcome, Request, Timestamp, Value};
+use model::{Digest, ExecutionId, Outcome, Request, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::flow::Signal;
 use crate::foresight::Foresight;
 use crate::fork::Forking;
 use crate::kept::Effects;
+use crate::rewind::Points;
 use crate::thread::{Thread, ThreadId};
 use crate::trace::TraceEntry;
 use crate::unwind::Undone;
@@ -68,7 +69,7 @@ pub enum End {
 }
 
 /// One execution, rebuilt from its history.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Execution {
     /// What runs.
     pub definition: Arc<Definition>,
@@ -82,8 +83,10 @@ pub struct Execution {
     pub now: Timestamp,
     /// The effects that are still kept.
     pub effects: Effects,
-    /// Settled effects whose outcome is unknown and that are not undone for certain.
+    /// Settled effects whose outcome is unknown, that nobody resolved, and that are not undone for certain.
     pub(crate) unknown: u32,
+    /// Whether an effect that the flow took for real was found not to be.
+    pub(crate) refuted: bool,
     /// What was undone, in order (the first 10,000).
     pub undone: Vec<Undone>,
     /// Whether the fault that ended it, or is about to, undid something.
@@ -118,10 +121,14 @@ pub struct Execution {
     pub(crate) open: Vec<EffectNumber>,
     /// Transitions of the present step.
     pub(crate) transitions: u32,
+    /// What effects behind a point did that the flow went back to, or was forked from.
+    pub(crate) behind: Vec<KeptEffect>,
+    /// Who edited the input: as much an author of every effect as who asked for it.
+    pub(crate) editor: Option<model::PrincipalId>,
 }
 
 /// Something on the stack.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Frame {
     /// Runs the tasks of a list.
     List(ListFrame),
@@ -130,7 +137,7 @@ pub(crate) enum Frame {
 }
 
 /// Position in a task list.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ListFrame {
     /// The task that owns the list; the workflow when none.
     pub(crate) owner: Option<Arc<Task>>,
@@ -155,7 +162,7 @@ pub(crate) enum Part {
 }
 
 /// A task that has begun.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TaskFrame {
     pub(crate) task: Arc<Task>,
     /// When it began.
@@ -171,7 +178,7 @@ pub(crate) struct TaskFrame {
 }
 
 /// What a begun task is doing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Doing {
     /// Runs a list.
     Do,
@@ -188,7 +195,7 @@ pub(crate) enum Doing {
 }
 
 /// Where a `try` stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Trying {
     pub(crate) retries: u32,
     pub(crate) first_at: Timestamp,
@@ -280,6 +287,12 @@ pub struct Effect {
     pub compensates: Option<EffectNumber>,
     /// The effect that undid this one.
     pub undone_by: Option<EffectNumber>,
+    /// How often the flow had come to its task.
+    pub visit: u32,
+    /// The effect that did it in its place, and of which execution when that is another one.
+    pub reused: Option<(EffectNumber, Option<ExecutionId>)>,
+    /// What a person found out about it.
+    pub resolved: Option<Box<crate::Resolution>>,
 }
 
 /// One try.
@@ -364,8 +377,15 @@ impl Execution {
         let (first, rest) = events.split_first()?;
         let EventBody::Started(started) = &first.body else { return None };
         let mut state = Self::begin(definition, Arc::new((**started).clone()), first.at, tracing);
+        let mut points = Points::of(events);
+        points.reached(&state);
         for event in rest {
-            state.apply(event);
+            if let EventBody::Rewound(rewound) = &event.body {
+                state = points.back(state, event, rewound);
+            } else {
+                state.apply(event);
+            }
+            points.reached(&state);
         }
         Some(state)
     }
@@ -378,7 +398,7 @@ impl Execution {
             Some(End::Cancelled(_)) => return Status::Cancelled,
             None => {}
         }
-        if self.paused {
+        if self.is_held() {
             return Status::Suspended;
         }
         if self.pending {
@@ -400,6 +420,7 @@ impl Execution {
         let end = self.end.as_ref()?;
         Some(match end {
             _ if self.unknown > 0 => Outcome::Unknown,
+            _ if self.refuted => Outcome::Failed,
             End::Completed(_) => Outcome::Verified,
             End::Faulted(_) | End::Cancelled(_) => Outcome::Failed,
         })
@@ -412,7 +433,7 @@ impl Execution {
 
     /// Effects that want to be judged now.
     pub fn requested(&self) -> Vec<EffectNumber> {
-        if self.paused || self.end.is_some() {
+        if self.is_held() || self.end.is_some() {
             return Vec::new();
         }
         self.open.iter().copied().filter(|n| self.effect_ref(*n).phase == Phase::Requested).collect()

@@ -24,7 +24,7 @@ impl ThreadId {
 }
 
 /// What runs one after the other.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Thread {
     pub(crate) id: ThreadId,
     /// The one that forked it; itself for the first.
@@ -45,7 +45,7 @@ pub(crate) struct Thread {
 }
 
 /// What a thread is about.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Course {
     /// Its tasks.
     Running,

@@ -38,7 +38,7 @@ pub(crate) enum Armed {
 }
 
 /// A thread that undoes what it did.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Unwinding {
     /// How much of the stack stays.
     pub(crate) to: usize,
@@ -58,7 +58,7 @@ impl Unwinding {
 }
 
 /// What follows when a thread has undone what it had to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum After {
     /// It fails.
     Fault(WorkflowError),

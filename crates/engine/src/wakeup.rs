@@ -25,7 +25,7 @@ pub enum WakeReason {
 impl Execution {
     /// The next moment at which time alone changes something. None while paused, in line or ended.
     pub fn next_wakeup(&self) -> Option<(Timestamp, WakeReason)> {
-        if self.paused || self.pending || self.end.is_some() {
+        if self.is_held() || self.pending || self.end.is_some() {
             return None;
         }
         let deadline = self.deadline().map(|at| (at, WakeReason::Timeout));
@@ -40,7 +40,7 @@ impl Execution {
     /// True when a time limit struck that nobody applied yet.
     pub(crate) fn is_overdue(&self, now: Timestamp) -> bool {
         let struck = |(at, reason): (Timestamp, WakeReason)| at <= now && reason == WakeReason::Timeout;
-        !self.paused
+        !self.is_held()
             && !self.pending
             && self.end.is_none()
             && (self.deadline().is_some_and(|at| at <= now)

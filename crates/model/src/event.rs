@@ -174,6 +174,44 @@ pub enum EventBody {
         /// Why.
         reason: String,
     },
+    /// A person who looked outside says what became of an effect whose outcome nobody knew.
+    Resolved(Box<Resolved>),
+    /// An operator named the place where the flow stands, to return to it.
+    Checkpoint {
+        /// Its name, unique in the execution.
+        name: String,
+        /// Digest of the history up to here, so that a damaged one is not returned to.
+        digest: Digest,
+        /// Who.
+        by: PrincipalId,
+        /// Why.
+        reason: String,
+    },
+    /// The flow went back to an earlier point; what it did since is kept aside.
+    Rewound(Box<Rewound>),
+    /// The flow of another execution goes on here, from one of its points.
+    Forked(Box<Forked>),
+    /// A person chose what becomes of an effect that was kept aside.
+    Chosen {
+        /// Which effect, of this execution or of the one it was forked from.
+        effect: EffectNumber,
+        /// What becomes of it.
+        choice: Choice,
+        /// Who.
+        by: PrincipalId,
+        /// Why.
+        reason: String,
+    },
+    /// What an effect kept aside did stands in for this one: nothing was sent.
+    EffectReused {
+        /// Which effect.
+        effect: EffectNumber,
+        /// The one that did it.
+        of: EffectNumber,
+        /// The execution that did it, when it was another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<ExecutionId>,
+    },
     /// The execution came to its end; recorded so that a replay can be checked against it.
     Ended {
         /// `completed`, `faulted` or `cancelled`.
@@ -213,6 +251,153 @@ impl CancelMode {
             Self::Forced => "forced",
         }
     }
+}
+
+/// What a person found out about an effect whose outcome was unknown.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Resolved {
+    /// Which effect.
+    pub effect: EffectNumber,
+    /// `verified` or `failed`.
+    pub outcome: Outcome,
+    /// What was seen, where.
+    pub evidence: String,
+    /// What the flow goes on with, when a person knows it and the flow still waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// Digest of the output's JSON in the blob store, when it is too large for the history (`output` is then absent).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_blob: Option<Digest>,
+    /// Who.
+    pub by: PrincipalId,
+    /// Why it was settled by hand.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// What becomes of effects behind the point that a flow goes back to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice {
+    /// What it did stays, and stands in when the flow asks for the very same again.
+    Keep,
+    /// It is undone first, by its contract.
+    Compensate,
+    /// The flow may ask for it again, and the gate judges it as a new one.
+    Repeat,
+}
+
+/// A return to an earlier point.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Rewound {
+    /// Number of events that make the point.
+    pub to: u64,
+    /// The checkpoint that names it, when one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+    /// What becomes of the effects behind the point; none asks about each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<Choice>,
+    /// What the effects behind the point did.
+    pub kept: KeptEffects,
+    /// An edited input, with which the flow begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Box<EditedInput>>,
+    /// Who.
+    pub by: PrincipalId,
+    /// Why.
+    pub reason: String,
+}
+
+/// Another input in place of the first.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct EditedInput {
+    /// The input.
+    pub value: Value,
+    /// Digest of its JSON in the blob store, when it is too large for the history (`value` is then `null`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<Digest>,
+    /// Where it came from.
+    pub label: Label,
+    /// Digest of the plan that it makes.
+    pub plan: Digest,
+}
+
+/// Where an execution goes on from.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Forked {
+    /// The other execution's events up to the point.
+    pub events: Vec<Event>,
+    /// Digest of their JSON in the blob store, when they are too many for one event (`events` is then empty).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events_blob: Option<Digest>,
+    /// What becomes of the effects behind the point; none asks about each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<Choice>,
+    /// What the other execution's effects behind the point did.
+    pub kept: KeptEffects,
+    /// Who.
+    pub by: PrincipalId,
+    /// Why.
+    pub reason: String,
+}
+
+/// Where an execution was forked from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Origin {
+    /// The other execution.
+    pub execution: ExecutionId,
+    /// Number of its events that make the point.
+    pub event: u64,
+}
+
+/// What effects behind a point did.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+pub struct KeptEffects {
+    /// In the order in which they were requested.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub list: Vec<KeptEffect>,
+    /// Digest of the list's JSON in the blob store, when it is too large for the history (`list` is then empty).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<Digest>,
+}
+
+/// What one effect behind a point did, or may have done.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct KeptEffect {
+    /// Its number.
+    pub effect: EffectNumber,
+    /// The execution that it belongs to, when that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<ExecutionId>,
+    /// JSON Pointer of its task.
+    pub task: String,
+    /// How often the flow had come to the task.
+    pub visit: u32,
+    /// What was done.
+    pub operation: String,
+    /// Digest of operation, arguments, target and contract: what has the same is the same act.
+    pub likeness: Digest,
+    /// Its idempotency key; none when it belongs to another execution, whose keys are never used again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// `verified` or `unknown`.
+    pub outcome: Outcome,
+    /// What it answered; none when no answer is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<KeptOutput>,
+    /// What becomes of it; none until a person says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
+}
+
+/// What a kept effect answered.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct KeptOutput {
+    /// The answer.
+    pub value: Value,
+    /// Where its parts came from, all together.
+    pub label: Label,
 }
 
 /// An approval that an effect waits for.
@@ -281,4 +466,7 @@ pub struct Started {
     /// How it stands in line with others.
     #[serde(default, skip_serializing_if = "Placing::is_usual")]
     pub placing: Placing,
+    /// The execution that it was forked from, when it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }

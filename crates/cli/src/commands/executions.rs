@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 
 use crate::client::{Client, segment};
-use crate::commands::{PageArgs, goals, say_next};
+use crate::commands::{PageArgs, goals, many, returns, say_next};
 use crate::exit::Failure;
 use crate::json::{items, list, text, when, workflow};
 use crate::screen::{Output, Screen, line, short};
@@ -49,8 +49,11 @@ pub(crate) enum Executions {
     },
     /// Give up on an undo that is parked: what it was to undo stays done, and undoing goes on.
     Force {
-        #[command(flatten)]
-        act: ActArgs,
+        /// The execution.
+        id: String,
+        /// Why; it is kept in the audit log.
+        #[arg(long)]
+        reason: String,
         /// The number of the undo, or of the effect whose undo cannot be made.
         #[arg(long)]
         effect: u32,
@@ -61,6 +64,16 @@ pub(crate) enum Executions {
     Resume(ActArgs),
     /// Try a faulted one, or its parked effect, again.
     Retry(ActArgs),
+    /// Say what became of an effect whose outcome is unknown, after looking outside.
+    Resolve(ResolveArgs),
+    /// Show the places that one can go back to, or name the place where it stands.
+    Checkpoints(returns::CheckpointsArgs),
+    /// Go back to an earlier point, and on from there.
+    Rewind(returns::RewindArgs),
+    /// Run on from a point as a new execution.
+    Fork(returns::ForkArgs),
+    /// Choose what becomes of an effect that a rewind or fork asks about.
+    Choose(returns::ChooseArgs),
 }
 
 /// Filters.
@@ -97,10 +110,34 @@ pub(crate) struct ListArgs {
 /// An act on one execution.
 #[derive(Debug, Args)]
 pub(crate) struct ActArgs {
-    /// The execution.
-    id: String,
+    /// The execution; leave it out to act on many.
+    #[arg(required_unless_present_any = ["status", "workflow", "outcome", "search", "after", "before"])]
+    id: Option<String>,
     /// Why; it is kept in the audit log.
     #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    many: many::ManyArgs,
+}
+
+/// What was found out about an effect.
+#[derive(Debug, Args)]
+pub(crate) struct ResolveArgs {
+    /// The execution.
+    id: String,
+    /// The effect's number.
+    effect: u32,
+    /// What became of it.
+    #[arg(long, value_parser = ["verified", "failed"])]
+    outcome: String,
+    /// What was seen, and where.
+    #[arg(long)]
+    evidence: String,
+    /// JSON that the flow goes on with; what the contract predicts when absent.
+    #[arg(long)]
+    output_json: Option<String>,
+    /// Why it is settled by hand.
+    #[arg(long, default_value = "")]
     reason: String,
 }
 
@@ -117,18 +154,26 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Executions) ->
             watch(client, screen, &id).await?;
             goals::outcome(client, screen, &id).await
         }
-        Executions::Cancel { act, force } => {
-            let mode = if force { "forced" } else { "graceful" };
-            let body = json!({ "reason": act.reason, "mode": mode });
-            post(client, screen, &format!("/executions/{}/cancel", segment(&act.id)), &body).await
+        Executions::Cancel { act: args, force: false } => act(client, screen, "cancel", args).await,
+        Executions::Cancel { act, force: true } => {
+            let Some(id) = &act.id else {
+                return Err(Failure::usage("--force is for one execution: give its id"));
+            };
+            let body = json!({ "reason": act.reason, "mode": "forced" });
+            post(client, screen, &format!("/executions/{}/cancel", segment(id)), &body).await
         }
-        Executions::Force { act, effect } => {
-            let path = format!("/executions/{}/effects/{effect}/force", segment(&act.id));
-            post(client, screen, &path, &json!({ "reason": act.reason })).await
+        Executions::Force { id, reason, effect } => {
+            let path = format!("/executions/{}/effects/{effect}/force", segment(&id));
+            post(client, screen, &path, &json!({ "reason": reason })).await
         }
         Executions::Pause(args) => act(client, screen, "pause", args).await,
         Executions::Resume(args) => act(client, screen, "resume", args).await,
         Executions::Retry(args) => act(client, screen, "retry", args).await,
+        Executions::Resolve(args) => resolve(client, screen, args).await,
+        Executions::Checkpoints(args) => returns::checkpoints(client, screen, args).await,
+        Executions::Rewind(args) => returns::rewind(client, screen, args).await,
+        Executions::Fork(args) => returns::fork(client, screen, args).await,
+        Executions::Choose(args) => returns::choose(client, screen, args).await,
     }
 }
 
@@ -242,11 +287,32 @@ fn print_event(screen: Screen, entry: &Json) -> Result<(), Failure> {
 }
 
 async fn act(client: &Client, screen: Screen, act: &str, args: ActArgs) -> Result<(), Failure> {
-    let path = format!("/executions/{}/{act}", segment(&args.id));
+    let Some(id) = &args.id else {
+        return many::run(client, screen, act, &args.reason, &args.many).await;
+    };
+    let path = format!("/executions/{}/{act}", segment(id));
     post(client, screen, &path, &json!({ "reason": args.reason })).await
 }
 
 async fn post(client: &Client, screen: Screen, path: &str, body: &Json) -> Result<(), Failure> {
     let summary = client.post(path, body).await?;
     screen.data(&summary, || format!("{}  {}", id_of(&summary), screen.word(&text(&summary, "/status"))))
+}
+
+async fn resolve(client: &Client, screen: Screen, args: ResolveArgs) -> Result<(), Failure> {
+    let mut body = json!({ "outcome": args.outcome, "evidence": args.evidence, "reason": args.reason });
+    if let Some(output) = &args.output_json {
+        body["output"] = serde_json::from_str(output)
+            .map_err(|error| Failure::usage(format!("--output-json is not JSON: {error}")))?;
+    }
+    let path = format!("/executions/{}/effects/{}/resolve", segment(&args.id), args.effect);
+    let effect = client.post(&path, &body).await?;
+    screen.data(&effect, || {
+        format!(
+            "effect {}  {}  {}",
+            text(&effect, "/number"),
+            screen.word(&text(&effect, "/outcome")),
+            text(&effect, "/evidence")
+        )
+    })
 }

@@ -1,5 +1,6 @@
 //! The real server as a process, used through its API like its users do.
 
+mod acts;
 mod api;
 mod approvals;
 mod audit_log;

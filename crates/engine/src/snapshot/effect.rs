@@ -8,7 +8,7 @@ use model::effect::EffectNumber;
 use model::id::{ApprovalId, PermitId};
 use model::problem::WorkflowError;
 use model::verdict::Verdict;
-use model::{Digest, Outcome, PrincipalId, Request, Timestamp};
+use model::{Digest, ExecutionId, Outcome, PrincipalId, Request, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::packed::Pool;
@@ -57,6 +57,12 @@ pub(super) struct EffectImage {
     undo: bool,
     compensates: Option<EffectNumber>,
     undone_by: Option<EffectNumber>,
+    #[serde(default)]
+    visit: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reused: Option<(EffectNumber, Option<ExecutionId>)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resolved: Option<Box<crate::Resolution>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -110,6 +116,9 @@ impl EffectImage {
             undo: effect.undo,
             compensates: effect.compensates,
             undone_by: effect.undone_by,
+            visit: effect.visit,
+            reused: effect.reused.clone(),
+            resolved: effect.resolved.clone(),
         }
     }
 
@@ -159,6 +168,9 @@ impl EffectImage {
             undo: self.undo,
             compensates: self.compensates,
             undone_by: self.undone_by,
+            visit: self.visit,
+            reused: self.reused,
+            resolved: self.resolved,
         })
     }
 }

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use dsl::Definition;
 use dsl::plan::Task;
 use model::effect::EffectNumber;
-use model::event::Started;
+use model::event::{KeptEffect, Started};
 use model::problem::WorkflowError;
-use model::{Digest, Timestamp, Value};
+use model::{Digest, PrincipalId, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::apply::{runtime_var, workflow_var};
@@ -50,6 +50,12 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pending: bool,
     unknown: u32,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    refuted: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    behind: Vec<KeptEffect>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    editor: Option<PrincipalId>,
     undone: Vec<Undone>,
     undid: bool,
     /// By number; the first is the workflow's own.
@@ -152,6 +158,9 @@ impl Execution {
             paused: self.paused,
             pending: self.pending,
             unknown: self.unknown,
+            refuted: self.refuted,
+            behind: self.behind.clone(),
+            editor: self.editor.clone(),
             undone: self.undone.clone(),
             undid: self.undid,
             threads,
@@ -198,6 +207,9 @@ impl Execution {
             now: snapshot.now,
             effects,
             unknown: snapshot.unknown,
+            refuted: snapshot.refuted,
+            behind: snapshot.behind,
+            editor: snapshot.editor,
             undone: snapshot.undone,
             undid: snapshot.undid,
             end,

@@ -99,9 +99,24 @@ impl Run {
             signed: None,
             deadline: None,
             placing: Default::default(),
+            origin: None,
         };
         let (state, step) = Execution::start(Arc::clone(&definition), change(started), now);
-        Self { state, events: step.events, now, definition, permits: 0 }
+        Self::of(state, step.events, now, definition)
+    }
+
+    pub fn of(
+        state: Execution,
+        events: Vec<Event>,
+        now: Timestamp,
+        definition: Arc<dsl::Definition>,
+    ) -> Self {
+        Self { state, events, now, definition, permits: 0 }
+    }
+
+    /// Number of events so far.
+    pub fn version(&self) -> u64 {
+        self.events.len() as u64
     }
 
     pub fn give(&mut self, input: Input) -> Result<(), engine::Rejected> {
@@ -165,12 +180,12 @@ impl Run {
         self.check_same(&self.replay(&events, true));
         let mut replayed = self.replay(&events[..1], false);
         let mut snapshots = Vec::new();
-        for (position, event) in events.iter().enumerate().skip(1) {
+        for position in 1..events.len() {
             // Every place of a short history; of a long one enough of them.
             if events.len() <= RESTORED_MAX || position % (events.len() / RESTORED_MAX) == 0 {
                 snapshots.push((position, as_text(&replayed.snapshot())));
             }
-            replayed.apply(event);
+            replayed.follow(&events, position);
         }
         assert_eq!(format!("{:?}", replayed.effects), format!("{:?}", self.state.effects));
         self.check_same(&replayed);
@@ -178,7 +193,7 @@ impl Run {
         for (position, snapshot) in snapshots {
             let mut restored = self.restored(&snapshot);
             assert_eq!(as_text(&restored.snapshot()), snapshot);
-            events[position..].iter().for_each(|event| restored.apply(event));
+            (position..events.len()).for_each(|position| restored.follow(&events, position));
             self.check_same(&restored);
             assert_eq!(format!("{:?}", restored.effects), format!("{:?}", replayed.effects));
             assert_eq!(as_text(&restored.snapshot()), end);

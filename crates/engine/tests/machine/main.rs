@@ -7,5 +7,7 @@ mod flow;
 mod forks;
 mod limits;
 mod pending;
+mod resolve;
+mod rewind;
 mod sagas;
 mod snapshots;

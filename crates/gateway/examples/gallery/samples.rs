@@ -321,6 +321,7 @@ fn effect(
         compensates: None,
         undo: false,
         undone_by: None,
+        reused: None,
         probe_of: (operation.starts_with("refund-read")).then_some(2),
         output: outcome.map(|_| free(json!({"id": "r-77", "status": "settled"}))),
         requested_at: at(from),
@@ -381,6 +382,8 @@ fn running() -> ExecutionView {
             task("/do/1/attempt", "attempt", "try", "running", 92_200, None, 0),
             task("/do/1/refund", "refund", "call", "running", 91_000, None, 1),
         ],
+        kept: Vec::new(),
+        origin: None,
         version: 9,
         explanation: t("The refund waits for one operator or admin to agree; silence for an hour means no."),
     }

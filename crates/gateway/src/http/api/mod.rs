@@ -41,6 +41,7 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
         .nest("/tokens", tokens::routes())
         .nest("/tenants", tenants::routes())
         .nest("/secrets", secrets::routes())
+        .routes(routes!(executions::bulk::get))
         .routes(routes!(overview::get))
         .routes(routes!(whoami::get))
         .routes(routes!(live::follow))

@@ -73,7 +73,7 @@ pub(crate) async fn list(
     Ok(Json(Page::of(app.executions(&caller, query).await?)))
 }
 
-fn statuses(given: Option<&str>) -> Result<Vec<String>, Refusal> {
+pub(crate) fn statuses(given: Option<&str>) -> Result<Vec<String>, Refusal> {
     let words: Vec<&str> = given.into_iter().flat_map(|text| text.split(',')).map(str::trim).collect();
     match words.iter().find(|word| !STATUSES.contains(word)) {
         None => Ok(words.into_iter().map(str::to_owned).collect()),

@@ -1,11 +1,14 @@
 //! `/executions`: runs of plans.
 
 mod act;
+pub(crate) mod bulk;
+mod effects;
 pub(crate) mod events;
 mod get;
 mod history;
 mod list;
 mod planned;
+mod rewind;
 mod wire;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -24,7 +27,16 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(act::resume))
         .routes(routes!(act::retry))
         .routes(routes!(act::force))
-        .routes(routes!(planned::rewind))
-        .routes(routes!(planned::fork))
+        .routes(routes!(bulk::cancel))
+        .routes(routes!(bulk::pause))
+        .routes(routes!(bulk::resume))
+        .routes(routes!(bulk::retry))
+        .routes(routes!(effects::list))
+        .routes(routes!(effects::get))
+        .routes(routes!(effects::resolve))
+        .routes(routes!(rewind::rewind))
+        .routes(routes!(rewind::fork))
+        .routes(routes!(rewind::checkpoints, rewind::checkpoint))
+        .routes(routes!(rewind::choose))
         .routes(routes!(planned::signal))
 }

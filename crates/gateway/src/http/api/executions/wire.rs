@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::rewind::KeptEffect;
 use crate::http::wire::{Provenance, Verdict, WorkflowName, moment};
 
 /// An execution in a list.
@@ -114,6 +115,10 @@ pub(crate) struct Execution {
     branches: Vec<Branch>,
     /// What is armed, and what was undone.
     compensation: Compensation,
+    /// Effects that the flow went back behind, and that may stand in for what it asks for.
+    kept: Vec<KeptEffect>,
+    /// The execution that it was forked from, when it was.
+    origin: Option<Origin>,
     /// Number of events.
     version: u64,
     /// A sentence for people: what it waits for and what to do.
@@ -147,6 +152,8 @@ impl From<ExecutionView> for Execution {
             tasks: view.tasks.into_iter().map(Task::from).collect(),
             branches: view.branches.into_iter().map(Branch::from).collect(),
             compensation: view.compensation.into(),
+            kept: view.kept.into_iter().map(KeptEffect::from).collect(),
+            origin: view.origin.map(|(execution_id, event)| Origin { execution_id, event }),
             version: view.version,
             explanation: view.explanation,
         }
@@ -241,6 +248,15 @@ impl From<UndoneView> for Undone {
     }
 }
 
+/// Where an execution was forked from.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Origin {
+    /// The other execution.
+    execution_id: String,
+    /// Number of its events that make the point.
+    event: u64,
+}
+
 /// A task that ran.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Task {
@@ -314,6 +330,8 @@ pub(crate) struct Effect {
     permit: Option<String>,
     /// Attempts in order.
     attempts: Vec<Attempt>,
+    /// The effect that did it in its place, when the flow went back: nothing was sent for this one.
+    reused: Option<u32>,
     /// The effect that this one checks, when it is a probe.
     probe_of: Option<u32>,
     /// The effect that this one undoes.
@@ -352,6 +370,7 @@ impl From<EffectView> for Effect {
             approval: effect.approval.map(|id| id.to_string()),
             permit: effect.permit,
             attempts: effect.attempts.into_iter().map(Attempt::from).collect(),
+            reused: effect.reused,
             probe_of: effect.probe_of,
             compensates: effect.compensates,
             undo: effect.undo,
