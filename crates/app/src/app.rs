@@ -31,6 +31,8 @@ const SIMULATIONS_MAX: usize = 2;
 pub struct Settings {
     /// Silence on an approval becomes no after this long.
     pub approvals_expire: Duration,
+    /// A plan can be approved and run for so long.
+    pub plans_expire: Duration,
     /// Answers to `Idempotency-Key` are kept this long.
     pub answers_keep: Duration,
     /// Controls that the environment holds on; the API cannot turn them off.
@@ -43,6 +45,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             approvals_expire: Duration::from_secs(3600),
+            plans_expire: Duration::from_secs(24 * 3600),
             answers_keep: Duration::from_secs(24 * 3600),
             environment: BTreeMap::new(),
             work_max: 1_024,

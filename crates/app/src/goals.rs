@@ -16,6 +16,7 @@ use store::{Expect, Put};
 
 use crate::app::{App, store_problem};
 use crate::caller::Caller;
+use crate::plans::StoredPlan;
 use crate::view::{GoalAccepted, GoalAnswer, GoalRequest, WorkflowName};
 
 /// Longest time that a caller may wait for the end.
@@ -48,7 +49,6 @@ impl App {
             return Err(stopped(ControlName::KillSwitch.name()));
         }
         let turn = self.turn_to_begin(&caller.principal.tenant, goal.priority).await;
-        let understood = self.understand(caller, &goal).await?;
         let id = match &goal.execution_id {
             Some(id) => ExecutionId::new(id).map_err(|e| {
                 Problem::new(422, 4001, "invalid request", e.to_string())
@@ -56,12 +56,19 @@ impl App {
             })?,
             None => ExecutionId::generate(&*self.ids, now),
         };
+        if let Some(plan) = &goal.plan {
+            let chosen = goal.execution_id.is_some().then_some(id);
+            let accepted = self.run_plan(caller, &goal, plan, chosen, &body, now).await?;
+            drop(turn);
+            return self.wait_if_asked(caller, accepted, goal.wait).await;
+        }
+        let understood = self.understand(caller, &goal).await?;
         let mut started = self.started(caller, &understood, id.clone(), now)?;
-        started.placing = placing(&goal, &understood)?;
+        started.placing = placing(&goal, &understood.definition, &understood.input)?;
         if goal.plan_only {
-            return Ok(GoalAnswer::Planned(Box::new(
-                self.forecast(understood.definition, started, now).await?,
-            )));
+            let content = self.forecast(understood.definition, started, &goal.planning, now).await?;
+            let view = self.keep_plan(caller, StoredPlan::open(content)?).await?;
+            return Ok(GoalAnswer::Planned(Box::new(view)));
         }
         if goal.execution_id.is_some()
             && let Some(answer) = self.same_execution(caller, &id, &started.plan).await?
@@ -83,7 +90,7 @@ impl App {
             repeated: false,
         };
         let puts = self.answer_put(caller, &goal, &body, &accepted, now);
-        match self.start_execution(caller, understood.definition, started, puts).await {
+        match self.start_execution(caller, understood.definition, started, (puts, Vec::new())).await {
             Ok(advanced) => {
                 accepted.status = advanced.row.status;
                 accepted.blocked_on = advanced.row.blocked_on;
@@ -114,6 +121,51 @@ impl App {
             target: None,
         };
         self.switches.now().stopped(&subject).map_or(Ok(()), |holds| Err(stopped(&holds)))
+    }
+
+    /// Runs a signed plan: what it holds, and nothing else without asking.
+    async fn run_plan(
+        self: &Arc<Self>,
+        caller: &Caller,
+        goal: &GoalRequest,
+        digest: &str,
+        chosen: Option<ExecutionId>,
+        body: &Digest,
+        now: Timestamp,
+    ) -> Result<GoalAccepted, Problem> {
+        let mut redeemed = self.redeem(caller, digest, chosen).await?;
+        self.refuse_stopped(&redeemed.started)?;
+        redeemed.started.placing = placing(goal, &redeemed.definition, &redeemed.started.input)?;
+        redeemed.started.placing.queued = self.place_for(&redeemed.started)?;
+        let mut accepted = GoalAccepted {
+            execution_id: redeemed.started.execution.clone(),
+            status: "pending".to_owned(),
+            plan_digest: redeemed.started.plan,
+            outcome: None,
+            blocked_on: None,
+            output: None,
+            error: None,
+            repeated: false,
+        };
+        let mut puts = self.answer_put(caller, goal, body, &accepted, now);
+        puts.push(redeemed.put);
+        let extra = (puts, vec![redeemed.expect]);
+        match self.start_execution(caller, redeemed.definition, redeemed.started, extra).await {
+            Ok(advanced) => {
+                accepted.status = advanced.row.status;
+                accepted.blocked_on = advanced.row.blocked_on;
+                accepted.outcome = advanced.row.outcome;
+            }
+            // Of two at once, with one key, the other's is the answer.
+            Err(problem) if problem.status == 409 => {
+                match self.answered_before(caller, goal, body, now).await? {
+                    Some(answer) => accepted = answer,
+                    None => return Err(problem),
+                }
+            }
+            Err(problem) => return Err(problem),
+        }
+        Ok(accepted)
     }
 
     async fn understand(&self, caller: &Caller, goal: &GoalRequest) -> Result<Understood, Problem> {
@@ -227,8 +279,21 @@ impl App {
         id: ExecutionId,
         now: Timestamp,
     ) -> Result<Started, Problem> {
-        let definition = &understood.definition;
-        let plan = model::digest_of(&(definition.digest, &understood.input));
+        let input = (understood.input.clone(), understood.input_label);
+        let started = self.started_with(caller, &understood.definition, input, id, now)?;
+        Ok(Started { intent: understood.intent.clone(), ..started })
+    }
+
+    /// The first event of an execution of this definition by this caller, with labelled input.
+    pub(crate) fn started_with(
+        &self,
+        caller: &Caller,
+        definition: &Definition,
+        (input, input_label): (Value, Label),
+        id: ExecutionId,
+        now: Timestamp,
+    ) -> Result<Started, Problem> {
+        let plan = model::digest_of(&(definition.digest, &input));
         let deadline = match &definition.timeout {
             Some(dsl::template::Template::Constant(value)) => {
                 let after =
@@ -250,14 +315,14 @@ impl App {
             version: definition.version.clone(),
             definition: definition.digest,
             plan,
-            input: understood.input.clone(),
+            input,
             input_blob: None,
-            input_label: understood.input_label,
+            input_label,
             requester: caller.principal.id.clone(),
             requester_kind: caller.principal.kind,
             requester_roles: caller.principal.roles.clone(),
             mode: if safe { Mode::Advisory } else { Mode::Live },
-            intent: understood.intent.clone(),
+            intent: None,
             signed: None,
             deadline,
             placing: Placing::default(),
@@ -296,6 +361,7 @@ impl App {
     fn goal_digest(&self, goal: &GoalRequest) -> Digest {
         let mut given = json!({
             "intent": goal.intent, "workflow": goal.workflow, "input": goal.input, "id": goal.execution_id, "plan": goal.plan_only,
+            "signed": goal.plan,
         });
         if let Some(priority) = goal.priority {
             given["priority"] = json!(priority);
@@ -427,10 +493,10 @@ pub(crate) fn refuse_filtered(verdict: &filter::FilterVerdict, field: &str) -> R
 }
 
 /// How the execution will stand in line: as the goal says, or else its workflow.
-fn placing(goal: &GoalRequest, understood: &Understood) -> Result<Placing, Problem> {
-    let key = dsl::placing::key(&understood.definition, &understood.input).map_err(|detail| {
+fn placing(goal: &GoalRequest, definition: &Definition, input: &Value) -> Result<Placing, Problem> {
+    let key = dsl::placing::key(definition, input).map_err(|detail| {
         Problem::new(422, 5064, "no key for limits", detail.clone()).field("/input", detail)
     })?;
-    let priority = goal.priority.unwrap_or_else(|| dsl::placing::priority(&understood.definition));
+    let priority = goal.priority.unwrap_or_else(|| dsl::placing::priority(definition));
     Ok(Placing { priority, key, queued: None })
 }

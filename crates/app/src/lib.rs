@@ -25,6 +25,7 @@ pub mod operations;
 mod overview;
 mod payloads;
 mod permit;
+mod plans;
 mod policies;
 mod record;
 mod resolve;

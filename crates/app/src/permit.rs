@@ -23,9 +23,12 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::approvals::no_longer_enough;
+use crate::plans::{Held, StoredPlan, held};
 use crate::policies::TenantPolicies;
 use crate::standing::People;
 
+/// Why people are asked about what the signed plan of an execution does not hold.
+const NOT_SIGNED_REASON: &str = "not in the signed plan";
 /// Why an effect waits that policy would allow.
 pub(crate) const TAKEOVER_REASON: &str = "operator takeover: every effect waits for a human";
 /// How the reason ends when people are asked because the requester may no longer act.
@@ -47,6 +50,8 @@ pub(crate) struct Grounds {
     pub(crate) people: Arc<People>,
     /// The approvals that requested effects rest on, as they stand.
     pub(crate) approvals: Vec<Approval>,
+    /// The signed plan of the execution, or why it cannot be relied on; none when it runs without one.
+    pub(crate) signed: Option<Result<StoredPlan, String>>,
 }
 
 impl Grounds {
@@ -100,8 +105,20 @@ impl Ruled {
 
 /// True when people were asked although policy may have allowed it.
 pub(crate) fn asked_anyway(verdict: &Verdict) -> bool {
-    let anyway = |reason: &String| reason == TAKEOVER_REASON || reason.ends_with(GONE_REASON);
+    let anyway = |reason: &String| {
+        reason == TAKEOVER_REASON || reason.ends_with(GONE_REASON) || reason.starts_with(NOT_SIGNED_REASON)
+    };
     matches!(verdict.decision, Decision::RequireApproval(_)) && verdict.reasons.iter().any(anyway)
+}
+
+impl Ruled {
+    /// People have decided already, by signing the plan that holds this effect.
+    fn allow(&mut self, effect: &Effect, reason: &str) {
+        let verdict = Arc::make_mut(&mut self.verdict);
+        verdict.decision = Decision::Allow;
+        verdict.reasons.insert(0, reason.to_owned());
+        self.digest = model::digest_of(&(effect.digest, verdict.policy, &verdict.decision, reason));
+    }
 }
 
 /// Who decides when no policy says who.
@@ -140,6 +157,27 @@ impl App {
         if grounds.people.disabled(&state.started.requester) && !may_read(effect, &ruled.verdict.decision) {
             ruled.ask(effect, &format!("`{}`, {GONE_REASON}", state.started.requester));
         }
+        let mut entry = None;
+        if let Some(signed) = &grounds.signed
+            && ruled.verdict.decision != Decision::Deny
+        {
+            let policy = ruled.verdict.policy;
+            let found = signed.as_ref().map_err(Clone::clone).and_then(|plan| {
+                held(plan, state, effect, policy, &controls, &grounds.people, now).map(|held| (plan, held))
+            });
+            match found {
+                // Whoever signed the plan has decided about this effect already.
+                Ok((plan, Held::By(number))) if !grounds.people.disabled(&state.started.requester) => {
+                    entry = Some(number);
+                    ruled.allow(
+                        effect,
+                        &format!("in the signed plan {}, entry {}", plan.digest().short(), number + 1),
+                    );
+                }
+                Ok(_) => {}
+                Err(why) => ruled.ask(effect, &format!("{NOT_SIGNED_REASON}: {why}")),
+            }
+        }
         let Ruled { verdict, digest } = ruled;
         let advisory = state.started.mode == Mode::Advisory || controls.on(ControlName::SafeMode);
         if advisory && !may_read(effect, &verdict.decision) {
@@ -152,9 +190,9 @@ impl App {
         }
         Gate::Judged(match &verdict.decision {
             Decision::Deny => Judgement::Deny { digest, verdict },
-            Decision::Allow => self.permit(digest, verdict, &controls, now),
+            Decision::Allow => self.permit(digest, verdict, &controls, entry, now),
             Decision::RequireApproval(_) => match void(effect, digest, grounds, now) {
-                None => self.permit(digest, verdict, &controls, now),
+                None => self.permit(digest, verdict, &controls, None, now),
                 Some(why) => {
                     let id = ApprovalId::generate(&*self.ids, now);
                     let awaited = Awaited { id, expires_at: now.plus(self.settings.approvals_expire) };
@@ -169,6 +207,7 @@ impl App {
         digest: Digest,
         verdict: Arc<Verdict>,
         controls: &Controls,
+        entry: Option<u32>,
         now: Timestamp,
     ) -> Judgement {
         Judgement::Permit {
@@ -177,7 +216,7 @@ impl App {
             permit: PermitId::generate(&*self.ids, now),
             epoch: controls.epoch,
             lease: self.lease,
-            entry: None,
+            entry,
         }
     }
 

@@ -210,7 +210,8 @@ impl App {
             );
             return Err(Problem::new(429, 5060, "limit reached", detail).with("limit", limit.into()));
         }
-        let begun = self.begin_execution(caller, key, Box::new(move |_| Ok(made)), Vec::new()).await;
+        let begun =
+            self.begin_execution(caller, key, Box::new(move |_| Ok(made)), (Vec::new(), Vec::new())).await;
         match begun {
             Ok(advanced) => Ok(return_view(advanced.row, &place, kept)),
             // Somebody forked to the same id at the same time: theirs is the answer.

@@ -120,7 +120,7 @@ impl App {
         caller: &Caller,
         definition: Arc<dsl::Definition>,
         started: Started,
-        extra: Vec<Put>,
+        extra: (Vec<Put>, Vec<Expect>),
     ) -> Result<Advanced, Problem> {
         let key = (started.tenant.clone(), started.execution.clone());
         let begin = move |now| Ok(Execution::start(definition, started, now));
@@ -133,7 +133,7 @@ impl App {
         caller: &Caller,
         key: Key,
         begin: Begin,
-        extra: Vec<Put>,
+        extra: (Vec<Put>, Vec<Expect>),
     ) -> Result<Advanced, Problem> {
         let (app, caller) = (Arc::clone(self), caller.clone());
         to_the_end(async move {
@@ -151,10 +151,11 @@ impl App {
         caller: &Caller,
         key: Key,
         begin: Begin,
-        extra: Vec<Put>,
+        extra: (Vec<Put>, Vec<Expect>),
     ) -> Result<Advanced, Problem> {
         let now = self.clock.now();
-        let grounds = self.first_grounds(&key.0).await?;
+        let mut grounds = self.first_grounds(&key.0).await?;
+        let (extra, mut guards) = extra;
         let (slot, mut cell) = self.hot.locked(&key).await;
         if cell.state.is_some() {
             return Err(commit_problem(&CommitError::Conflict(format!("execution `{}` exists", key.1))));
@@ -169,8 +170,13 @@ impl App {
         };
         let mut expect = App::answer_guard(&extra, now);
         expect.push(Expect::NoExecution(key.0.clone(), key.1.clone()));
+        expect.append(&mut guards);
         let mut batch = Batch { expect, puts: extra, ..Batch::default() };
         let mut state = state;
+        if let Err(problem) = self.approvals_of(&state, &batch.puts, &mut grounds).await {
+            self.hot.forget(&key, &slot, &mut cell);
+            return Err(problem);
+        }
         let mut events = step.events;
         let mut outcome = self.pass_gate(&mut state, &grounds, &mut events, now);
         let limited = std::mem::take(&mut outcome.limited);
@@ -396,16 +402,20 @@ impl App {
     async fn first_grounds(&self, tenant: &TenantId) -> Result<Grounds, Problem> {
         // People first: a token that is revoked after this is noticed by its number.
         let people = self.people_of(tenant).await?;
-        Ok(Grounds { policies: self.policies_of(tenant).await?, people, approvals: Vec::new() })
+        Ok(Grounds { policies: self.policies_of(tenant).await?, people, approvals: Vec::new(), signed: None })
     }
 
-    /// Reads the approvals that requested effects rest on; one that this very step decides is among `puts`.
+    /// Reads the approvals that requested effects rest on, and the signed plan; what this very step puts counts as it will
+    /// be.
     async fn approvals_of(
         &self,
         state: &Execution,
         puts: &[Put],
         grounds: &mut Grounds,
     ) -> Result<(), Problem> {
+        if state.end.is_none() {
+            grounds.signed = self.signed_plan(state, puts).await?;
+        }
         for number in state.requested() {
             let Some(effect) = state.effect(number).filter(|effect| effect.approved.is_some()) else {
                 continue;

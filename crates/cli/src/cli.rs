@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     actions, approvals, audit, bench, controls, dead_letters, doctor, executions, goals, limits, login,
-    policies, retention, secrets, tenants, tokens, verify, workflows,
+    plans, policies, retention, secrets, tenants, tokens, verify, workflows,
 };
 use crate::demo;
 use crate::screen::Output;
@@ -65,12 +65,15 @@ pub(crate) enum Command {
     /// Start a server.
     Serve(serve::ServeArgs),
     /// Show what a goal would do, without doing it.
-    Plan(goals::GoalArgs),
+    Plan(goals::PlanArgs),
     /// Submit a goal.
     Run(goals::RunArgs),
     /// Look at executions and act on them.
     #[command(subcommand, visible_alias = "exec")]
     Executions(executions::Executions),
+    /// Look at plans and decide them as a whole.
+    #[command(subcommand)]
+    Plans(plans::Plans),
     /// Decide what waits for a person.
     #[command(subcommand)]
     Approvals(approvals::Approvals),

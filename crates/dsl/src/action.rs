@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::action::{ActionRef, AmountFields, BlastRadius, Contract, EffectClass, EffectKind};
+use model::action::{ActionRef, AmountFields, BlastRadius, Contract, ContractCost, EffectClass, EffectKind};
 use model::{Value, digest_of};
 use serde::de::DeserializeOwned;
 
@@ -236,7 +236,36 @@ impl Compiler<'_, '_> {
             hosts: self.hosts(run),
             verified,
             compensate,
+            cost: root.get("cost").and_then(|node| self.cost(node)),
+            fencing_header: root.get("fencing").and_then(|node| self.fencing(node, run)),
         })
+    }
+
+    fn cost(&mut self, node: &Node) -> Option<ContractCost> {
+        let (amount, currency) = (node.get("amount")?, node.text_of("currency")?);
+        let text = amount.text().map_or_else(|| amount.value().to_string(), str::to_owned);
+        let cost = ContractCost::read(&text, currency);
+        if cost.is_none() {
+            self.report
+                .node(codes::WRONG_VALUE, node, format!("`{text} {currency}` is not a price"))
+                .hint("write `cost: { amount: 0.25, currency: EUR }`: a decimal number with at most six digits behind the point, and three capital letters");
+        }
+        cost
+    }
+
+    fn fencing(&mut self, node: &Node, run: Option<&Work>) -> Option<String> {
+        let header = node.get("header")?;
+        let name = header.text()?;
+        let token = !name.is_empty()
+            && name.len() <= 64
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if !token || matches!(run, Some(Work::Process(_))) {
+            self.report
+                .node(codes::WRONG_VALUE, header, format!("`{name}` cannot carry the fencing token"))
+                .hint("name a header of the HTTP call that `run` makes, for example `Fencing-Token`");
+            return None;
+        }
+        Some(name.to_owned())
     }
 
     fn consistent(&mut self, effect: EffectKind, class: EffectClass) {

@@ -170,6 +170,45 @@ pub struct Contract {
     /// The action that undoes this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensate: Option<ActionRef>,
+    /// What one use costs, when it costs something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<ContractCost>,
+    /// The header that carries the fencing token, for outside systems that refuse older ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fencing_header: Option<String>,
+}
+
+/// The price of one use of an action.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContractCost {
+    /// Millionths of the currency's unit: whole numbers add up exactly.
+    pub micros: u64,
+    /// ISO 4217 code.
+    pub currency: String,
+}
+
+impl ContractCost {
+    /// Reads a decimal amount with at most six digits behind the point, and a currency of three capital letters.
+    pub fn read(amount: &str, currency: &str) -> Option<Self> {
+        let (whole, rest) = amount.split_once('.').unwrap_or((amount, ""));
+        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        let fine = !whole.is_empty()
+            && whole.len() <= 12
+            && rest.len() <= 6
+            && digits(whole)
+            && digits(rest)
+            && currency.len() == 3
+            && currency.bytes().all(|b| b.is_ascii_uppercase());
+        let micros = fine.then(|| format!("{whole}{rest:0<6}").parse().ok()).flatten()?;
+        Some(Self { micros, currency: currency.to_owned() })
+    }
+
+    /// Millionths as a decimal number, without needless zeros.
+    pub fn decimal(micros: u64) -> String {
+        let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
 }
 
 fn retries_default() -> u32 {
@@ -201,11 +240,42 @@ impl Contract {
             hosts: Vec::new(),
             verified: false,
             compensate: None,
+            cost: None,
+            fencing_header: None,
         }
     }
 
     /// What holds for a sandboxed program: no network, a fresh directory, so nothing outside changes.
     pub fn sandboxed() -> Self {
         Self { class: EffectClass::Pure, ..Self::unreviewed(EffectKind::Read) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_exact() {
+        let micros = |amount: &str| ContractCost::read(amount, "EUR").map(|cost| cost.micros);
+        for (amount, wanted) in [
+            ("0", Some(0)),
+            ("1", Some(1_000_000)),
+            ("0.1", Some(100_000)),
+            ("12.000001", Some(12_000_001)),
+            ("0.0000001", None),
+            ("-1", None),
+            ("1e3", None),
+            ("", None),
+            (".5", None),
+            ("1,5", None),
+            ("9999999999999", None),
+        ] {
+            assert_eq!(micros(amount), wanted, "{amount}");
+        }
+        assert!(ContractCost::read("1", "eur").is_none() && ContractCost::read("1", "EURO").is_none());
+        for (micros, text) in [(0, "0"), (100_000, "0.1"), (12_000_001, "12.000001"), (3_000_000, "3")] {
+            assert_eq!(ContractCost::decimal(micros), text);
+        }
     }
 }

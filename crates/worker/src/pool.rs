@@ -124,8 +124,10 @@ impl Pool {
                             withdrawn.fetch_or(!may, Ordering::AcqRel);
                             may
                         };
+                        let fencing = work.contract.fencing_header.clone();
+                        let fencing = fencing.map(|header| (header, work.fence.token().to_string()));
                         let perform =
-                            http::perform(&self.door, request, &grant, credentials, None, limits, &may_go);
+                            http::perform(&self.door, request, &grant, credentials, fencing, limits, &may_go);
                         let answer = tokio::select! {
                             answer = perform => answer,
                             () = turned_true(cut) => {

@@ -20,7 +20,7 @@ const WAIT_EACH: Duration = Duration::from_secs(30);
 #[derive(Debug, Args)]
 pub(crate) struct GoalArgs {
     /// The goal in your own words, for example `refund order 1042, 25.00 EUR, the cup arrived broken`.
-    #[arg(required_unless_present = "workflow", conflicts_with = "workflow")]
+    #[arg(required_unless_present_any = ["workflow", "plan"], conflicts_with_all = ["workflow", "plan"])]
     pub(crate) intent: Option<String>,
     /// A workflow instead: `namespace/name` or `namespace/name:version`.
     #[arg(long, value_name = "NAME")]
@@ -30,11 +30,31 @@ pub(crate) struct GoalArgs {
     pub(crate) input: Option<String>,
 }
 
+/// `omnihub plan`
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("plan"))]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    goal: GoalArgs,
+    /// Take answers of earlier executions to the same action with the same arguments as stand-ins.
+    #[arg(long)]
+    recorded: bool,
+    /// Most iterations of a loop whose length nobody can know yet.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    iterations: u32,
+    /// How many executions the plan is good for.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    uses: u32,
+}
+
 /// `omnihub run`
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     goal: GoalArgs,
+    /// A signed plan instead, by digest: it does what the plan holds, and nothing else without asking.
+    #[arg(long, value_name = "DIGEST", conflicts_with_all = ["workflow", "input"])]
+    plan: Option<String>,
     /// Start by id is idempotent: the same id and plan give the same execution.
     #[arg(long, value_name = "ID")]
     execution_id: Option<String>,
@@ -53,9 +73,10 @@ pub(crate) struct RunArgs {
 }
 
 /// Shows the plan of a goal.
-pub(crate) async fn plan(client: &Client, screen: Screen, args: GoalArgs) -> Result<(), Failure> {
-    let mut goal = goal_of(&args)?;
+pub(crate) async fn plan(client: &Client, screen: Screen, args: PlanArgs) -> Result<(), Failure> {
+    let mut goal = goal_of(&args.goal)?;
     goal["mode"] = json!("plan");
+    goal["planning"] = json!({"recorded": args.recorded, "iterations": args.iterations, "uses": args.uses});
     let plan = client.post("/goals", &goal).await?;
     screen.data(&plan, || view::plan::draw(screen, &plan))
 }
@@ -63,6 +84,9 @@ pub(crate) async fn plan(client: &Client, screen: Screen, args: GoalArgs) -> Res
 /// Submits a goal, and waits or watches when asked.
 pub(crate) async fn run(client: &Client, screen: Screen, args: RunArgs) -> Result<(), Failure> {
     let mut goal = goal_of(&args.goal)?;
+    if let Some(plan) = &args.plan {
+        goal["plan"] = json!(plan);
+    }
     if let Some(id) = &args.execution_id {
         goal["execution_id"] = json!(id);
     }

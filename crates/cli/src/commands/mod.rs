@@ -15,6 +15,7 @@ pub(crate) mod input;
 pub(crate) mod limits;
 pub(crate) mod login;
 pub(crate) mod many;
+pub(crate) mod plans;
 pub(crate) mod policies;
 mod reference;
 pub(crate) mod retention;
@@ -45,6 +46,7 @@ pub(crate) async fn run(arguments: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Plan(args) => goals::plan(&client()?, screen, args).await,
         Command::Run(args) => goals::run(&client()?, screen, args).await,
         Command::Executions(command) => executions::run(&client()?, screen, command).await,
+        Command::Plans(command) => plans::run(&client()?, screen, command).await,
         Command::Approvals(command) => approvals::run(&client()?, screen, command).await,
         Command::Controls(command) => controls::run(&global, screen, command).await,
         Command::Workflows(command) => workflows::run(&client()?, screen, command).await,

@@ -75,6 +75,12 @@ pub(crate) const KEYS: &[Key] = &[
         "How long people have to decide; after it, the answer is no.",
     ),
     key(
+        "plans.expires",
+        Kind::Duration,
+        "P1D",
+        "How long a plan can be approved and run, and its effects started under it.",
+    ),
+    key(
         "egress.allow",
         Kind::Texts,
         "",

@@ -97,6 +97,7 @@ impl Values {
                 level: self.text("log.level"),
             },
             approvals_expire: self.duration("approvals.expires")?,
+            plans_expire: self.duration("plans.expires")?,
             egress: Egress {
                 allow: self.texts("egress.allow"),
                 private: self

@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     pub(crate) log: Log,
     /// Time in which people must decide.
     pub(crate) approvals_expire: Duration,
+    /// Time in which a plan can be approved and run.
+    pub(crate) plans_expire: Duration,
     pub(crate) egress: Egress,
     pub(crate) sandbox: Sandbox,
     pub(crate) limits: Limits,

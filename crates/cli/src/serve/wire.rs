@@ -140,7 +140,12 @@ fn app_settings(settings: &Settings) -> app::Settings {
             (held.name, control)
         })
         .collect();
-    app::Settings { approvals_expire: settings.approvals_expire, environment, ..app::Settings::default() }
+    app::Settings {
+        approvals_expire: settings.approvals_expire,
+        plans_expire: settings.plans_expire,
+        environment,
+        ..app::Settings::default()
+    }
 }
 
 fn gateway_settings(settings: &Settings) -> gateway::Settings {

@@ -18,6 +18,18 @@ pub(crate) fn draw(screen: Screen, plan: &Json) -> String {
         lines.push(format!("goal    {intent}"));
     }
     lines.push(format!("digest  {}", screen.paint(Tone::Faint, &text(plan, "/digest"))));
+    let status = text(plan, "/status");
+    if !status.is_empty() {
+        lines.push(format!("status  {}  until {}", screen.word(&status), text(plan, "/expires_at")));
+    }
+    for cost in list(plan, "/costs") {
+        lines.push(format!(
+            "costs   {} {}, at most {}",
+            text(cost, "/amount"),
+            text(cost, "/currency"),
+            text(cost, "/at_most")
+        ));
+    }
     lines.push("input".to_owned());
     lines.extend(view::arguments(plan.pointer("/input").unwrap_or(&Json::Null), "  "));
     lines.push(String::new());
@@ -26,6 +38,16 @@ pub(crate) fn draw(screen: Screen, plan: &Json) -> String {
     }
     if list(plan, "/effects").is_empty() {
         lines.push("no effect is foreseen".to_owned());
+    }
+    for passed in list(plan, "/not_reached") {
+        let line = format!("not foreseen: {} at {}", text(passed, "/operation"), text(passed, "/task"));
+        lines.push(screen.paint(Tone::Faint, &line));
+    }
+    for task in list(plan, "/guessed") {
+        let task = task.as_str().unwrap_or_default();
+        lines.push(
+            screen.paint(Tone::Care, &format!("`{task}` goes its way by an answer that nobody has yet")),
+        );
     }
     let note = text(plan, "/note");
     if !note.is_empty() {
@@ -52,6 +74,14 @@ fn effect_lines(screen: Screen, number_shown: usize, effect: &Json) -> Vec<Strin
         screen.word(&decision),
     )];
     lines.push(format!("   {}", text(effect, "/predicted")));
+    let unknown = joined(effect, "/unknown");
+    if !unknown.is_empty() {
+        lines.push(format!("   {}", screen.paint(Tone::Care, &format!("not known yet: {unknown}"))));
+    }
+    if number(effect, "/uses") > 1 {
+        let times = format!("in a loop of unknown length, at most {} times", number(effect, "/uses"));
+        lines.push(format!("   {}", screen.paint(Tone::Care, &times)));
+    }
     let reasons = joined(effect, "/reasons");
     if !reasons.is_empty() {
         lines.push(format!("   {}", screen.paint(Tone::Faint, &format!("because {reasons}"))));

@@ -3,6 +3,7 @@
 mod acts;
 mod api;
 mod approvals;
+mod attacks;
 mod audit_log;
 mod controls;
 mod crashes;
@@ -13,6 +14,7 @@ mod limits;
 mod long;
 mod outside;
 mod permits;
+mod plans;
 mod policies;
 mod sagas;
 mod security;

@@ -24,6 +24,8 @@ pub(crate) static ACTION: Object = Object::closed(
         may("ensure", &ENSURE),
         may("hosts", &TEXTS),
         may("retries", &WHOLE),
+        may("cost", &COST),
+        may("fencing", &FENCING),
         may("metadata", &DATA),
         must("run", &RUN),
     ],
@@ -39,6 +41,11 @@ static POINTER: Shape = Shape::Matches(is_pointer, "a JSON Pointer such as `/amo
 static AMOUNT: Shape = Shape::Object(&AMOUNT_OBJECT);
 static AMOUNT_OBJECT: Object =
     Object::closed("`amount`", &[must("value", &POINTER), may("currency", &POINTER)]);
+/// The amount is a number or its text; the compiler looks at it.
+static COST: Shape = Shape::Object(&COST_OBJECT);
+static COST_OBJECT: Object = Object::closed("`cost`", &[must("amount", &ANY), must("currency", &TEXT)]);
+static FENCING: Shape = Shape::Object(&FENCING_OBJECT);
+static FENCING_OBJECT: Object = Object::closed("`fencing`", &[must("header", &TEXT)]);
 static INPUT: Shape = Shape::Object(&INPUT_OBJECT);
 static INPUT_OBJECT: Object = Object::closed("`input` of an action", &[must("schema", &SCHEMA_OR_DOCUMENT)]);
 static OUTPUT: Shape = Shape::Object(&OUTPUT_OBJECT);

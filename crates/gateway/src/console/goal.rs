@@ -51,7 +51,7 @@ async fn started(state: &crate::State, act: &Act) -> Result<String, Problem> {
     let goal = request(state, act, true).await?;
     // The plan is made again, so that what runs is what was seen.
     if let GoalAnswer::Planned(plan) = state.app.submit_goal(caller, goal.clone()).await?
-        && plan.digest.to_string() != act.fields.text("plan")
+        && plan.binding.to_string() != act.fields.text("plan")
     {
         return Err(Problem::new(
             409,
@@ -192,7 +192,7 @@ pub fn planned(shell: &Shell, plan: &PlanView, goal: &GoalRequest, once: &str) -
     let denied = plan.effects.iter().any(|effect| effect.decision == "deny");
     let people: u32 = plan.effects.iter().map(|effect| effect.approvals).sum();
     let content = html! {
-        (heading(plan.title.as_deref().unwrap_or(&w.name), "This is what would happen. The run can do nothing else."))
+        (heading(plan.title.as_deref().unwrap_or(&w.name), "This is what would happen."))
         @if let Some(intent) = &plan.intent { blockquote.intent { (intent) } }
         div.two {
             section {
@@ -208,11 +208,12 @@ pub fn planned(shell: &Shell, plan: &PlanView, goal: &GoalRequest, once: &str) -
                     dl.facts {
                         dt { "Workflow" } dd { (w.namespace) "/" (w.name) @if let Some(version) = &w.version { ":" (version) } }
                         dt { "Digest" } dd { (format::id(&plan.digest.to_string())) }
+                        @for cost in &plan.costs { dt { "Costs" } dd { (cost.amount) " " (cost.currency) @if cost.at_most != cost.amount { ", at most " (cost.at_most) } } }
                         dt { "Approvals" } dd { @if people == 0 { "none foreseen" } @else { (people) } }
                     }
                     form.stacked method="post" action="/console/goals/run" data-act {
                         (shell.token())
-                        input type="hidden" name="plan" value=(plan.digest);
+                        input type="hidden" name="plan" value=(plan.binding);
                         input type="hidden" name="once" value=(once);
                         (again(goal, plan))
                         @if denied { p.bad-text { "Policy denies an effect of this plan: the run would fail there." } }
@@ -257,6 +258,7 @@ fn foreseen(number: usize, effect: &PlannedEffect) -> Markup {
             @if effect.approvals > 0 { p.wait-text { (icon::draw(icon::PERSON)) (effect.approvals) @if effect.approvals == 1 { " person" } @else { " people" } " must agree" } }
             (format::risk(&effect.risk))
             @if !effect.reasons.is_empty() { ul.reasons { @for reason in effect.reasons.iter().take(20) { li { (format::prose(reason)) } } } }
+            @if !effect.unknown.is_empty() { p.muted { "Not known yet: " (effect.unknown.join(", ")) } }
             details { summary { "Arguments" } (data::document(&effect.arguments)) }
         }
     }

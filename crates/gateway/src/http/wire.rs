@@ -159,6 +159,10 @@ pub(crate) struct Contract {
     pub(crate) verified: bool,
     /// The action that undoes it.
     pub(crate) compensate: Option<String>,
+    /// What one use costs: a decimal number in text, and the currency.
+    pub(crate) cost: Option<(String, String)>,
+    /// The header that carries the fencing token.
+    pub(crate) fencing_header: Option<String>,
 }
 
 /// JSON Pointers into the arguments of an action.
@@ -183,6 +187,10 @@ impl From<ModelContract> for Contract {
             hosts: contract.hosts,
             verified: contract.verified,
             compensate: contract.compensate.map(|action| action.to_string()),
+            cost: contract
+                .cost
+                .map(|cost| (model::action::ContractCost::decimal(cost.micros), cost.currency)),
+            fencing_header: contract.fencing_header,
         }
     }
 }

@@ -15,7 +15,8 @@ const MASK: &str = "[secret]";
 /// Secrets shorter than this are not looked for in answers: they would be found everywhere.
 const SECRET_BYTES_MIN: usize = 6;
 
-/// Performs one HTTP request. `idempotency` is a header and the effect's key to put into it; `may_go` is asked once
+/// Performs one HTTP request. `extra` is a header and what to put into it (the fencing
+/// token); `may_go` is asked once
 /// more before the first byte leaves.
 ///
 /// The output carries [`Label::EXTERNAL`] on every node that came from outside.
@@ -24,15 +25,15 @@ pub async fn perform(
     request: &HttpRequest,
     grant: &Grant,
     credentials: Option<Credentials>,
-    idempotency: Option<(String, String)>,
+    extra: Option<(String, String)>,
     limits: Limits,
     may_go: &(dyn Fn(&str, u16) -> bool + Send + Sync),
 ) -> Answer {
     let mut sent = request.clone();
-    if let Some((header, key)) = idempotency {
-        // The key of the effect, and no other, is what makes a repetition harmless.
+    if let Some((header, value)) = extra {
+        // What the contract promises counts, whatever the definition says.
         sent.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(&header));
-        sent.headers.push((header, key));
+        sent.headers.push((header, value));
     }
     let read = is_read(&request.method);
     let secrets = credentials.as_ref().map(secret_texts).unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use app::App;
-use app::view::{GoalAccepted as AppAccepted, GoalAnswer, GoalRequest, PlanView as AppPlan};
+use app::view::{GoalAccepted as AppAccepted, GoalAnswer, GoalRequest};
 use axum::Json;
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -14,18 +14,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::plans::wire::Plan;
 use crate::State;
 use crate::http::Authenticated;
 use crate::http::body::Body;
 use crate::http::limits::Admitted;
 use crate::http::problem::{ProblemDocument, Refusal};
 use crate::http::query::{Query, wait};
-use crate::http::wire::{Risk, WorkflowName};
 
 /// Bytes of an idempotency key at the most.
 const KEY_BYTES_MAX: usize = 200;
 
-/// A goal: exactly one of `intent` and `workflow`.
+/// A goal: exactly one of `intent`, `workflow` and `plan`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"intent": "refund order 1042, 25.00 EUR, the cup arrived broken"}))]
@@ -46,6 +46,47 @@ pub(crate) struct Goal {
     /// `plan` answers what would happen and runs nothing.
     #[serde(default)]
     mode: Mode,
+    /// The digest of a signed plan: it runs with the workflow version and input that it was made with, and does nothing
+    /// else without asking.
+    plan: Option<String>,
+    /// How to plan, with `"mode": "plan"`.
+    planning: Option<Planning>,
+}
+
+/// How a plan is made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Planning {
+    /// Take answers of earlier executions to the same action with the same arguments as stand-ins, marked as such.
+    #[serde(default)]
+    recorded: bool,
+    /// Most iterations of a loop whose length nobody can know yet; 100 when absent.
+    #[schema(minimum = 1, maximum = 1000)]
+    iterations: Option<u32>,
+    /// How many executions the plan is good for; 1 when absent.
+    #[schema(minimum = 1, maximum = 100)]
+    uses: Option<u32>,
+}
+
+impl Planning {
+    fn read(self) -> Result<app::view::Planning, Refusal> {
+        let within = |field: &str, given: Option<u32>, default: u32, most: u32| match given {
+            None => Ok(default),
+            Some(number) if (1..=most).contains(&number) => Ok(number),
+            Some(number) => {
+                let message = format!("`{number}` is not from 1 to {most}");
+                Err(Refusal::of(
+                    Problem::new(422, 4220, "wrong shape", message.clone()).field(field, message),
+                ))
+            }
+        };
+        let default = app::view::Planning::default();
+        Ok(app::view::Planning {
+            recorded: self.recorded,
+            iterations: within("/planning/iterations", self.iterations, default.iterations, 1000)?,
+            uses: within("/planning/uses", self.uses, default.uses, 100)?,
+        })
+    }
 }
 
 /// Names a workflow.
@@ -118,89 +159,12 @@ impl From<AppAccepted> for GoalAccepted {
     }
 }
 
-/// What would happen.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Plan {
-    /// Binds workflow version, actions and input.
-    digest: String,
-    /// The workflow.
-    workflow: WorkflowName,
-    /// Its title.
-    title: Option<String>,
-    /// The input.
-    #[schema(value_type = Object)]
-    input: Value,
-    /// The goal's text.
-    intent: Option<String>,
-    /// Effects in the order in which they are foreseen.
-    effects: Vec<PlannedEffect>,
-    /// Why the forecast ends early, when it does.
-    note: Option<String>,
-}
-
-/// One effect of a plan.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PlannedEffect {
-    /// JSON Pointer of the task.
-    task: String,
-    /// For example `refund-create:1.0.0`.
-    operation: String,
-    /// Who is acted upon.
-    target: String,
-    /// `read`, `write`, `delete`, `money` or `permission`.
-    effect: String,
-    /// `pure`, `read`, `idempotent`, `probeable`, `compensable` or `irreversible`.
-    class: String,
-    /// What will be sent, in one line.
-    predicted: String,
-    /// Canonical arguments.
-    #[schema(value_type = Object)]
-    arguments: Value,
-    /// How much could go wrong.
-    risk: Risk,
-    /// `allow`, `deny` or `require-approval`.
-    decision: String,
-    /// Approvals needed.
-    approvals: u32,
-    /// Why.
-    reasons: Vec<String>,
-    /// True when it only checks another effect.
-    probe: bool,
-}
-
-impl From<AppPlan> for Plan {
-    fn from(plan: AppPlan) -> Self {
-        let effect = |effect: app::view::PlannedEffect| PlannedEffect {
-            task: effect.task,
-            operation: effect.operation,
-            target: effect.target,
-            effect: effect.effect,
-            class: effect.class,
-            predicted: effect.predicted,
-            arguments: effect.arguments,
-            risk: effect.risk.into(),
-            decision: effect.decision,
-            approvals: effect.approvals,
-            reasons: effect.reasons,
-            probe: effect.probe,
-        };
-        Self {
-            digest: plan.digest.to_string(),
-            workflow: plan.workflow.into(),
-            title: plan.title,
-            input: plan.input,
-            intent: plan.intent,
-            effects: plan.effects.into_iter().map(effect).collect(),
-            note: plan.note,
-        }
-    }
-}
-
 /// Submit a goal
 ///
 /// Text or a workflow with input. It is filtered, planned and judged; then it runs, effect by effect, each behind a
 /// permit. 202 says that it is durable; with `wait`, 200 says that it ended. Repeating the request with the same
-/// `Idempotency-Key` or `execution_id` answers the same execution. With `"mode": "plan"` nothing runs.
+/// `Idempotency-Key` or `execution_id` answers the same execution. With `"mode": "plan"` nothing runs:
+/// the plan is kept under its digest, can be approved as a whole (`/plans`), and then be run with `"plan"`.
 #[utoipa::path(
     post, path = "/goals", operation_id = "goals.submit", tag = "goals",
     params(
@@ -219,7 +183,7 @@ impl From<AppPlan> for Plan {
         (status = 200, body = GoalAccepted, description = "ended within `wait`, or the plan when only that was asked for"),
         (status = 429, body = ProblemDocument, content_type = "application/problem+json", description = "a limit has no place for it (OH-5060, OH-5061); `Retry-After` says when to try again"),
         (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "not admitted (OH-5063), or the kill switch is on"),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "the id or key belongs to another goal"),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "the id or key belongs to another goal, or the plan cannot run: not signed (OH-3042), expired (OH-3043), used (OH-3044), void (OH-3045 to OH-3047), damaged (OH-3048), approval lost (OH-3052)"),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "not understood; `candidates` or `missing` say how to go on"),
     )
 )]
@@ -251,9 +215,21 @@ pub(crate) async fn submit(
 
 impl Goal {
     fn read(self) -> Result<GoalRequest, Refusal> {
-        if self.intent.is_some() == self.workflow.is_some() {
-            let message = "give exactly one of `intent` and `workflow`";
-            return Err(Problem::new(422, 4220, "wrong shape", message).field("/intent", message).into());
+        let wrong = |field: &str, message: &str| {
+            Err(Problem::new(422, 4220, "wrong shape", message).field(field, message).into())
+        };
+        let given = [self.intent.is_some(), self.workflow.is_some(), self.plan.is_some()];
+        if given.iter().filter(|given| **given).count() != 1 {
+            return wrong("/intent", "give exactly one of `intent`, `workflow` and `plan`");
+        }
+        if self.plan.is_some() && self.input.is_some() {
+            return wrong("/input", "a plan runs with the input that it was made with; leave `input` out");
+        }
+        if self.plan.is_some() && self.mode == Mode::Plan {
+            return wrong("/mode", "this is a plan already; leave `mode` out to run it");
+        }
+        if self.planning.is_some() && self.mode != Mode::Plan {
+            return wrong("/planning", "`planning` goes with `\"mode\": \"plan\"`");
         }
         if self.input.as_ref().is_some_and(|input| !input.is_object()) {
             let message = "the input is an object";
@@ -270,6 +246,8 @@ impl Goal {
             input: self.input,
             execution_id: self.execution_id,
             plan_only: self.mode == Mode::Plan,
+            planning: self.planning.map(Planning::read).transpose()?.unwrap_or_default(),
+            plan: self.plan,
             idempotency_key: None,
             wait: None,
             priority: self.priority.map(|given| priority(&given)).transpose()?,

@@ -11,6 +11,7 @@ mod goals;
 mod limits;
 mod live;
 mod overview;
+mod plans;
 mod policies;
 mod retention;
 mod secrets;
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::new()
         .routes(routes!(goals::submit))
         .nest("/executions", executions::routes())
+        .nest("/plans", plans::routes())
         .nest("/approvals", approvals::routes())
         .nest("/controls", controls::routes())
         .nest("/workflows", workflows::routes())
