@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::policies::Policies;
 use crate::retention::Rules;
 use crate::runner::Hot;
-use crate::schedule::turns::Turns;
+use crate::schedule::turns::{JUDGING, Turns, WRITING};
 use crate::view::Live;
 use crate::work::WorkQueue;
 
@@ -77,6 +77,8 @@ pub struct App {
     pub(crate) work: WorkQueue,
     pub(crate) wire: Arc<crate::wire::Wire>,
     pub(crate) turns: Turns,
+    /// Places before the writer of the store.
+    pub(crate) writing: Turns,
     pub(crate) limits: Limits,
     pub(crate) admission: Admission,
     pub(crate) rules: Rules,
@@ -112,7 +114,8 @@ impl App {
         let (live, _) = broadcast::channel(LIVE_CAPACITY);
         let app = Arc::new(Self {
             work: WorkQueue::new(settings.work_max, Arc::clone(&parts.clock)),
-            turns: Turns::new(Arc::clone(&parts.clock)),
+            turns: Turns::new(Arc::clone(&parts.clock), JUDGING),
+            writing: Turns::new(Arc::clone(&parts.clock), WRITING),
             limits: Limits::load(&*parts.store).await?,
             admission: Admission::default(),
             rules: Rules::load(&*parts.store).await?,

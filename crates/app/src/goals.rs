@@ -16,6 +16,7 @@ use store::{Expect, Put};
 
 use crate::app::{App, store_problem};
 use crate::caller::Caller;
+use crate::schedule::turns::Turn;
 use crate::plans::StoredPlan;
 use crate::view::{GoalAccepted, GoalAnswer, GoalRequest, WorkflowName};
 
@@ -58,8 +59,7 @@ impl App {
         };
         if let Some(plan) = &goal.plan {
             let chosen = goal.execution_id.is_some().then_some(id);
-            let accepted = self.run_plan(caller, &goal, plan, chosen, &body, now).await?;
-            drop(turn);
+            let accepted = self.run_plan(caller, &goal, plan, chosen, &body, turn).await?;
             return self.wait_if_asked(caller, accepted, goal.wait).await;
         }
         let understood = self.understand(caller, &goal).await?;
@@ -90,7 +90,8 @@ impl App {
             repeated: false,
         };
         let puts = self.answer_put(caller, &goal, &body, &accepted, now);
-        match self.start_execution(caller, understood.definition, started, (puts, Vec::new())).await {
+        let extra = (puts, Vec::new());
+        match self.start_execution(caller, understood.definition, started, extra, turn).await {
             Ok(advanced) => {
                 accepted.status = advanced.row.status;
                 accepted.blocked_on = advanced.row.blocked_on;
@@ -98,15 +99,11 @@ impl App {
             }
             // Somebody started the same id, or sent the same key, at the same time: theirs is the answer.
             Err(problem) if problem.status == 409 => match self.same_execution(caller, &id, &plan).await? {
-                Some(answer) => {
-                    drop(turn);
-                    return self.wait_if_asked(caller, answer, goal.wait).await;
-                }
+                Some(answer) => return self.wait_if_asked(caller, answer, goal.wait).await,
                 None => return Err(problem),
             },
             Err(problem) => return Err(problem),
         }
-        drop(turn);
         self.wait_if_asked(caller, accepted, goal.wait).await
     }
 
@@ -131,8 +128,9 @@ impl App {
         digest: &str,
         chosen: Option<ExecutionId>,
         body: &Digest,
-        now: Timestamp,
+        turn: Turn,
     ) -> Result<GoalAccepted, Problem> {
+        let now = self.clock.now();
         let mut redeemed = self.redeem(caller, digest, chosen).await?;
         self.refuse_stopped(&redeemed.started)?;
         redeemed.started.placing = placing(goal, &redeemed.definition, &redeemed.started.input)?;
@@ -150,7 +148,7 @@ impl App {
         let mut puts = self.answer_put(caller, goal, body, &accepted, now);
         puts.push(redeemed.put);
         let extra = (puts, vec![redeemed.expect]);
-        match self.start_execution(caller, redeemed.definition, redeemed.started, extra).await {
+        match self.start_execution(caller, redeemed.definition, redeemed.started, extra, turn).await {
             Ok(advanced) => {
                 accepted.status = advanced.row.status;
                 accepted.blocked_on = advanced.row.blocked_on;

@@ -210,8 +210,8 @@ impl App {
             );
             return Err(Problem::new(429, 5060, "limit reached", detail).with("limit", limit.into()));
         }
-        let begun =
-            self.begin_execution(caller, key, Box::new(move |_| Ok(made)), (Vec::new(), Vec::new())).await;
+        let (begin, extra) = (Box::new(move |_| Ok(made)), (Vec::new(), Vec::new()));
+        let begun = self.begin_execution(caller, key, begin, extra, None).await;
         match begun {
             Ok(advanced) => Ok(return_view(advanced.row, &place, kept)),
             // Somebody forked to the same id at the same time: theirs is the answer.

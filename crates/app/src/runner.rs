@@ -26,6 +26,7 @@ use crate::letters::opened;
 use crate::permit::{Gate, Grounds};
 use crate::record;
 use crate::rows::row_of;
+use crate::schedule::turns::Turn;
 use crate::snapshots::Snapshotted;
 use crate::view::Live;
 use crate::wire::{Manifest, Wire};
@@ -93,6 +94,8 @@ pub(crate) struct Change {
     pub(crate) records: Vec<audit::Record>,
     /// A state made from the whole history, in place of the one that is held, and what it has to commit.
     pub(crate) replaced: Option<Box<(Execution, Step)>>,
+    /// The turn in which it is made; none for what people do, which waits for nobody.
+    pub(crate) turn: Option<Turn>,
 }
 
 /// Things that a step changes besides events.
@@ -121,10 +124,11 @@ impl App {
         definition: Arc<dsl::Definition>,
         started: Started,
         extra: (Vec<Put>, Vec<Expect>),
+        turn: Turn,
     ) -> Result<Advanced, Problem> {
         let key = (started.tenant.clone(), started.execution.clone());
         let begin = move |now| Ok(Execution::start(definition, started, now));
-        self.begin_execution(caller, key, Box::new(begin), extra).await
+        self.begin_execution(caller, key, Box::new(begin), extra, Some(turn)).await
     }
 
     /// Begins an execution that `begin` makes. Answers the row; a conflict when the id is taken.
@@ -134,10 +138,11 @@ impl App {
         key: Key,
         begin: Begin,
         extra: (Vec<Put>, Vec<Expect>),
+        turn: Option<Turn>,
     ) -> Result<Advanced, Problem> {
         let (app, caller) = (Arc::clone(self), caller.clone());
         to_the_end(async move {
-            let done = app.start_whole(&caller, key.clone(), begin, extra).await;
+            let done = app.start_whole(&caller, key.clone(), begin, extra, turn).await;
             if let Err(problem) = &done {
                 app.give_back_place(&key.0, &key.1, problem.status == 409).await;
             }
@@ -152,6 +157,7 @@ impl App {
         key: Key,
         begin: Begin,
         extra: (Vec<Put>, Vec<Expect>),
+        turn: Option<Turn>,
     ) -> Result<Advanced, Problem> {
         let now = self.clock.now();
         let mut grounds = self.first_grounds(&key.0).await?;
@@ -190,7 +196,7 @@ impl App {
         };
         let ends = ends(&batch);
         let notices = notices(&batch);
-        if let Err(error) = self.commit_step(batch).await {
+        if let Err(error) = self.commit_in_turn(batch, turn).await {
             self.hot.forget(&key, &slot, &mut cell);
             return Err(commit_problem(&error));
         }
@@ -213,17 +219,27 @@ impl App {
         input: Input,
         caller: Option<&Caller>,
     ) -> Result<Advanced, Problem> {
+        let Some(caller) = caller.cloned() else { return self.advance_in(None, tenant, id, input).await };
         let change = Change { input: Some(input), ..Change::default() };
-        let Some(caller) = caller.cloned() else {
-            let held = self.hold(tenant, id).await?;
-            return self.go_on_whole(held, change, None).await;
-        };
         let (app, tenant, id) = (Arc::clone(self), tenant.clone(), id.clone());
         to_the_end(async move {
             let held = app.hold(&tenant, &id).await?;
             app.go_on_whole(held, change, Some(&caller)).await
         })
         .await
+    }
+
+    /// As [`App::advance`], by nobody, in a turn.
+    pub(crate) async fn advance_in(
+        self: &Arc<Self>,
+        turn: Option<Turn>,
+        tenant: &TenantId,
+        id: &ExecutionId,
+        input: Input,
+    ) -> Result<Advanced, Problem> {
+        let held = self.hold(tenant, id).await?;
+        let change = Change { input: Some(input), turn, ..Change::default() };
+        self.go_on_whole(held, change, None).await
     }
 
     /// The execution, loaded, while nobody else can change it.
@@ -270,7 +286,7 @@ impl App {
         let Some(mut state) = cell.state.take() else {
             return Err(Problem::not_found("execution", key.1.as_str()));
         };
-        let Change { input, puts, records, replaced } = change;
+        let Change { input, puts, records, replaced, turn } = change;
         // What this process performs has not lost its answer.
         let recovers = matches!(input, Some(Input::Recover));
         let input = input.filter(|_| cell.fresh || !recovers);
@@ -321,7 +337,7 @@ impl App {
         let notices = notices(&batch);
         // Nothing happened and nothing has to be told again: time came for something that is over.
         let idle = batch.events.is_none() && batch.records.is_empty() && cell.due_at == row.due_at;
-        if !idle && let Err(error) = self.commit_step(batch).await {
+        if !idle && let Err(error) = self.commit_in_turn(batch, turn).await {
             // The state in memory is ahead of the store: it is dropped, and the store is the truth again.
             self.hot.forget(&key, &slot, &mut cell);
             return Err(commit_problem(&error));
@@ -583,6 +599,15 @@ impl App {
             batch.events = Some((tenant.clone(), state.started.execution.clone(), before, events));
         }
         Ok((row, outcome.works))
+    }
+
+    /// Commits what was made in a turn: the turn is over, and a place before the writer is taken instead.
+    async fn commit_in_turn(&self, batch: Batch, turn: Option<Turn>) -> Result<(), CommitError> {
+        let _place = match turn {
+            Some(turn) => Some(self.writing.instead_of(turn).await),
+            None => None,
+        };
+        self.commit_step(batch).await
     }
 
     /// Commits one batch under the lease of this process. Once the lease is lost nothing is permitted any more.

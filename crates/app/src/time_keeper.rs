@@ -173,8 +173,8 @@ impl App {
             }
             let app = Arc::clone(self);
             running.spawn(async move {
-                let _turn = app.turn(&tenant, Step::GoOn).await;
-                match app.advance(&tenant, &id, input, None).await {
+                let turn = Some(app.turn(&tenant, Step::GoOn).await);
+                match app.advance_in(turn, &tenant, &id, input).await {
                     Ok(_) => None,
                     Err(problem) => {
                         if problem.status >= 500 {

@@ -348,6 +348,7 @@ impl App {
             Answer::Done { .. } | Answer::Stored { .. } | Answer::Refused { .. } => Fate::Answered,
             Answer::Lost { .. } => Fate::Unknown,
         };
+        self.admission.performed();
         let input = engine::Input::Answered { effect: work.effect, attempt: work.attempt, answer };
         let now = self.clock.now();
         let records = connections.into_iter().map(|connection| connection.record(work, now)).collect();
@@ -383,9 +384,11 @@ impl App {
         input: engine::Input,
         records: Vec<audit::Record>,
     ) -> Result<(), Problem> {
-        let _turn = self.turn(&work.tenant, Step::GoOn).await;
+        let turn = Some(self.turn(&work.tenant, Step::GoOn).await);
         let held = self.hold(&work.tenant, &work.execution).await?;
-        self.go_on(held, Change { input: Some(input), records, ..Change::default() }, None).await.map(drop)
+        self.go_on(held, Change { input: Some(input), records, turn, ..Change::default() }, None)
+            .await
+            .map(drop)
     }
 
     /// The flow gave up on the attempt before its answer came (time-out, cancellation): its outcome stays as it was

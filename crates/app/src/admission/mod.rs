@@ -5,11 +5,12 @@
 //! do to stop or decide things is never refused here, and whatever was accepted goes on.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::{Execution, Judgement};
 use model::placing::Priority;
 use model::{Problem, TenantId};
+use parking_lot::Mutex;
 
 use crate::app::App;
 use crate::limits::Room;
@@ -17,8 +18,13 @@ use crate::schedule::turns::{Step, Turn};
 
 /// Goals of one tenant that wait for their turn at the most.
 const BEGINNING_MAX: usize = 256;
-/// Executions of one tenant whose effects found no room before the workers, at the most.
+/// Executions of one tenant whose effects found no room before the workers: as many as are performed in [`BACKLOG`], within
+/// these bounds. A backlog is accepted only if it is gone soon after nothing more comes.
+const TURNED_AWAY_LEAST: usize = 256;
 const TURNED_AWAY_MAX: usize = 10_000;
+const BACKLOG: Duration = Duration::from_secs(4);
+/// How long effects are counted for one figure of how many are performed.
+const PACE_EVERY: Duration = Duration::from_secs(1);
 /// The writer is behind when a commit takes longer than this, on average.
 const COMMIT_SLOW: Duration = Duration::from_millis(750);
 /// Memory is short from this part of it on, in thousandths.
@@ -34,6 +40,33 @@ pub(crate) struct Admission {
     /// How much of the memory is used, in thousandths; 0 while nobody measures it.
     memory: AtomicU32,
     refused: AtomicU64,
+    pace: Mutex<Pace>,
+}
+
+/// How many effects are performed in a second.
+#[derive(Debug, Default)]
+struct Pace {
+    since: Option<Instant>,
+    counted: u32,
+    per_second: f64,
+}
+
+impl Pace {
+    /// The figure of the last whole period; of a longer one when nothing was counted lately.
+    fn at(&mut self, now: Instant) -> f64 {
+        let since = *self.since.get_or_insert(now);
+        let passed = now.saturating_duration_since(since);
+        if passed >= PACE_EVERY {
+            self.per_second = f64::from(self.counted) / passed.as_secs_f64();
+            (self.since, self.counted) = (Some(now), 0);
+        }
+        self.per_second
+    }
+
+    fn count(&mut self, now: Instant) {
+        self.at(now);
+        self.counted = self.counted.saturating_add(1);
+    }
 }
 
 impl Admission {
@@ -43,6 +76,17 @@ impl Admission {
         let before = self.commit_us.load(Ordering::Relaxed);
         // Two steps at once may lose one of their figures, which an average does not mind.
         self.commit_us.store(before - before / 8 + took / 8, Ordering::Relaxed);
+    }
+
+    /// Notes that an effect was performed.
+    pub(crate) fn performed(&self) {
+        self.pace.lock().count(Instant::now());
+    }
+
+    /// Executions of one tenant that may wait for room before the workers.
+    fn turned_away_max(&self) -> usize {
+        let soon = self.pace.lock().at(Instant::now()) * BACKLOG.as_secs_f64();
+        (soon as usize).clamp(TURNED_AWAY_LEAST, TURNED_AWAY_MAX)
     }
 
     fn behind(&self) -> Option<&'static str> {
@@ -101,7 +145,7 @@ impl App {
         let turned_away = self.work.turned_away(tenant);
         let why = if own_turns >= BEGINNING_MAX {
             Some("too many of your goals wait for their turn")
-        } else if turned_away >= TURNED_AWAY_MAX {
+        } else if turned_away >= self.admission.turned_away_max() {
             Some("too many of your effects wait for a worker")
         } else {
             // Behind as a whole: who uses more than half of a line has to wait; who has nothing in it is let in.
@@ -168,6 +212,25 @@ impl App {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_performed_in_four_seconds_may_wait() {
+        let (begun, second) = (Instant::now(), Duration::from_secs(1));
+        let mut pace = Pace::default();
+        for _ in 0..500 {
+            pace.count(begun);
+        }
+        assert_eq!(pace.at(begun), 0.0, "nothing is known yet");
+        assert_eq!(pace.at(begun + second), 500.0);
+        assert_eq!(pace.at(begun + second + second / 2), 500.0, "until there is a newer figure");
+        assert_eq!(pace.at(begun + 3 * second), 0.0, "it stands still");
+        assert_eq!(Admission::default().turned_away_max(), TURNED_AWAY_LEAST);
+        let quick = Admission {
+            pace: Mutex::new(Pace { since: None, counted: 0, per_second: 1e3 }),
+            ..Admission::default()
+        };
+        assert_eq!(quick.turned_away_max(), 4_000);
+    }
 
     #[test]
     fn one_slow_commit_is_no_reason_and_many_are() {

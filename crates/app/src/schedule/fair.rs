@@ -126,13 +126,17 @@ impl<T> FairQueue<T> {
         None
     }
 
-    /// Notes that something begins without having been in line, when nothing waits and a place is free.
+    /// Notes that something begins without having been in line, when nothing waits and a place is free for it.
     pub(crate) fn begin_at_once(&mut self, standing: &Standing, places: usize, now_ms: i64) -> Option<Taken> {
         if self.waiting > 0 || self.under_way >= places {
             return None;
         }
         let lane = self.lane(&standing.tenant, now_ms);
         lane.weight = standing.weight.clamp(1, WEIGHT_MAX);
+        let under_way = lane.usage.under_way;
+        if under_way >= most_of(places, self.several_tenants(now_ms)) {
+            return None;
+        }
         let taken = Taken { tenant: standing.tenant.clone(), target: standing.target.clone() };
         self.begin(&taken, now_ms);
         Some(taken)

@@ -1,8 +1,11 @@
-//! Turns: how many steps (judge, commit) are at work at once, and whose is next.
+//! Turns: how many steps are judged, and how many are written, at once, and whose is next.
 //!
 //! A step costs processor time and a place in the writer's group. While one tenant is alone, many at once make the
 //! groups large; as soon as others are there, few at once keep the way through short, and who waits is let in fairly. So
 //! a flood waits here, in its tenant's own line, and neither before the processor nor before the writer.
+//!
+//! A step is judged in a turn and keeps it until it has a place before the writer. So the line before the writer is never
+//! longer than there are turns, and the processor judges while the disk writes.
 //!
 //! What ends work goes before what begins it: answers and timers are taken first. What people do (approvals, controls,
 //! cancelling) never waits for a turn.
@@ -16,10 +19,20 @@ use tokio::sync::oneshot;
 
 use super::fair::{FairQueue, Standing, Taken};
 
-/// Steps at once while one tenant is alone: as many as one group of the writer holds.
-const WIDE: usize = 512;
-/// Steps at once while there are several.
-const NARROW: usize = 16;
+/// How many at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Width {
+    /// While one tenant is alone.
+    pub(crate) wide: usize,
+    /// While there are several.
+    pub(crate) narrow: usize,
+}
+
+/// Steps that are judged. Alone: more than there are processors; whatever exceeds it stands in line, where what ends work
+/// goes before what begins it, and not before the processor, where nothing does.
+pub(crate) const JUDGING: Width = Width { wide: 64, narrow: 4 };
+/// Steps that are written. Alone: as many as one group of the writer holds. Beside others: what one of them waits for is the group before its own, so groups are small.
+pub(crate) const WRITING: Width = Width { wide: 512, narrow: 8 };
 
 /// Hands out turns.
 #[derive(Clone)]
@@ -27,11 +40,18 @@ pub(crate) struct Turns(Arc<Shared>);
 
 struct Shared {
     clock: Arc<dyn Clock>,
-    queue: Mutex<FairQueue<oneshot::Sender<Turn>>>,
+    width: Width,
+    queue: Mutex<FairQueue<oneshot::Sender<Place>>>,
 }
 
 /// The right to take a step; given back when it is dropped.
 pub(crate) struct Turn {
+    _place: Place,
+    standing: Standing,
+}
+
+/// What a turn holds; also while it is on its way to somebody who may have left.
+struct Place {
     shared: Arc<Shared>,
     taken: Option<Taken>,
 }
@@ -46,35 +66,43 @@ pub(crate) enum Step {
 }
 
 impl Turns {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Shared { clock, queue: Mutex::default() }))
+    pub(crate) fn new(clock: Arc<dyn Clock>, width: Width) -> Self {
+        Self(Arc::new(Shared { clock, width, queue: Mutex::default() }))
     }
 
     /// Waits for a turn. Dropping the future leaves the line.
     pub(crate) async fn enter(&self, tenant: &TenantId, step: Step, weight: u32) -> Turn {
-        let shared = &self.0;
         let priority = match step {
             Step::Begin(priority) => priority,
             Step::GoOn => Priority::Critical,
         };
-        let standing = Standing { tenant: tenant.clone(), target: String::new(), priority, weight };
+        self.wait(Standing { tenant: tenant.clone(), target: String::new(), priority, weight }).await
+    }
+
+    /// Waits for a turn here as the holder of a turn elsewhere, which ends when this one begins.
+    pub(crate) async fn instead_of(&self, turn: Turn) -> Turn {
+        self.wait(turn.standing.clone()).await
+    }
+
+    async fn wait(&self, standing: Standing) -> Turn {
+        let shared = &self.0;
         let answer = {
             let now = shared.clock.now().0;
             let mut queue = shared.queue.lock();
-            let width = width(&queue, now);
+            let width = shared.width.of(&queue, now);
             if let Some(taken) = queue.begin_at_once(&standing, width, now) {
-                return Turn { shared: Arc::clone(shared), taken: Some(taken) };
+                let place = Place { shared: Arc::clone(shared), taken: Some(taken) };
+                return Turn { _place: place, standing };
             }
             let (sender, answer) = oneshot::channel();
-            queue.push(standing, now, sender);
+            queue.push(standing.clone(), now, sender);
             answer
         };
         Shared::hand_out(shared);
-        match answer.await {
-            Ok(turn) => turn,
-            // The line is dropped only with the application, and then nobody is left to be unfair to.
-            Err(_) => Turn { shared: Arc::clone(shared), taken: None },
-        }
+        let place = answer.await;
+        // The line is dropped only with the application, and then nobody is left to be unfair to.
+        let place = place.unwrap_or_else(|_| Place { shared: Arc::clone(shared), taken: None });
+        Turn { _place: place, standing }
     }
 
     /// How many of a tenant wait, and how many in all.
@@ -91,12 +119,12 @@ impl Shared {
             let now = shared.clock.now().0;
             let next = {
                 let mut queue = shared.queue.lock();
-                let width = width(&queue, now);
+                let width = shared.width.of(&queue, now);
                 queue.take(width, now)
             };
             let Some((sender, taken)) = next else { return };
-            let turn = Turn { shared: Arc::clone(shared), taken: Some(taken) };
-            if let Err(mut unwanted) = sender.send(turn)
+            let place = Place { shared: Arc::clone(shared), taken: Some(taken) };
+            if let Err(mut unwanted) = sender.send(place)
                 && let Some(taken) = unwanted.taken.take()
             {
                 shared.queue.lock().done(&taken, now);
@@ -105,11 +133,13 @@ impl Shared {
     }
 }
 
-fn width<T>(queue: &FairQueue<T>, now_ms: i64) -> usize {
-    if queue.several_tenants(now_ms) { NARROW } else { WIDE }
+impl Width {
+    fn of<T>(self, queue: &FairQueue<T>, now_ms: i64) -> usize {
+        if queue.several_tenants(now_ms) { self.narrow } else { self.wide }
+    }
 }
 
-impl Drop for Turn {
+impl Drop for Place {
     fn drop(&mut self) {
         let Some(taken) = self.taken.take() else { return };
         let now = self.shared.clock.now().0;
@@ -138,10 +168,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_waits_in_its_own_line() {
-        let turns = Turns::new(Arc::new(Still));
+        let turns = Turns::new(Arc::new(Still), JUDGING);
         let (flood, quiet) = (tenant("flood"), tenant("quiet"));
         let mut held = Vec::new();
-        for _ in 0..WIDE {
+        for _ in 0..JUDGING.wide {
             held.push(turns.enter(&flood, Step::GoOn, 1).await);
         }
         let mut waiting: Vec<_> = (0..100).map(|_| Box::pin(turns.enter(&flood, Step::GoOn, 1))).collect();
@@ -149,17 +179,17 @@ mod tests {
         let mut mine = Box::pin(turns.enter(&quiet, Step::Begin(Priority::Low), 1));
         assert!(mine.as_mut().now_or_never().is_none());
         // The flood's own line goes on only below its share; the quiet one gets the first place that is free.
-        held.truncate(NARROW - 1);
+        held.truncate(JUDGING.narrow - 1);
         assert!(mine.as_mut().now_or_never().is_some());
         assert!(waiting.iter_mut().filter_map(|w| w.now_or_never()).count() <= 1);
     }
 
     #[tokio::test]
     async fn who_leaves_takes_nothing_along() {
-        let turns = Turns::new(Arc::new(Still));
+        let turns = Turns::new(Arc::new(Still), JUDGING);
         let one = tenant("one");
         let held: Vec<_> =
-            futures_util::future::join_all((0..WIDE).map(|_| turns.enter(&one, Step::GoOn, 1))).await;
+            futures_util::future::join_all((0..JUDGING.wide).map(|_| turns.enter(&one, Step::GoOn, 1))).await;
         {
             let mut left = Box::pin(turns.enter(&one, Step::GoOn, 1));
             assert!(left.as_mut().now_or_never().is_none());
@@ -170,16 +200,16 @@ mod tests {
         assert!(next.as_mut().now_or_never().is_some());
         drop(next);
         assert_eq!(turns.waiting(&one), (0, 0));
-        let all = futures_util::future::join_all((0..WIDE).map(|_| turns.enter(&one, Step::GoOn, 1)));
+        let all = futures_util::future::join_all((0..JUDGING.wide).map(|_| turns.enter(&one, Step::GoOn, 1)));
         assert!(Box::pin(all).now_or_never().is_some(), "every turn is back");
     }
 
     #[tokio::test]
     async fn what_ends_work_goes_before_what_begins_it() {
-        let turns = Turns::new(Arc::new(Still));
+        let turns = Turns::new(Arc::new(Still), JUDGING);
         let one = tenant("one");
         let mut held: Vec<_> =
-            futures_util::future::join_all((0..WIDE).map(|_| turns.enter(&one, Step::GoOn, 1))).await;
+            futures_util::future::join_all((0..JUDGING.wide).map(|_| turns.enter(&one, Step::GoOn, 1))).await;
         let mut begin = Box::pin(turns.enter(&one, Step::Begin(Priority::High), 1));
         assert!(begin.as_mut().now_or_never().is_none());
         let mut end = Box::pin(turns.enter(&one, Step::GoOn, 1));
