@@ -1,9 +1,11 @@
 //! Measurements, each beside the limit of this machine measured in the same run.
 
 mod doors;
+mod fairness;
 mod house;
 mod limit;
-mod pressure;
+mod overload;
+mod served;
 mod steps;
 mod waiting;
 
@@ -53,11 +55,11 @@ pub(crate) async fn run(args: &BenchArgs, screen: Screen) -> Result<(), Failure>
     }
     if wanted("fairness") {
         screen.say("measuring one tenant beside a flood of another");
-        figures.extend(pressure::fairness(each).await?);
+        figures.extend(fairness::measure(each).await?);
     }
     if wanted("overload") {
         screen.say("offering three times what can be done");
-        figures.extend(pressure::overload(each).await?);
+        figures.extend(overload::measure(each).await?);
     }
     if wanted("waiting") {
         screen.say(format!("measuring what waits, with {} executions stored", args.stored));
