@@ -175,6 +175,7 @@ async fn another_tenants_things_do_not_exist() {
         "controls.get",
         "controls.set",
         "policies.put",
+        "policies.shadow.put",
         "secrets.put",
         "limits.put",
         "retention.put",
