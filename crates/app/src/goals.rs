@@ -16,8 +16,8 @@ use store::{Expect, Put};
 
 use crate::app::{App, store_problem};
 use crate::caller::Caller;
-use crate::schedule::turns::Turn;
 use crate::plans::StoredPlan;
+use crate::schedule::turns::Turn;
 use crate::view::{GoalAccepted, GoalAnswer, GoalRequest, WorkflowName};
 
 /// Longest time that a caller may wait for the end.
