@@ -11,7 +11,7 @@ use app::view::{ControlView, ControlsView, SetControl};
 
 use super::layout::{Failure, Section, Shell, heading, page as frame, words};
 use super::session::{Act, Session};
-use super::{format, icon};
+use super::{format, icon, stops};
 
 /// Operations of one allow-list.
 const OPERATIONS_MAX: usize = 1_000;
@@ -70,6 +70,7 @@ pub fn page(shell: &Shell, controls: &ControlsView) -> Markup {
     let content = html! {
         (heading("Controls", "Checked before every single effect. Every change needs a reason and is in the audit log."))
         div.controls { @for control in &controls.controls { (card(shell, control)) } }
+        (stops::section(shell, &controls.stops))
         p.faint { "Epoch " (controls.epoch) ": permits of an older epoch are void." }
     };
     frame(shell, "Controls", &content)

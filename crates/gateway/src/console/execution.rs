@@ -4,15 +4,16 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
 use model::Problem;
+use model::event::Choice;
 use model::principal::Permission;
 
-use app::view::{ApprovalView, EffectView, ExecutionView, GraphNode, HistoryEntry};
+use app::view::{ApprovalView, ExecutionView, GraphNode, HistoryEntry, ResolveRequest};
 use model::approval::ApprovalStatus;
-use model::verdict::Decision;
 
+use super::effect::{address, card};
 use super::layout::{Failure, Section, Shell, page as frame};
 use super::session::{Act, Session};
-use super::{ApprovalQuery, approvals, data, format, graph, icon, timeline};
+use super::{ApprovalQuery, approvals, data, format, graph, icon, recovery, timeline};
 
 /// Events of the history on the page; the rest is behind the API.
 const HISTORY_MAX: u32 = 500;
@@ -71,10 +72,53 @@ pub(crate) async fn act(
         "pause" => state.app.pause(caller, &id, &reason).await.map(|_| "paused"),
         "resume" => state.app.resume(caller, &id, &reason).await.map(|_| "resumed"),
         "retry" => state.app.retry(caller, &id, &reason).await.map(|_| "tried again"),
+        "resolve" => resolve(&state, &form, &id).await,
+        "force" => {
+            state.app.force(caller, &id, form.fields.text("effect"), &reason).await.map(|_| "goes on undoing")
+        }
+        "choose" => choose(&state, &form, &id, &reason).await,
+        "checkpoint" => {
+            let name = form.fields.text("name");
+            state.app.checkpoint(caller, &id, name, &reason).await.map(|_| "has a new checkpoint")
+        }
         _ => Err(Problem::not_found("act", &act)),
     };
     let back = format!("/console/executions/{}", format::segment(&id));
     form.answer(done.map(|word| format!("Execution {word}.")), &back)
+}
+
+/// Takes a person's word for what became of an effect.
+async fn resolve(state: &crate::State, form: &Act, id: &str) -> Result<&'static str, Problem> {
+    let fields = &form.fields;
+    let output = match fields.some("output") {
+        Some(text) => Some(serde_json::from_str(&text).map_err(|error| {
+            let what = format!("the answer is not JSON: {error}");
+            Problem::new(422, 4220, "wrong shape", what.clone()).field("/output", what)
+        })?),
+        None => None,
+    };
+    let request = ResolveRequest {
+        outcome: fields.text("outcome").to_owned(),
+        evidence: fields.text("evidence").to_owned(),
+        output,
+        reason: String::new(),
+    };
+    let done = state.app.resolve(&form.session.caller, id, fields.text("effect"), request).await?;
+    Ok(if done.outcome.as_deref() == Some("verified") {
+        "knows that it happened"
+    } else {
+        "knows that it did not happen"
+    })
+}
+
+/// Takes a person's choice about an effect that the flow went back behind.
+async fn choose(state: &crate::State, form: &Act, id: &str, reason: &str) -> Result<&'static str, Problem> {
+    let (choice, word) = match form.fields.text("choice") {
+        "keep" => (Choice::Keep, "keeps what was done"),
+        "repeat" => (Choice::Repeat, "may do it again"),
+        _ => return Err(Problem::new(422, 4220, "wrong shape", "choose keep or repeat")),
+    };
+    state.app.choose(&form.session.caller, id, form.fields.text("effect"), choice, reason).await.map(|_| word)
 }
 
 /// The page; `waiting` are the approvals that can be decided right here.
@@ -89,6 +133,7 @@ pub fn page(
     let content = html! {
         (head(shell, view))
         @for approval in waiting { (approvals::card(shell, approval)) }
+        (recovery::asked(shell, view))
         div.execution {
             section.card.wide aria-labelledby="h-time" {
                 h2 #h-time { "Timeline" }
@@ -97,10 +142,13 @@ pub fn page(
             section aria-labelledby="h-effects" {
                 h2 #h-effects { "Effects" }
                 @if view.effects.is_empty() { p.faint { "nothing was asked of the outside yet" } }
-                @for effect in view.effects.iter().take(EFFECTS_MAX) { (card(shell, effect)) }
+                @for effect in view.effects.iter().take(EFFECTS_MAX) { (card(shell, view, effect)) }
                 @if view.effects.len() > EFFECTS_MAX { p.faint { (view.effects.len() - EFFECTS_MAX) " more effects are in the history" } }
             }
             aside {
+                (recovery::compensation(view))
+                (recovery::branches(view))
+                (recovery::kept(view))
                 section.card {
                     h2 { "Definition" }
                     div.picture { (graph::draw(nodes, &graph::state_of(view))) }
@@ -117,6 +165,7 @@ pub fn page(
                 section.card {
                     h2 { "Record" }
                     dl.facts {
+                        @if let Some((id, event)) = &view.origin { dt { "Forked from" } dd { (format::execution_link(id)) " after event " (event) } }
                         dt { "Plan" } dd { (format::id(&view.plan_digest.to_string())) }
                         dt { "Events" } dd { (format::count(view.version)) }
                         @if shell.may(Permission::ReadAudit) { dt { "Audit" } dd { a href={ "/console/audit?correlation=" (format::segment(summary.id.as_str())) } { "records of this execution" } } }
@@ -164,7 +213,13 @@ fn head(shell: &Shell, view: &ExecutionView) -> Markup {
             }
             p.explanation { (format::explained(&view.explanation, s.blocked_on.as_deref().filter(|_| !ended))) }
             @if let Some(error) = s.error.as_deref().filter(|error| !view.explanation.contains(error)) { p.bad-text { (format::prose(error)) } }
-            @if shell.may(Permission::OperateExecution) { (acts(shell, view)) }
+            @if shell.may(Permission::OperateExecution) {
+                (acts(shell, view))
+                p.more-acts {
+                    a.button href={ (address(view)) "/return" } { (icon::draw(icon::BACK)) "Go back or fork" }
+                    @if !ended { (recovery::checkpoint(shell, view)) }
+                }
+            }
         }
     }
 }
@@ -194,87 +249,5 @@ fn acts(shell: &Shell, view: &ExecutionView) -> Markup {
                 }
             }
         }
-    }
-}
-
-/// One effect as a card.
-pub fn card(shell: &Shell, effect: &EffectView) -> Markup {
-    html! {
-        article.card.effect-card #{ "effect-" (effect.number) } {
-            header {
-                span.effect-number { (effect.number) }
-                h3 { (effect.operation) }
-                (format::effect_kind(&effect.effect)) @if effect.class != effect.effect { span.tag.quiet { (effect.class) } }
-                @if let Some(of) = effect.probe_of { span.tag.quiet { "checks effect " (of) } }
-                @if let Some(of) = effect.compensates { span.tag.quiet { "undoes effect " (of) } }
-                @if let Some(by) = effect.undone_by { span.tag.quiet { "undone by effect " (by) } }
-                span.push { @if effect.state == "settled" { (format::outcome(effect.outcome.as_deref())) } @else { (format::effect_state(&effect.state)) } }
-            }
-            p.predicted { (effect.predicted) " " span.muted { "on " (effect.target) } }
-            @if let Some(evidence) = &effect.evidence { (proven(evidence, effect.outcome.as_deref())) }
-            @if let Some(approval) = &effect.approval {
-                p { (icon::draw(icon::PERSON)) a href={ "/console/approvals/" (approval) } {
-                    @if effect.state == "awaiting-approval" { "Decide this effect" } @else { "The approval" }
-                } }
-            }
-            (attempts(shell, effect))
-            details { summary { "Arguments" } (data::arguments(&effect.arguments, &effect.provenance)) }
-            @if let Some(verdict) = &effect.verdict {
-                details {
-                    summary { "Verdict " (decided(&verdict.decision)) " " span.muted { "risk " (verdict.risk.score) } }
-                    (format::risk(&verdict.risk))
-                    ul.reasons { @for reason in verdict.reasons.iter().take(50) { li { (format::prose(reason)) } } }
-                    p.faint { "policy " (format::id(&verdict.policy.to_string())) }
-                }
-            }
-            @if let Some(output) = &effect.output { details { summary { "Answer" } (data::document(output)) } }
-            details {
-                summary { "Proof" }
-                dl.facts {
-                    dt { "Digest" } dd { (format::id(&effect.digest.to_string())) }
-                    dt { "Key" } dd { (format::id(&effect.key)) }
-                    @if let Some(permit) = &effect.permit { dt { "Permit" } dd { (format::id(permit)) } }
-                    dt { "Task" } dd { code { (effect.task) } }
-                }
-            }
-        }
-    }
-}
-
-/// What is known about the outcome, in the colour of the outcome.
-fn proven(evidence: &str, outcome: Option<&str>) -> Markup {
-    let (tone, mark) = match outcome {
-        Some("verified") => ("good-text", icon::SEAL),
-        Some("failed") => ("bad-text", icon::CROSS),
-        Some(_) => ("muted", icon::QUESTION),
-        None => ("bad-text", icon::WARNING),
-    };
-    html! { p class={ "evidence " (tone) } { (icon::draw(mark)) span { (format::prose(evidence)) } } }
-}
-
-fn attempts(shell: &Shell, effect: &EffectView) -> Markup {
-    html! {
-        @if !effect.attempts.is_empty() {
-            ol.attempts {
-                @for attempt in effect.attempts.iter().take(50) {
-                    @let tone = match attempt.answer.as_deref() { Some("done") => "good", Some("refused") => "bad", Some(_) => "warn", None => "live" };
-                    li {
-                        span.muted { "attempt " (attempt.number) }
-                        (format::chip(tone, icon::DOT, attempt.answer.as_deref().unwrap_or("under way")))
-                        (format::moment(attempt.started_at, shell.now))
-                        @if let Some(end) = attempt.ended_at { span.number.muted { (format::span(end.0 - attempt.started_at.0)) } }
-                        @if let Some(error) = &attempt.error { span.bad-text { (error) } }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn decided(decision: &Decision) -> Markup {
-    match decision {
-        Decision::Allow => format::decision("allow"),
-        Decision::Deny => format::decision("deny"),
-        Decision::RequireApproval(_) => format::decision("require-approval"),
     }
 }

@@ -3,13 +3,14 @@
 use axum::extract::{Query, State};
 use maud::{Markup, html};
 use model::Timestamp;
+use model::principal::Permission;
 use serde::Deserialize;
 
 use app::view::{ExecutionSummary, PageOf};
 
 use super::layout::{Failure, Section, Shell, empty, heading, more, page as frame};
 use super::session::Session;
-use super::{ExecutionQuery, format, icon};
+use super::{ExecutionQuery, format, icon, many};
 
 /// Rows of one page.
 const ROWS: u32 = 50;
@@ -44,7 +45,8 @@ impl Filter {
         self.status.split(',').filter(|word| STATUSES.contains(word)).collect()
     }
 
-    fn query(&self) -> ExecutionQuery {
+    /// What the store is asked.
+    pub(super) fn query(&self) -> ExecutionQuery {
         let some = |text: &str| {
             Some(text.trim().chars().take(SEARCH_MAX).collect()).filter(|t: &String| !t.is_empty())
         };
@@ -137,6 +139,7 @@ pub fn page(shell: &Shell, filter: &Filter, found: &PageOf<ExecutionSummary>) ->
                 a.clear href="/console/executions" { "Clear" }
             }
         }
+        @if shell.may(Permission::OperateExecution) && !found.items.is_empty() { (many::offer(filter)) }
         (table(&found.items, shell.now))
         (more(next.as_deref()))
     };

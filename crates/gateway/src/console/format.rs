@@ -197,6 +197,10 @@ pub fn blocked(on: &str) -> Markup {
             html! { "parked as " a href={ "/console/dead-letters#" (rest) } { "a dead letter" } }
         }
         "control" => html! { "held by " a href="/console/controls" { (rest) } },
+        "limit" => html! { "in line at the limit " a href="/console/system" { (rest) } },
+        "worker" => html! { "waits for a worker" },
+        "choice" => html! { "asks what becomes of effect " (rest) },
+        "compensation" => html! { "the undo of effect " (rest) },
         "operator" => html! { "paused by an operator" },
         "effect" => html! { "effect " (rest) " is under way" },
         "retry" => html! { "effect " (rest) " is tried again later" },
@@ -223,6 +227,7 @@ pub fn explained(text: &str, blocked_on: Option<&str>) -> Markup {
         "approval" => format!("/console/approvals/{}", segment(name)),
         "dead-letter" => format!("/console/dead-letters#{name}"),
         "control" => "/console/controls".to_owned(),
+        "limit" => "/console/system".to_owned(),
         _ => return prose(text),
     };
     let Some((before, after)) = text.split_once(name).filter(|_| !name.is_empty()) else {

@@ -23,6 +23,16 @@ pub const SEAL: &str =
 pub const QUESTION: &str = "M5.500 6a2.500 2.500 0 1 1 3.500 2.300c-.7.3-1 .7-1 1.400M8 12.500v.1";
 /// An arrow that returns.
 pub const REPEAT: &str = "M13 8a5 5 0 1 1-1.500-3.500L13 6M13 2.500V6H9.500";
+/// An arrow back to the left.
+pub const BACK: &str = "M6 3.500 2.500 7 6 10.500M2.500 7H10a3.500 3.500 0 0 1 0 7H7";
+/// A flag.
+pub const FLAG: &str = "M4 14.500v-12M4 3h8l-2 3 2 3H4";
+/// A line that parts.
+pub const FORK: &str = "M4 14V2M4 9c0-3 8-1 8-5V2.500M10 4.500l2-2 2 2";
+/// A line with a beat: health.
+pub const PULSE: &str = "M1.500 8.500H5l2-5 2.500 9 1.500-4h3.500";
+/// Braking: a stop sign.
+pub const STOP: &str = "M5.500 2h5L14 5.500v5L10.500 14h-5L2 10.500v-5zM5.500 8h5";
 /// A lens.
 pub const SEARCH: &str = "M7 2.500a4.500 4.500 0 1 0 0 9 4.500 4.500 0 0 0 0-9M10.300 10.300 14 14";
 /// A box.

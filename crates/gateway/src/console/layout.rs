@@ -32,11 +32,13 @@ pub enum Section {
     Actions,
     /// Rego bundles.
     Policies,
+    /// Health, limits and retention.
+    System,
 }
 
 impl Section {
     /// All, in the order of the navigation.
-    pub const ALL: [Section; 9] = [
+    pub const ALL: [Section; 10] = [
         Self::Overview,
         Self::Executions,
         Self::Approvals,
@@ -46,6 +48,7 @@ impl Section {
         Self::Workflows,
         Self::Actions,
         Self::Policies,
+        Self::System,
     ];
 
     /// True when the reader may see what is there.
@@ -65,6 +68,7 @@ impl Section {
             Self::Workflows => ("/console/workflows", "Workflows", icon::FLOW, "w"),
             Self::Actions => ("/console/actions", "Actions", icon::PLUG, "t"),
             Self::Policies => ("/console/policies", "Policies", icon::SCALES, "p"),
+            Self::System => ("/console/system", "System", icon::PULSE, "s"),
         }
     }
 }
@@ -88,6 +92,8 @@ pub struct Shell {
     pub only: Option<String>,
     /// Controls in force; none when they could not be read.
     pub controls_on: Option<Vec<ControlView>>,
+    /// Names of the parts that are stopped.
+    pub stopped: Vec<String>,
     /// Pending approvals.
     pub approvals_pending: u64,
     /// Open dead letters.
@@ -116,6 +122,9 @@ impl Shell {
             path: session.path.clone(),
             watch: &["control", "approval", "dead-letter"],
             only: None,
+            stopped: controls
+                .as_ref()
+                .map_or_else(|_| Vec::new(), |all| all.stops.iter().map(|s| s.id.clone()).collect()),
             controls_on: controls.ok().map(|all| {
                 all.controls.into_iter().filter(|c| c.on || c.tenant.as_ref().is_some_and(|t| t.on)).collect()
             }),
@@ -319,6 +328,13 @@ fn navigation(shell: &Shell) -> Markup {
 
 fn banners(shell: &Shell) -> Markup {
     html! {
+        @if let [first, rest @ ..] = shell.stopped.as_slice() {
+            div.banner.hold role="status" {
+                (icon::draw(icon::STOP))
+                span { strong { "Stopped in part: " } (first) @if !rest.is_empty() { " and " (rest.len()) " more" } }
+                a href="/console/controls" { "Controls" }
+            }
+        }
         @match &shell.controls_on {
             None => div.banner.stop role="alert" {
                 (icon::draw(icon::WARNING))

@@ -19,6 +19,7 @@ pub mod audit;
 pub mod controls;
 mod data;
 pub mod dead_letters;
+mod effect;
 pub mod execution;
 pub mod executions;
 mod form;
@@ -28,11 +29,18 @@ pub mod graph;
 mod icon;
 pub mod layout;
 mod live;
+pub mod many;
 pub mod overview;
 pub mod picture;
 pub mod policies;
+mod recovery;
+pub mod reports;
+pub mod returning;
 mod session;
 pub mod sign_in;
+pub mod stops;
+pub mod system;
+pub mod time_machine;
 pub mod timeline;
 pub mod workflows;
 
@@ -54,12 +62,21 @@ pub fn routes() -> Router<crate::State> {
         .route("/console/goals/plan", post(goal::plan))
         .route("/console/goals/run", post(goal::run))
         .route("/console/executions", get(executions::get))
+        .route("/console/executions/many", get(many::look).post(many::begin))
+        .route("/console/operations/{id}", get(many::get))
         .route("/console/executions/{id}", get(execution::get))
+        .route("/console/executions/{id}/return", get(returning::get).post(returning::post))
         .route("/console/executions/{id}/{act}", post(execution::act))
         .route("/console/approvals", get(approvals::list))
         .route("/console/approvals/{id}", get(approvals::get))
         .route("/console/approvals/{id}/decide", post(approvals::decide))
         .route("/console/controls", get(controls::get))
+        .route("/console/controls/stop", get(stops::look).post(stops::begin))
+        .route("/console/controls/lift", post(stops::lift))
+        .route("/console/controls/drill", post(stops::drill))
+        .route("/console/controls/reports", get(reports::list))
+        .route("/console/controls/reports/{id}", get(reports::get))
+        .route("/console/controls/drills/{id}", get(reports::drill))
         .route("/console/controls/{name}", post(controls::set))
         .route("/console/dead-letters", get(dead_letters::get))
         .route("/console/dead-letters/{id}/redrive", post(dead_letters::redrive))
@@ -72,6 +89,10 @@ pub fn routes() -> Router<crate::State> {
         .route("/console/actions/{reference}", get(actions::get))
         .route("/console/policies", get(policies::list))
         .route("/console/policies/{name}/test", post(policies::test))
+        .route("/console/policies/{name}/simulate", post(time_machine::simulate))
+        .route("/console/policies/{name}/shadow", post(time_machine::shadow))
+        .route("/console/policies/{name}/unshadow", post(time_machine::unshadow))
+        .route("/console/system", get(system::get))
         .layer(middleware::map_response(guard_headers))
         .layer(axum::Extension(session::Sessions::new()))
 }

@@ -4,12 +4,14 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
-use app::view::{PolicyTestView, PolicyView};
+use model::principal::Permission;
+
+use app::view::{PolicyTestView, PolicyView, ShadowView};
 
 use super::layout::{Failure, Section, Shell, empty, heading, page as frame};
 use super::session::{Act, Session};
 use super::workflows::source;
-use super::{format, icon};
+use super::{format, icon, time_machine};
 
 /// Test results that are shown.
 const TESTS_MAX: usize = 500;
@@ -20,7 +22,8 @@ pub(crate) async fn list(State(state): State<crate::State>, mut session: Session
         .await
         .watching(&["policy", "control", "approval"]);
     let found = state.app.policies(&session.caller).await?;
-    Ok(page(&shell, &found, None))
+    let shadows = state.app.shadows(&session.caller).await?;
+    Ok(page(&shell, &found, &shadows, None))
 }
 
 /// `POST /console/policies/{name}/test`: runs the bundle's tests, then shows the page with the results.
@@ -34,14 +37,21 @@ pub(crate) async fn test(
     // A refresh would take the results away.
     let shell = Shell::load(&state, &mut act.session, Section::Policies).await.watching(&[]);
     let found = state.app.policies(&act.session.caller).await?;
-    Ok(page(&shell, &found, Some((&name, &results))).into_response())
+    let shadows = state.app.shadows(&act.session.caller).await?;
+    Ok(page(&shell, &found, &shadows, Some((&name, &results))).into_response())
 }
 
 /// The page; `tested` holds the results of one bundle.
-pub fn page(shell: &Shell, found: &[PolicyView], tested: Option<(&str, &[PolicyTestView])>) -> Markup {
+pub fn page(
+    shell: &Shell,
+    found: &[PolicyView],
+    shadows: &[ShadowView],
+    tested: Option<(&str, &[PolicyTestView])>,
+) -> Markup {
     let content = html! {
         (heading("Policies", "Every effect is judged by these. What no rule allows is denied; a rule that fails denies."))
         @if found.is_empty() { (empty("No policies", "Without a policy nothing is allowed.")) }
+        @for shadow in shadows { (time_machine::shadow_card(shell, shadow)) }
         @for policy in found {
             article.card.policy {
                 header {
@@ -60,6 +70,7 @@ pub fn page(shell: &Shell, found: &[PolicyView], tested: Option<(&str, &[PolicyT
                 @for (file, text) in &policy.modules {
                     details open[policy.modules.len() == 1] { summary { code { (file) } } (source(text)) }
                 }
+                @if shell.may(Permission::ChangePolicy) { (time_machine::form(shell, &policy.name, &policy.modules)) }
             }
         }
     };
