@@ -215,7 +215,7 @@ fn head(shell: &Shell, view: &ExecutionView) -> Markup {
             @if let Some(error) = s.error.as_deref().filter(|error| !view.explanation.contains(error)) { p.bad-text { (format::prose(error)) } }
             @if shell.may(Permission::OperateExecution) {
                 (acts(shell, view))
-                p.more-acts {
+                div.more-acts {
                     a.button href={ (address(view)) "/return" } { (icon::draw(icon::BACK)) "Go back or fork" }
                     @if !ended { (recovery::checkpoint(shell, view)) }
                 }

@@ -146,7 +146,7 @@ pub fn page(shell: &Shell, signed: &SignedReport) -> Markup {
             ol.course {
                 li { b { "Ordered and in force" } span.muted { (exact(r, "at")) ", epoch " (number(r, "epoch")) ": every permit of an older epoch is void here" } }
                 @if r["acknowledged_at"].is_i64() || r["acknowledged_at"].is_string() { li { b { "Durable and acknowledged" } span.muted { (exact(r, "acknowledged_at")) } } }
-                @if number(r, "programs_killed") > 0 { li { b { (number(r, "programs_killed")) " programs ended" } span.muted { @if let Some(us) = r["programs_dead_after_us"].as_u64() { "the last one after " (micros(us)) } } } }
+                @if number(r, "programs_killed") > 0 { li { b { "Programs ended: " (number(r, "programs_killed")) } span.muted { @if let Some(us) = r["programs_dead_after_us"].as_u64() { "the last one after " (micros(us)) } } } }
                 @if r["complete"] == true { li.good-text { b { "Nothing of it is on the wire any more" } span.muted { (exact(r, "completed_at")) } } }
                 @else { li.open { b { (open) " still on the wire" } span.muted { "this page follows them" } } }
             }
@@ -177,7 +177,7 @@ pub fn page(shell: &Shell, signed: &SignedReport) -> Markup {
                 @if number(r, "held") > held.len() as u64 { p.faint { (format::count(number(r, "held"))) " in all" } }
             }
         }
-        (seal(signed, &format!("omnihub controls report verify FILE --key {}", signed.seal.key_id)))
+        (seal(signed, &format!("/api/v1/controls/reports/{}", text(r, "id"))))
     };
     frame(shell, "Report of a stop", &content)
 }
@@ -206,7 +206,7 @@ pub fn drill_page(shell: &Shell, signed: &SignedReport) -> Markup {
                 (times("last program dead", &r["programs_dead_us"], &r["programs_dead_us"]))
             }
         } @else { p.muted { "The drill is under way; this page shows its result when it ends." } }
-        (seal(signed, &format!("omnihub controls report verify FILE --key {}", signed.seal.key_id)))
+        (seal(signed, &format!("/api/v1/controls/drills/{}", text(r, "id"))))
     };
     frame(shell, "Drill", &content)
 }
@@ -229,7 +229,7 @@ fn times(word: &str, of: &Json, scale: &Json) -> Markup {
     }
 }
 
-fn seal(signed: &SignedReport, check: &str) -> Markup {
+fn seal(signed: &SignedReport, at: &str) -> Markup {
     let signature: String = signed.seal.signature.iter().map(|byte| format!("{byte:02x}")).collect();
     html! {
         section.card.seal aria-labelledby="h-seal" {
@@ -239,7 +239,7 @@ fn seal(signed: &SignedReport, check: &str) -> Markup {
                 dt { "Key" } dd { code { (signed.seal.key_id) } }
                 dt { "Ed25519" } dd { code { (signature) } }
             }
-            p.muted.screen-only { "Save the document with " code { "omnihub controls report show " (text(&signed.report, "id")) " --output json > FILE" } ", and check it anywhere: " code { (check) } }
+            p.muted.screen-only { "Save the answer of " code { "GET " (at) } ", and check it anywhere with " code { "omnihub controls report verify FILE --key KEY" } ": KEY is the public key of the audit log, pinned beforehand." }
         }
     }
 }

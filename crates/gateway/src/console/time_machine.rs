@@ -118,7 +118,7 @@ pub fn page(shell: &Shell, found: &Simulation, files: &BTreeMap<String, String>)
         }
         @if found.failures > 0 || found.unreadable > 0 {
             section.card.trouble { h2 { "Could not be judged" }
-                p { (found.failures) " decisions on which the candidate fails, which means deny; " (found.unreadable) " executions whose history cannot be read." }
+                p { "Decisions on which the candidate fails, which means deny: " b { (found.failures) } ". Executions whose history cannot be read: " b { (found.unreadable) } "." }
                 ul.reasons { @for what in found.listed_failures.iter().take(LINES_MAX) { li { (format::prose(what)) } } } }
         }
         @if !found.transitions.is_empty() {
@@ -131,7 +131,7 @@ pub fn page(shell: &Shell, found: &Simulation, files: &BTreeMap<String, String>)
                 @if found.changes.len() > LINES_MAX || found.changed > found.changes.len() as u64 { p.faint { (format::count(found.changed)) " in all; the rest is behind the API" } }
             }
         }
-        @if found.next.is_some() { p.faint { "There is older history that was not looked at: choose a shorter time, or go on with `omnihub policies simulate`." } }
+        @if found.next.is_some() { p.faint { "There is older history that was not looked at: choose a shorter time, or go on with " code { "omnihub policies simulate" } "." } }
         details.card { summary { h2 { "The candidate" } } (form(shell, &found.name, files)) }
     };
     frame(shell, "Time machine", &content)
