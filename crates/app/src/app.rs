@@ -12,6 +12,7 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::admission::Admission;
 use crate::catalogue::Catalogue;
+use crate::compiled::Compiled;
 use crate::controls::Switches;
 use crate::limits::Limits;
 use crate::policies::Policies;
@@ -73,6 +74,7 @@ pub struct App {
     pub(crate) switches: Switches,
     pub(crate) policies: Policies,
     pub(crate) catalogue: Catalogue,
+    pub(crate) compiled: Arc<Compiled>,
     pub(crate) hot: Hot,
     pub(crate) work: WorkQueue,
     pub(crate) wire: Arc<crate::wire::Wire>,
@@ -107,6 +109,15 @@ pub struct App {
 impl App {
     /// Opens the application on a store: reads the controls and policies, and refuses to start when it cannot.
     pub async fn open(settings: Settings, parts: Parts) -> Result<Arc<Self>, Problem> {
+        Self::open_sharing(settings, parts, Arc::default()).await
+    }
+
+    /// As `open`, with what other applications of this process have compiled already.
+    pub async fn open_sharing(
+        settings: Settings,
+        parts: Parts,
+        compiled: Arc<Compiled>,
+    ) -> Result<Arc<Self>, Problem> {
         // Whoever led before is fenced off from here on, so that nothing changes under what is read now.
         let holder = format!("process {}", parts.ids.next(parts.clock.now()));
         let lease = parts.store.lead(&holder).await.map_err(|e| store_problem(&e))?;
@@ -127,6 +138,7 @@ impl App {
             switches,
             policies: Policies::default(),
             catalogue: Catalogue::default(),
+            compiled,
             hot: Hot::default(),
             live,
             timers_changed: Notify::new(),

@@ -41,15 +41,18 @@ impl Catalogue {
 }
 
 /// The actions of one tenant, compiled.
-#[derive(Default)]
-pub(crate) struct Actions(BTreeMap<ActionRef, Arc<Action>>);
+pub(crate) struct Actions {
+    by_name: BTreeMap<ActionRef, Arc<Action>>,
+    /// Digest of all their texts.
+    digest: model::Digest,
+}
 
 impl dsl::Catalogue for Actions {
     fn action(&self, reference: &ActionRef) -> Option<Arc<Action>> {
-        self.0.get(reference).cloned()
+        self.by_name.get(reference).cloned()
     }
     fn actions(&self) -> Vec<ActionRef> {
-        self.0.keys().cloned().collect()
+        self.by_name.keys().cloned().collect()
     }
 }
 
@@ -182,7 +185,7 @@ impl App {
         let page = self.published(tenant, ACTION, "", after, limit).await?;
         let items = page.items.iter().filter_map(|(key, entry)| {
             let reference = key.replacen('/', ":", 1).parse().ok()?;
-            compiled.0.get(&reference).map(|action| action_view(action, entry))
+            compiled.by_name.get(&reference).map(|action| action_view(action, entry))
         });
         Ok(PageOf { items: items.collect(), next: page.next })
     }
@@ -193,7 +196,7 @@ impl App {
         let tenant = &caller.principal.tenant;
         let parsed: ActionRef = reference.parse().map_err(|_| Problem::not_found("action", reference))?;
         let compiled = self.actions_of(tenant).await?;
-        let action = compiled.0.get(&parsed).ok_or_else(|| Problem::not_found("action", reference))?;
+        let action = compiled.by_name.get(&parsed).ok_or_else(|| Problem::not_found("action", reference))?;
         let key = format!("{}/{}", parsed.name, parsed.version);
         let entry =
             self.entry(tenant, ACTION, &key).await?.ok_or_else(|| Problem::not_found("action", reference))?;
@@ -279,12 +282,15 @@ impl App {
                     .source
             }
         };
-        let compiled = dsl::compile(&source, &*self.actions_of(tenant).await?);
-        let definition = compiled.definition.ok_or_else(|| {
-            Problem::machine(format!(
-                "the published workflow `{key}` does not compile: {:?}",
-                compiled.problems.first()
-            ))
+        let actions = self.actions_of(tenant).await?;
+        let definition = self.compiled.definition(&source, actions.digest, || {
+            let compiled = dsl::compile(&source, &*actions);
+            compiled.definition.ok_or_else(|| {
+                Problem::machine(format!(
+                    "the published workflow `{key}` does not compile: {:?}",
+                    compiled.problems.first()
+                ))
+            })
         })?;
         self.catalogue.definitions.write().insert(cached, Arc::clone(&definition));
         Ok(definition)
@@ -296,18 +302,22 @@ impl App {
         }
         let seen = self.catalogue.published();
         let found = self.published(tenant, ACTION, "", None, PUBLISHED_MAX).await?;
-        let mut actions = Actions::default();
+        let mut by_name = BTreeMap::new();
+        let mut texts = Vec::with_capacity(found.items.len());
         for (key, entry) in found.items {
-            let compiled = dsl::action::compile(&entry.source);
-            let action = compiled.action.ok_or_else(|| {
-                Problem::machine(format!(
-                    "the published action `{key}` does not compile: {:?}",
-                    compiled.problems.first()
-                ))
+            let action = self.compiled.action(&entry.source, || {
+                let compiled = dsl::action::compile(&entry.source);
+                compiled.action.ok_or_else(|| {
+                    Problem::machine(format!(
+                        "the published action `{key}` does not compile: {:?}",
+                        compiled.problems.first()
+                    ))
+                })
             })?;
-            actions.0.insert(action.reference.clone(), action);
+            texts.push((key, entry.digest));
+            by_name.insert(action.reference.clone(), action);
         }
-        let actions = Arc::new(actions);
+        let actions = Arc::new(Actions { by_name, digest: model::digest_of(&texts) });
         let mut known = self.catalogue.actions.write();
         if self.catalogue.published() == seen {
             known.insert(tenant.clone(), Arc::clone(&actions));

@@ -11,6 +11,7 @@ mod audit_log;
 pub mod caller;
 mod catalogue;
 mod compensation;
+mod compiled;
 mod controls;
 mod dead_letters;
 mod drill;
@@ -45,6 +46,7 @@ mod work;
 
 pub use app::{App, Parts, Settings, system_principal, system_tenant};
 pub use caller::Caller;
+pub use compiled::Compiled;
 pub use controls::from_environment;
 pub use drill::{DRILL_KIND, TRIALS_MAX};
 pub use machine::{RandomIds, SystemClock};

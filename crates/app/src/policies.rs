@@ -42,35 +42,45 @@ pub(crate) struct Policies {
 impl Policies {
     /// True when `digest` is that of the tenant's policies at this moment.
     pub(crate) fn in_force(&self, tenant: &TenantId, digest: Digest) -> bool {
-        self.tenants.read().get(tenant).is_some_and(|policies| policies.digest == digest)
+        self.tenants.read().get(tenant).is_some_and(|policies| policies.digest() == digest)
     }
 }
 
 /// The bundles in force for one tenant.
 pub(crate) struct TenantPolicies {
-    set: PolicySet,
-    digest: Digest,
-    idle: Mutex<Vec<SetEvaluator>>,
-    /// Rulings by digest of the input. A policy reads nothing but its input, so the same input has the same ruling.
-    known: Mutex<HashMap<Digest, Ruling>>,
+    rules: Arc<Rules>,
     /// Candidates that are judged beside them and do not enforce.
     shadows: Vec<Arc<shadow::Shadow>>,
 }
 
 impl TenantPolicies {
+    /// What the policies decide; an error means no.
+    pub(crate) fn decide(&self, input: &impl Serialize) -> Result<Ruling, PolicyError> {
+        self.rules.decide(input)
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        self.rules.digest
+    }
+}
+
+/// Bundles together. All tenants with the same ones share them.
+pub(crate) struct Rules {
+    set: PolicySet,
+    digest: Digest,
+    idle: Mutex<Vec<SetEvaluator>>,
+    /// Rulings by digest of the input. A policy reads nothing but its input, so the same input has the same ruling.
+    known: Mutex<HashMap<Digest, Ruling>>,
+}
+
+impl Rules {
     fn new(bundles: Vec<Arc<Bundle>>) -> Result<Self, PolicyError> {
         let set = PolicySet::new(bundles)?;
-        Ok(Self {
-            digest: set.digest(),
-            set,
-            idle: Mutex::default(),
-            known: Mutex::default(),
-            shadows: Vec::new(),
-        })
+        Ok(Self { digest: set.digest(), set, idle: Mutex::default(), known: Mutex::default() })
     }
 
     /// What the policies decide; an error means no.
-    pub(crate) fn decide(&self, input: &impl Serialize) -> Result<Ruling, PolicyError> {
+    fn decide(&self, input: &impl Serialize) -> Result<Ruling, PolicyError> {
         let unwritable = |error: &dyn std::fmt::Display| PolicyError {
             file: "input".to_owned(),
             line: 0,
@@ -103,10 +113,6 @@ impl TenantPolicies {
         }
         Ok(ruling)
     }
-
-    pub(crate) fn digest(&self) -> Digest {
-        self.digest
-    }
 }
 
 /// A bundle as it is stored.
@@ -130,7 +136,7 @@ impl App {
 
     async fn reload_policies(&self, tenant: &TenantId) -> Result<Arc<TenantPolicies>, Problem> {
         let stored = self.stored_policies(tenant).await?;
-        let mut loaded = compiled_set(&stored).map_err(|e| {
+        let mut loaded = self.rules_of(&stored).map_err(|e| {
             Problem::new(
                 503,
                 3031,
@@ -171,7 +177,7 @@ impl App {
             Problem::new(422, 3030, "policy refused", e.to_string()).field("name", e.to_string())
         })?;
         let tenant = &caller.principal.tenant;
-        let bundle = compiled(name, &modules).map_err(|e| refused(&e))?;
+        let bundle = self.compiled_bundle(name, &modules).map_err(|e| refused(&e))?;
         let failed: Vec<String> = bundle
             .test()
             .into_iter()
@@ -209,7 +215,7 @@ impl App {
             at: now,
         };
         stored.insert(name.to_owned(), entry.clone());
-        let mut set = compiled_set(&stored).map_err(|e| refused(&e))?;
+        let mut set = self.rules_of(&stored).map_err(|e| refused(&e))?;
         set.shadows = self.shadows_beside(tenant, &stored).await?;
         let set = Arc::new(set);
         let document = serde_json::to_value(&entry).map_err(Problem::machine)?;
@@ -237,7 +243,7 @@ impl App {
         let _one_at_a_time = self.policies.changing.lock().await;
         let mut stored = self.stored_policies(tenant).await?;
         let Some(before) = stored.remove(name) else { return Err(Problem::not_found("policy", name)) };
-        let mut set = compiled_set(&stored).map_err(|e| refused(&e))?;
+        let mut set = self.rules_of(&stored).map_err(|e| refused(&e))?;
         set.shadows = self.shadows_beside(tenant, &stored).await?;
         let set = Arc::new(set);
         let guard = model::digest_of(&before);
@@ -317,6 +323,26 @@ impl App {
         let tests = bundle.test().into_iter();
         Ok(tests.map(|t| PolicyTestView { name: t.name, passed: t.passed, message: t.message }).collect())
     }
+
+    fn compiled_bundle(
+        &self,
+        name: &str,
+        modules: &BTreeMap<String, String>,
+    ) -> Result<Arc<Bundle>, PolicyError> {
+        self.compiled.bundle(name, modules, || compiled(name, modules))
+    }
+
+    /// The bundles in force together, compiled once for all tenants that have the same.
+    fn rules_of(&self, stored: &BTreeMap<String, Stored>) -> Result<TenantPolicies, PolicyError> {
+        let all = with_default(stored);
+        let texts: Vec<_> = all.iter().map(|(name, entry)| (name, &entry.modules)).collect();
+        let rules = self.compiled.rules(model::digest_of(&texts), || {
+            let bundles: Result<Vec<_>, _> =
+                all.iter().map(|(name, entry)| self.compiled_bundle(name, &entry.modules)).collect();
+            Rules::new(bundles?)
+        })?;
+        Ok(TenantPolicies { rules, shadows: Vec::new() })
+    }
 }
 
 fn compiled(name: &str, modules: &BTreeMap<String, String>) -> Result<Bundle, PolicyError> {
@@ -333,7 +359,7 @@ fn compiled_set(stored: &BTreeMap<String, Stored>) -> Result<TenantPolicies, Pol
         .iter()
         .map(|(name, entry)| compiled(name, &entry.modules).map(Arc::new))
         .collect();
-    TenantPolicies::new(bundles?)
+    Ok(TenantPolicies { rules: Arc::new(Rules::new(bundles?)?), shadows: Vec::new() })
 }
 
 fn with_default(stored: &BTreeMap<String, Stored>) -> BTreeMap<String, Stored> {

@@ -81,6 +81,7 @@ impl App {
                 Err(_) => PAUSE,
             };
             tokio::select! {
+                biased; // neither can starve the other: either way it looks at what is due
                 () = tokio::time::sleep(sleep) => {}
                 () = self.timers_changed.notified() => {}
             }
