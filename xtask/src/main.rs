@@ -24,6 +24,7 @@ cargo xtask <command>
                   damages a data directory of the real binary N times (10,000), asks it everything
   soak [--minutes M] [--seed S]
                   the real binary under load, killed every 2 to 10 s (30 minutes)
+  sim [...]       release build, then the simulator: --seeds N, --seed S, crash-points
 ";
 
 fn main() -> Result<()> {
@@ -37,6 +38,7 @@ fn main() -> Result<()> {
         Some("bench") => bench(&rest),
         Some("disk") => disk(&rest),
         Some("soak") => disk(&[&["soak"], rest.as_slice()].concat()),
+        Some("sim") => sim(&rest),
         Some("help" | "--help" | "-h") | None => {
             print!("{HELP}");
             Ok(())
@@ -67,6 +69,13 @@ fn disk(rest: &[&str]) -> Result<()> {
 /// Figures count only when they are measured on what is shipped.
 fn bench(rest: &[&str]) -> Result<()> {
     let mut arguments = vec!["run", "--release", "--package", "omnihub", "--", "bench"];
+    arguments.extend(rest);
+    run::cargo(&arguments)
+}
+
+/// Worlds are many and small: only a release build gets through enough of them.
+fn sim(rest: &[&str]) -> Result<()> {
+    let mut arguments = vec!["run", "--release", "--package", "sim", "--"];
     arguments.extend(rest);
     run::cargo(&arguments)
 }

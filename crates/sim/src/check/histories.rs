@@ -1,0 +1,258 @@
+//! Histories: whole, replayable, and never without the gate's word.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use engine::{Execution, Snapshot, Status, TaskStatus};
+use model::event::{ApprovalDecision, Event, EventBody};
+use model::id::{ApprovalId, PermitId};
+use model::verdict::Decision;
+use model::{Digest, Timestamp};
+
+use super::{Facts, Found, Look};
+use crate::reached_in;
+use crate::store::Kept;
+
+/// Replays a history as it would be read back from a disk.
+pub(crate) fn replayed(facts: &Facts, kept: &Kept) -> Result<Execution, String> {
+    let definition = facts.catalogue.of_execution(kept).ok_or("its workflow is not published")?;
+    let Some(EventBody::Started(started)) = kept.events.first().map(|event| &event.body) else {
+        return Err("it does not begin with `started`".to_owned());
+    };
+    if started.definition != definition.digest {
+        return Err("its workflow has another digest".to_owned());
+    }
+    let text = serde_json::to_string(&kept.events).map_err(|error| error.to_string())?;
+    let events: Vec<Event> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    if events != kept.events {
+        return Err("its events do not come back as they were written".to_owned());
+    }
+    Execution::replay(definition, &events, true).ok_or_else(|| "it cannot be replayed".to_owned())
+}
+
+pub(crate) fn sequences(look: &Look<'_>) -> Found {
+    let mut found = Vec::new();
+    let mut permits: BTreeMap<PermitId, String> = BTreeMap::new();
+    for story in &look.stories {
+        let id = story.id;
+        let mut last = Timestamp(i64::MIN);
+        let mut attempts: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut answered: BTreeMap<(u32, u32), ()> = BTreeMap::new();
+        let mut ended = false;
+        for (number, event) in story.kept.events.iter().enumerate() {
+            if event.at < last {
+                found.push(format!("{id}: event {number} is earlier than the one before"));
+            }
+            last = event.at;
+            if matches!(event.body, EventBody::Started(_)) != (number == 0) {
+                found.push(format!("{id}: event {number} begins it"));
+            }
+            match &event.body {
+                EventBody::EffectStarted { effect, attempt, permit, .. } => {
+                    let before = attempts.insert(effect.0, *attempt).unwrap_or(0);
+                    if *attempt != before + 1 {
+                        found
+                            .push(format!("{id}: attempt {attempt} of effect {} follows {before}", effect.0));
+                    }
+                    if let Some(first) = permits.insert(permit.clone(), id.to_string()) {
+                        found.push(format!("permit {permit} was consumed by {first} and {id}"));
+                    }
+                }
+                EventBody::EffectAnswered { effect, attempt, .. }
+                | EventBody::EffectVoided { effect, attempt, .. } => {
+                    if attempts.get(&effect.0) != Some(attempt) {
+                        found.push(format!("{id}: attempt {attempt} of effect {} never started", effect.0));
+                    }
+                    if answered.insert((effect.0, *attempt), ()).is_some() {
+                        found.push(format!("{id}: attempt {attempt} of effect {} ended twice", effect.0));
+                    }
+                }
+                _ => {}
+            }
+            let revives = matches!(event.body, EventBody::Retried { .. } | EventBody::Cancelled { .. });
+            if ended && !revives {
+                found.push(format!("{id}: event {number} comes after its end"));
+            }
+            ended = matches!(event.body, EventBody::Ended { .. });
+        }
+        if story.kept.commits.last() != Some(&story.kept.events.len()) {
+            found.push(format!("{id}: its commits do not add up"));
+        }
+    }
+    found
+}
+
+/// A snapshot after any commit, with the events since, is the same state as the whole history.
+pub(crate) fn snapshots(look: &Look<'_>) -> Found {
+    let mut found = Vec::new();
+    for story in &look.stories {
+        let events = &story.kept.events;
+        let definition = &story.state.definition;
+        let bytes = |state: &Execution| state.snapshot().to_bytes().map_err(|error| error.to_string());
+        let replay = |count: usize| Execution::replay(definition.clone(), &events[..count], false);
+        let whole = replay(events.len()).map(|state| bytes(&state));
+        let Some(Ok(whole)) = whole else {
+            found.push(format!("{}: its state has no snapshot", story.id));
+            continue;
+        };
+        // Three places each time; many seeds see all of them.
+        let commits = &story.kept.commits;
+        let places = (0..3).map(|n| commits[(look.facts.seed as usize + n * 7) % commits.len()]);
+        for count in places {
+            let restored = replay(count).ok_or("it cannot be replayed".to_owned()).and_then(|state| {
+                let snapshot = Snapshot::from_bytes(&bytes(&state)?).map_err(|error| error.to_string())?;
+                let mut state =
+                    Execution::restore(definition.clone(), snapshot).map_err(|error| error.to_string())?;
+                events[count..].iter().for_each(|event| state.apply(event));
+                bytes(&state)
+            });
+            match restored {
+                Ok(restored) if restored == whole => {}
+                Ok(_) => found.push(format!("{}: another state from the snapshot after {count}", story.id)),
+                Err(why) => found.push(format!("{}: the snapshot after {count}: {why}", story.id)),
+            }
+        }
+    }
+    found
+}
+
+/// The row was written by the living state; the replayed one must agree.
+pub(crate) fn rows(look: &Look<'_>) -> Found {
+    let mut found = Vec::new();
+    for story in &look.stories {
+        let (row, state) = (&story.kept.row, &story.state);
+        let held = row.blocked_on.as_deref().is_some_and(|what| what.starts_with("control:"));
+        let status = if held && state.status() == Status::Running { Status::Waiting } else { state.status() };
+        if row.status != status.name() {
+            found.push(format!("{}: stored as {}, replayed as {}", story.id, row.status, status.name()));
+        }
+        let outcome = state.outcome().map(model::Outcome::name);
+        if row.outcome.as_deref() != outcome {
+            found.push(format!("{}: stored as {:?}, replayed as {outcome:?}", story.id, row.outcome));
+        }
+        let due = state.next_wakeup().map(|(at, _)| at);
+        if row.due_at != due {
+            found.push(format!("{}: wants to be woken at {due:?}, and is at {:?}", story.id, row.due_at));
+        }
+        if row.ended_at.is_some() != state.end.is_some() || state.end.is_some() != state.end_recorded {
+            found.push(format!("{}: ended in one place and not in another", story.id));
+        }
+        if let Some(outcome) = outcome {
+            match outcome {
+                "verified" => reached_in!(look, "an execution ended verified"),
+                "failed" => reached_in!(look, "an execution ended failed"),
+                _ => reached_in!(look, "an execution ended unknown"),
+            }
+        }
+    }
+    found
+}
+
+/// What the gate last said about an effect.
+#[derive(Clone)]
+struct Said {
+    digest: Digest,
+    decision: Decision,
+    awaited: Option<ApprovalId>,
+}
+
+pub(crate) fn permits(look: &Look<'_>) -> Found {
+    let mut found = Vec::new();
+    for story in &look.stories {
+        let mut said: BTreeMap<u32, Said> = BTreeMap::new();
+        let mut approved: BTreeMap<u32, (ApprovalId, Digest)> = BTreeMap::new();
+        for event in &story.kept.events {
+            match &event.body {
+                EventBody::Judged { effect, digest, verdict, approval } => {
+                    let awaited = approval.as_ref().map(|awaited| awaited.id.clone());
+                    let decision = verdict.decision.clone();
+                    if approved.remove(&effect.0).is_some_and(|(_, before)| before != *digest) {
+                        reached_in!(look, "approval void by another policy");
+                    } else if let Some(kept) = said.get(&effect.0).and_then(|s| s.awaited.clone())
+                        && awaited.is_none()
+                    {
+                        approved.insert(effect.0, (kept, *digest));
+                    }
+                    if awaited.is_some() {
+                        approved.remove(&effect.0);
+                    }
+                    said.insert(effect.0, Said { digest: *digest, decision, awaited });
+                }
+                EventBody::Barred { effect, .. } => {
+                    reached_in!(look, "barred by an allow-list");
+                    said.remove(&effect.0);
+                }
+                EventBody::Edited { effect, .. } => {
+                    said.remove(&effect.0);
+                    approved.remove(&effect.0);
+                }
+                EventBody::ApprovalDecided {
+                    effect, approval, decision: ApprovalDecision::Approved, ..
+                } => {
+                    if let Some(said) = said.get(&effect.0)
+                        && said.awaited.as_ref() == Some(approval)
+                    {
+                        approved.insert(effect.0, (approval.clone(), said.digest));
+                    }
+                }
+                EventBody::EffectStarted { effect, digest, approval, .. } => {
+                    let (id, number) = (story.id, effect.0);
+                    match said.get(&number) {
+                        None => found.push(format!("{id}: effect {number} started unjudged")),
+                        Some(said) if said.digest != *digest => {
+                            found.push(format!(
+                                "{id}: effect {number} started with another digest than was judged"
+                            ));
+                        }
+                        Some(Said { decision: Decision::Allow, .. }) => {}
+                        Some(Said { decision: Decision::Deny, .. }) => {
+                            found.push(format!("{id}: effect {number} started although it was denied"));
+                        }
+                        Some(Said { decision: Decision::RequireApproval(_), .. }) => {
+                            let given = approved.get(&number);
+                            let fits = given
+                                .is_some_and(|(by, what)| what == digest && Some(by) == approval.as_ref());
+                            if !fits {
+                                found.push(format!("{id}: effect {number} started without its approval"));
+                            }
+                        }
+                    }
+                }
+                EventBody::EffectPredicted { .. } => reached_in!(look, "predicted in safe mode"),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+/// What each wait of the workloads lasts.
+const WAITS: &[(&str, &str, u64)] =
+    &[("waiting", "nap", 7), ("waiting", "again", 1), ("mixture", "nap", 2), ("overdue", "nap", 20)];
+
+pub(crate) fn timers(look: &Look<'_>) -> Found {
+    let mut found = Vec::new();
+    for story in &look.stories {
+        let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+        for entry in story.state.trace.iter().flatten().filter(|entry| entry.kind == "wait") {
+            let pointer = entry.pointer.to_string();
+            let times = seen.entry(pointer.clone()).or_default();
+            *times += 1;
+            if *times > 1 {
+                found.push(format!("{}: {pointer} was waited for twice", story.id));
+            }
+            let known = WAITS
+                .iter()
+                .find(|(workflow, task, _)| *workflow == story.kept.row.name && *task == &*entry.name);
+            let (Some((_, _, seconds)), Some(end), TaskStatus::Completed) =
+                (known, entry.ended_at, entry.status)
+            else {
+                continue;
+            };
+            if end.since(entry.started_at) < Duration::from_secs(*seconds) {
+                found.push(format!("{}: {pointer} was woken early", story.id));
+            }
+        }
+    }
+    found
+}

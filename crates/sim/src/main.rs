@@ -1,0 +1,132 @@
+//! The simulator's command line; `cargo xtask sim` builds it and passes its arguments on.
+
+use std::process::ExitCode;
+
+use sim::run::{Base, Ended};
+use sim::seeds::Totals;
+use sim::{crash_points, marks, seeds, workloads};
+
+const HELP: &str = "\
+sim --seeds N [--from S] [--threads T] [--json]   run many seeds
+sim --seed S                                      run one seed, and show its trace
+sim crash-points [--singles]                      a crash at each boundary of each workflow, and each pair
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.first().map(String::as_str) {
+        Some("crash-points") => points(!arguments.iter().any(|a| a == "--singles")),
+        Some("--seed") => one(number(&arguments, "--seed").unwrap_or(0)),
+        Some("--seeds" | "--from" | "--threads" | "--json") => many(&arguments),
+        _ => {
+            print!("{HELP}");
+            Ok(true)
+        }
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn number(arguments: &[String], name: &str) -> Option<u64> {
+    let at = arguments.iter().position(|argument| argument == name)?;
+    arguments.get(at + 1)?.replace(['_', ','], "").parse().ok()
+}
+
+fn one(seed: u64) -> Result<bool, String> {
+    let ended = Base::found()?.seed(seed, true)?;
+    show(&ended);
+    Ok(ended.broken.is_empty())
+}
+
+fn show(ended: &Ended) {
+    for line in &ended.lines {
+        println!("{line}");
+    }
+    println!("seed {}: hash {:016x}, {:?} simulated", ended.seed, ended.hash, ended.simulated);
+    for (invariant, what) in &ended.broken {
+        println!("BROKEN {invariant}: {what}");
+    }
+}
+
+fn many(arguments: &[String]) -> Result<bool, String> {
+    let count = number(arguments, "--seeds").unwrap_or(100);
+    let from = number(arguments, "--from").unwrap_or(0);
+    let threads = number(arguments, "--threads").unwrap_or(2);
+    let totals = seeds::run(from, count, usize::try_from(threads).unwrap_or(1), |done| {
+        if done % 1_000 == 0 {
+            eprintln!("{done} of {count} seeds");
+        }
+    })?;
+    if arguments.iter().any(|argument| argument == "--json") {
+        println!("{}", json(from, &totals));
+    } else {
+        told(from, &totals);
+    }
+    Ok(totals.fine())
+}
+
+fn json(from: u64, totals: &Totals) -> serde_json::Value {
+    serde_json::json!({
+        "from": from, "seeds": totals.seeds, "failed": totals.failed, "marks": totals.marks, "missing": totals.missing(),
+        "faults": totals.faults, "simulated_s": totals.simulated.as_secs(), "executions": totals.sizes[0],
+        "events": totals.sizes[1], "leaves": totals.sizes[2], "took_s": totals.took.as_secs_f64(),
+        "hash": format!("{:016x}", totals.hash),
+    })
+}
+
+fn told(from: u64, totals: &Totals) {
+    println!("seeds {from}..{}: hash {:016x}", from + totals.seeds, totals.hash);
+    let each = totals.took.as_secs_f64() * 1000.0 / totals.seeds.max(1) as f64;
+    println!(
+        "{:.1} s, {each:.2} ms a seed; {:.1} hours simulated; {} executions, {} events, {} leaves",
+        totals.took.as_secs_f64(),
+        totals.simulated.as_secs_f64() / 3600.0,
+        totals.sizes[0],
+        totals.sizes[1],
+        totals.sizes[2],
+    );
+    let faults: u64 = totals.faults.values().sum();
+    println!("{faults} faults injected:");
+    for (fault, times) in &totals.faults {
+        println!("  {times:>8} {fault}");
+    }
+    println!("marks reached ({} of {}):", marks::ALL.len() - totals.missing().len(), marks::ALL.len());
+    for mark in marks::ALL {
+        println!("  {:>8} {mark}", totals.marks.get(mark).copied().unwrap_or(0));
+    }
+    for (seed, broken) in &totals.failed {
+        for (invariant, what) in broken.iter().take(5) {
+            println!("BROKEN seed {seed}: {invariant}: {what}");
+        }
+    }
+    println!("{} of {} seeds failed", totals.failed.len(), totals.seeds);
+}
+
+fn points(pairs: bool) -> Result<bool, String> {
+    let base = Base::found()?;
+    let mut fine = true;
+    for number in 0..workloads::count() {
+        let points = crash_points::workflow(&base, number, pairs)?;
+        println!(
+            "{:<12} {:>4} boundaries, {:>4} single crashes, {:>6} pairs, {} broken",
+            points.workflow,
+            points.boundaries,
+            points.singles,
+            points.pairs,
+            points.broken.len()
+        );
+        for (at, broken) in points.broken.iter().take(10) {
+            for (invariant, what) in broken {
+                println!("  BROKEN at {at:?}: {invariant}: {what}");
+            }
+        }
+        fine &= points.broken.is_empty();
+    }
+    Ok(fine)
+}

@@ -1,0 +1,316 @@
+//! The workflows, actions and policies of every simulated world. Together they use every feature that can go wrong.
+//!
+//! Each step that changes something carries its name and its execution in the body, so that the ledger outside can tell
+//! repetitions of one step from other steps, whatever keys it came with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use app::{App, Caller, Compiled, Parts, Settings};
+use model::principal::{PrincipalKind, Role};
+use model::{Principal, PrincipalId, TenantId};
+
+use crate::node::Life;
+use crate::store::{NodeStore, Stored};
+use crate::swarm::Swarm;
+use crate::world::{Crashes, World};
+
+/// Actions. `$action.key` is what an outside system knows an act by.
+const ACTIONS: &[&str] = &[
+    "
+action: look:1.0.0
+effect: read
+class: read
+hosts: [ 'read.sim:80' ]
+input: { schema: { type: object } }
+output: { schema: { type: object, required: [ n ] } }
+run: { call: http, with: { method: get, endpoint: 'http://read.sim/things' } }
+",
+    "
+action: put:1.0.0
+effect: write
+class: idempotent
+blastRadius: { scope: order, max: 1, unit: order }
+hosts: [ 'idem.sim:80' ]
+input: { schema: { type: object, required: [ step, who ] } }
+idempotency: { key: '$workflow.id + \"/\" + .step', header: Idempotency-Key }
+output: { schema: { type: object }, example: { status: settled, n: 1 } }
+run: { call: http, with: { method: post, endpoint: 'http://idem.sim/acts', body: { step: '${ .step }', who: '${ .who }' } } }
+",
+    "
+action: put-read:1.0.0
+effect: read
+class: read
+hosts: [ 'idem.sim:80' ]
+input: { schema: { type: object, required: [ key ] } }
+output: { schema: { type: object, required: [ status ] }, example: { status: settled } }
+run: { call: http, with: { method: get, endpoint: 'http://idem.sim/acts', query: { key: '${ .key }' } } }
+",
+    "
+action: book:1.0.0
+effect: write
+class: probeable
+blastRadius: { scope: order, max: 1, unit: order }
+hosts: [ 'idem.sim:80' ]
+input: { schema: { type: object, required: [ step, who ] } }
+idempotency: { key: '$workflow.id + \"/\" + .step', header: Idempotency-Key }
+output: { example: { status: settled, n: 1 } }
+ensure: { probe: { call: 'put-read:1.0.0', with: { key: '${ $action.key }' } }, that: '.status == \"settled\"', every: PT3S, within: PT15S }
+run: { call: http, with: { method: post, endpoint: 'http://idem.sim/acts', body: { step: '${ .step }', who: '${ .who }' } } }
+",
+    "
+action: pay:1.0.0
+effect: money
+class: probeable
+amount: { value: /amount, currency: /currency }
+blastRadius: { scope: order, max: 1, unit: order }
+hosts: [ 'idem.sim:80' ]
+input: { schema: { type: object, required: [ step, who, amount, currency ], properties: { amount: { type: number, exclusiveMinimum: 0 } } } }
+idempotency: { key: '$workflow.id + \"/\" + .step', header: Idempotency-Key }
+output: { example: { status: settled, n: 1 } }
+ensure: { probe: { call: 'put-read:1.0.0', with: { key: '${ $action.key }' } }, that: '.status == \"settled\"', every: PT4S, within: PT20S }
+run: { call: http, with: { method: post, endpoint: 'http://idem.sim/acts', body: { step: '${ .step }', who: '${ .who }', amount: '${ .amount }' } } }
+",
+    "
+action: fence-read:1.0.0
+effect: read
+class: read
+hosts: [ 'fenced.sim:80' ]
+input: { schema: { type: object, required: [ key ] } }
+output: { schema: { type: object, required: [ status ] } }
+run: { call: http, with: { method: get, endpoint: 'http://fenced.sim/acts', query: { key: '${ .key }' } } }
+",
+    "
+action: fence:1.0.0
+effect: write
+class: probeable
+blastRadius: { scope: order, max: 1, unit: order }
+hosts: [ 'fenced.sim:80' ]
+input: { schema: { type: object, required: [ step, who ] } }
+idempotency: { key: '$workflow.id + \"/\" + .step', header: Idempotency-Key }
+output: { example: { status: settled, n: 1 } }
+ensure: { probe: { call: 'fence-read:1.0.0', with: { key: '${ $action.key }' } }, that: '.status == \"settled\"', every: PT3S, within: PT15S }
+run: { call: http, with: { method: post, endpoint: 'http://fenced.sim/acts', body: { step: '${ .step }', who: '${ .who }' } } }
+",
+    "
+action: mail:1.0.0
+effect: write
+class: irreversible
+blastRadius: { scope: order, max: 1, unit: order }
+hosts: [ 'once.sim:80' ]
+input: { schema: { type: object, required: [ step, who ] } }
+output: { example: { status: settled, n: 1 } }
+run: { call: http, with: { method: post, endpoint: 'http://once.sim/acts', body: { step: '${ .step }', who: '${ .who }' } } }
+",
+];
+
+/// Workflows: name, and tasks.
+const WORKFLOWS: &[(&str, &str)] = &[
+    (
+        "sequence",
+        "
+  - look: { call: 'look:1.0.0', output: { as: '${ $workflow.input }' } }
+  - a: { call: 'put:1.0.0', with: { step: a, who: '${ $workflow.id }' } }
+  - mark: { set: { n: 1 } }
+  - b: { call: 'put:1.0.0', with: { step: b, who: '${ $workflow.id }' } }
+  - c: { call: 'book:1.0.0', with: { step: c, who: '${ $workflow.id }' } }",
+    ),
+    (
+        "retrying",
+        "
+  - careful:
+      try:
+        - a: { call: 'put:1.0.0', with: { step: a, who: '${ $workflow.id }' } }
+        - b: { call: 'book:1.0.0', with: { step: b, who: '${ $workflow.id }' } }
+      catch:
+        errors: { with: { type: communication } }
+        retry: { delay: PT2S, limit: { attempt: { count: 3 } } }
+        do:
+          - excuse: { call: 'put:1.0.0', with: { step: excuse, who: '${ $workflow.id }' } }",
+    ),
+    (
+        "looping",
+        "
+  - each:
+      for: { each: item, in: '[ \"x\", \"y\", \"z\" ]' }
+      do:
+        - one: { call: 'put:1.0.0', with: { step: '${ $item }', who: '${ $workflow.id }' } }
+  - last: { call: 'book:1.0.0', with: { step: last, who: '${ $workflow.id }' } }",
+    ),
+    (
+        "waiting",
+        "
+  - before: { call: 'put:1.0.0', with: { step: before, who: '${ $workflow.id }' } }
+  - nap: { wait: PT7S }
+  - after: { call: 'put:1.0.0', with: { step: after, who: '${ $workflow.id }' } }
+  - again: { wait: PT1S }",
+    ),
+    (
+        "hurried",
+        "
+  - brief:
+      try:
+        - a: { call: 'book:1.0.0', with: { step: a, who: '${ $workflow.id }' }, timeout: { after: PT6S } }
+      catch:
+        errors: { with: { type: timeout } }
+        do:
+          - plan-b: { call: 'put:1.0.0', with: { step: plan-b, who: '${ $workflow.id }' } }
+  - end: { call: 'put:1.0.0', with: { step: end, who: '${ $workflow.id }' } }",
+    ),
+    (
+        "probing",
+        "
+  - a: { call: 'book:1.0.0', with: { step: a, who: '${ $workflow.id }' } }
+  - b: { call: 'book:1.0.0', with: { step: b, who: '${ $workflow.id }' } }",
+    ),
+    (
+        "paying",
+        "
+  - pay: { call: 'pay:1.0.0', with: { step: pay, who: '${ $workflow.id }', amount: 25, currency: EUR } }
+  - note: { call: 'put:1.0.0', with: { step: note, who: '${ $workflow.id }' } }",
+    ),
+    (
+        "mailing",
+        "
+  - mail: { call: 'mail:1.0.0', with: { step: mail, who: '${ $workflow.id }' } }
+  - note: { call: 'put:1.0.0', with: { step: note, who: '${ $workflow.id }' } }",
+    ),
+    (
+        "fencing",
+        "
+  - a: { call: 'fence:1.0.0', with: { step: a, who: '${ $workflow.id }' } }
+  - b: { call: 'fence:1.0.0', with: { step: b, who: '${ $workflow.id }' } }",
+    ),
+    (
+        "program",
+        "
+  - work: { run: { shell: { command: 'echo ok' } } }
+  - put: { call: 'put:1.0.0', with: { step: put, who: '${ $workflow.id }' } }
+  - more: { run: { shell: { command: 'echo more' } } }",
+    ),
+    (
+        "raising",
+        "
+  - a: { call: 'put:1.0.0', with: { step: a, who: '${ $workflow.id }' } }
+  - guard:
+      try:
+        - bad: { raise: { error: { type: 'https://sim.example/bad', status: 400 } } }
+      catch:
+        errors: { with: { type: 'https://sim.example/bad' } }
+        do:
+          - b: { call: 'book:1.0.0', with: { step: b, who: '${ $workflow.id }' } }
+  - worse: { raise: { error: { type: 'https://sim.example/worse', status: 500 } } }",
+    ),
+    (
+        "mixture",
+        "
+  - look: { call: 'look:1.0.0', output: { as: '${ $workflow.input }' } }
+  - pay: { call: 'pay:1.0.0', with: { step: pay, who: '${ $workflow.id }', amount: 600, currency: EUR } }
+  - nap: { wait: PT2S }
+  - tell:
+      try:
+        - mail: { call: 'mail:1.0.0', with: { step: mail, who: '${ $workflow.id }' } }
+      catch:
+        do:
+          - instead: { call: 'put:1.0.0', with: { step: instead, who: '${ $workflow.id }' } }",
+    ),
+    (
+        "overdue",
+        "
+  - a: { call: 'book:1.0.0', with: { step: a, who: '${ $workflow.id }' } }
+  - nap: { wait: PT20S }
+  - b: { call: 'mail:1.0.0', with: { step: b, who: '${ $workflow.id }' } }",
+    ),
+];
+
+/// What `mail` and `pay` need in the second tenant: nothing, so that irreversible effects start without people.
+const LENIENT: &str = "
+package omnihub
+import rego.v1
+allow if input.action.reviewed == true
+allow if input.action.class == \"pure\"
+";
+
+/// A policy beside the default that denies whatever moves money; swapped in and out.
+pub const STRICT: &str = "
+package omnihub
+import rego.v1
+deny contains \"no money today\" if input.action.effect == \"money\"
+";
+
+/// A policy beside the default that changes nothing but the digest; swapped in and out.
+pub const FUSSY: &str = "
+package omnihub
+import rego.v1
+deny contains \"never\" if input.action.operation == \"never\"
+";
+
+/// Number of workflows.
+pub fn count() -> usize {
+    WORKFLOWS.len()
+}
+
+/// The name of a workflow.
+pub fn name(number: usize) -> &'static str {
+    WORKFLOWS[number % WORKFLOWS.len()].0
+}
+
+/// The platform's tenant, where policies ask people.
+pub fn first_tenant() -> TenantId {
+    app::system_tenant()
+}
+
+/// Another tenant, where irreversible effects are allowed.
+pub fn second_tenant() -> TenantId {
+    TenantId::new("acme").expect("a literal identifier is valid")
+}
+
+/// Somebody who calls.
+pub fn caller(tenant: &TenantId, name: &str, roles: &[Role]) -> Caller {
+    Caller {
+        principal: Principal {
+            id: PrincipalId::new(name).expect("names of simulated people are identifiers"),
+            tenant: tenant.clone(),
+            kind: PrincipalKind::User,
+            roles: roles.iter().copied().collect(),
+        },
+        address: None,
+        agent: None,
+        request_id: format!("request-of-{name}"),
+    }
+}
+
+fn document(name: &str, tasks: &str) -> String {
+    let limit = if name == "overdue" { "timeout: { after: PT60S }\n" } else { "" };
+    format!(
+        "document: {{ dsl: '1.0.3', namespace: sim, name: {name}, version: '1.0.0' }}\n{limit}do:{tasks}\n"
+    )
+}
+
+/// What every world begins with: tenants, policies, actions and workflows, published by the real application.
+///
+/// The error is the application's word on what it refused.
+pub async fn found(compiled: &Arc<Compiled>) -> Result<Stored, String> {
+    let swarm = Swarm::quiet(0);
+    let world =
+        World::new(0, swarm, Crashes::At(Default::default()), Stored::default(), Arc::clone(compiled), false);
+    let life = Arc::new(Life::new(0));
+    let store = Arc::new(NodeStore::new(Arc::clone(&world), life));
+    let parts = Parts { store, clock: Arc::clone(&world.clock) as _, ids: Arc::clone(&world.ids) as _ };
+    let told = |problem: model::Problem| format!("{problem} {:?}", problem.extra.get("problems"));
+    let app = App::open_sharing(Settings::default(), parts, Arc::clone(compiled)).await.map_err(told)?;
+    let root = caller(&first_tenant(), "user:root", &[Role::Admin]);
+    app.create_tenant(&root, second_tenant().as_str(), "the second").await.map_err(told)?;
+    let other = caller(&second_tenant(), "user:root", &[Role::Admin]);
+    let modules = BTreeMap::from([("lenient.rego".to_owned(), LENIENT.to_owned())]);
+    app.put_policy(&other, "default", modules, None).await.map_err(told)?;
+    for admin in [&root, &other] {
+        for action in ACTIONS {
+            app.publish_action(admin, action).await.map_err(told)?;
+        }
+        for (name, tasks) in WORKFLOWS {
+            app.publish_workflow(admin, &document(name, tasks)).await.map_err(told)?;
+        }
+    }
+    Ok(world.disk.with(|stored| stored.clone()))
+}
