@@ -21,7 +21,7 @@ const ACTIONS: &[&str] = &[
 action: look:1.0.0
 effect: read
 class: read
-hosts: [ 'read.sim:80' ]
+hosts: [ 'read.sim' ]
 input: { schema: { type: object } }
 output: { schema: { type: object, required: [ n ] } }
 run: { call: http, with: { method: get, endpoint: 'http://read.sim/things' } }
@@ -31,7 +31,7 @@ action: put:1.0.0
 effect: write
 class: idempotent
 blastRadius: { scope: order, max: 1, unit: order }
-hosts: [ 'idem.sim:80' ]
+hosts: [ 'idem.sim' ]
 input: { schema: { type: object, required: [ step, who ] } }
 idempotency: { key: '$workflow.id + \"/\" + .step', header: Idempotency-Key }
 output: { schema: { type: object }, example: { status: settled, n: 1 } }
@@ -41,7 +41,7 @@ run: { call: http, with: { method: post, endpoint: 'http://idem.sim/acts', body:
 action: put-read:1.0.0
 effect: read
 class: read
-hosts: [ 'idem.sim:80' ]
+hosts: [ 'idem.sim' ]
 input: { schema: { type: object, required: [ key ] } }
 output: { schema: { type: object, required: [ status ] }, example: { status: settled } }
 run: { call: http, with: { method: get, endpoint: 'http://idem.sim/acts', query: { key: '${ .key }' } } }
@@ -51,7 +51,7 @@ action: book:1.0.0
 effect: write
 class: probeable
 blastRadius: { scope: order, max: 1, unit: order }
-hosts: [ 'idem.sim:80' ]
+hosts: [ 'idem.sim' ]
 input: { schema: { type: object, required: [ step, who ] } }
 idempotency: { key: '$workflow.id + \"/\" + .step', header: Idempotency-Key }
 output: { example: { status: settled, n: 1 } }
@@ -64,7 +64,7 @@ effect: money
 class: probeable
 amount: { value: /amount, currency: /currency }
 blastRadius: { scope: order, max: 1, unit: order }
-hosts: [ 'idem.sim:80' ]
+hosts: [ 'idem.sim' ]
 input: { schema: { type: object, required: [ step, who, amount, currency ], properties: { amount: { type: number, exclusiveMinimum: 0 } } } }
 idempotency: { key: '$workflow.id + \"/\" + .step', header: Idempotency-Key }
 output: { example: { status: settled, n: 1 } }
@@ -75,7 +75,7 @@ run: { call: http, with: { method: post, endpoint: 'http://idem.sim/acts', body:
 action: fence-read:1.0.0
 effect: read
 class: read
-hosts: [ 'fenced.sim:80' ]
+hosts: [ 'fenced.sim' ]
 input: { schema: { type: object, required: [ key ] } }
 output: { schema: { type: object, required: [ status ] } }
 run: { call: http, with: { method: get, endpoint: 'http://fenced.sim/acts', query: { key: '${ .key }' } } }
@@ -85,7 +85,7 @@ action: fence:1.0.0
 effect: write
 class: probeable
 blastRadius: { scope: order, max: 1, unit: order }
-hosts: [ 'fenced.sim:80' ]
+hosts: [ 'fenced.sim' ]
 input: { schema: { type: object, required: [ step, who ] } }
 idempotency: { key: '$workflow.id + \"/\" + .step', header: Idempotency-Key }
 output: { example: { status: settled, n: 1 } }
@@ -97,7 +97,7 @@ action: mail:1.0.0
 effect: write
 class: irreversible
 blastRadius: { scope: order, max: 1, unit: order }
-hosts: [ 'once.sim:80' ]
+hosts: [ 'once.sim' ]
 input: { schema: { type: object, required: [ step, who ] } }
 output: { example: { status: settled, n: 1 } }
 run: { call: http, with: { method: post, endpoint: 'http://once.sim/acts', body: { step: '${ .step }', who: '${ .who }' } } }
@@ -155,7 +155,7 @@ const WORKFLOWS: &[(&str, &str)] = &[
         errors: { with: { type: timeout } }
         do:
           - plan-b: { call: 'put:1.0.0', with: { step: plan-b, who: '${ $workflow.id }' } }
-  - end: { call: 'put:1.0.0', with: { step: end, who: '${ $workflow.id }' } }",
+  - last: { call: 'put:1.0.0', with: { step: last, who: '${ $workflow.id }' } }",
     ),
     (
         "probing",

@@ -95,18 +95,23 @@ pub(crate) fn snapshots(look: &Look<'_>) -> Found {
             found.push(format!("{}: its state has no snapshot", story.id));
             continue;
         };
-        // Three places each time; many seeds see all of them.
+        let after = |snapshot: &[u8], count: usize| {
+            let snapshot = Snapshot::from_bytes(snapshot).map_err(|error| error.to_string())?;
+            let mut state =
+                Execution::restore(definition.clone(), snapshot).map_err(|error| error.to_string())?;
+            events.get(count..).unwrap_or_default().iter().for_each(|event| state.apply(event));
+            bytes(&state)
+        };
+        // Three places each time; many seeds see all of them. And the one that the living kept, if they did.
         let commits = &story.kept.commits;
-        let places = (0..3).map(|n| commits[(look.facts.seed as usize + n * 7) % commits.len()]);
-        for count in places {
-            let restored = replay(count).ok_or("it cannot be replayed".to_owned()).and_then(|state| {
-                let snapshot = Snapshot::from_bytes(&bytes(&state)?).map_err(|error| error.to_string())?;
-                let mut state =
-                    Execution::restore(definition.clone(), snapshot).map_err(|error| error.to_string())?;
-                events[count..].iter().for_each(|event| state.apply(event));
-                bytes(&state)
-            });
-            match restored {
+        let places = commits.iter().skip(usize::try_from(look.facts.seed % 3).unwrap_or(0)).step_by(3).take(3);
+        let made = places.map(|count| (*count, replay(*count).map(|state| bytes(&state))));
+        let kept = story.kept.snapshot.iter().map(|(version, bytes)| {
+            (usize::try_from(*version).unwrap_or(usize::MAX), Some(Ok(bytes.clone())))
+        });
+        for (count, snapshot) in made.chain(kept) {
+            let restored = snapshot.unwrap_or_else(|| Err("it cannot be replayed".to_owned()));
+            match restored.and_then(|snapshot| after(&snapshot, count)) {
                 Ok(restored) if restored == whole => {}
                 Ok(_) => found.push(format!("{}: another state from the snapshot after {count}", story.id)),
                 Err(why) => found.push(format!("{}: the snapshot after {count}: {why}", story.id)),

@@ -1,64 +1,43 @@
 //! What every store must do, one function for each behaviour, over the port alone.
 
-mod support;
-
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::id::{DeadLetterId, TokenId};
 use model::{Digest, Timestamp, digest_of};
-use proptest::prelude::*;
 use serde_json::json;
 use store::{AuditQuery, Batch, CommitError, Committed, ExecutionQuery, Expect, Put, Store, StoreError};
-use support::{commit, event, execution, open, record, row, step, tenant};
 
-/// Opens a directory without threads.
-fn open_inline(directory: &std::path::Path) -> Arc<dyn Store> {
-    store::SqliteStore::open_inline(directory, Arc::new(support::Still)).expect("opens")
-}
+use crate::support::{commit, event, execution, record, row, step, tenant};
 
-macro_rules! contract {
-    ($($name:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                let directory = tempfile::tempdir().expect("a directory");
-                super::$name(super::open(directory.path())).await;
-            })*
-        }
-        mod inline {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                let directory = tempfile::tempdir().expect("a directory");
-                super::$name(super::open_inline(directory.path())).await;
-            })*
+/// Calls a macro with the names of all behaviours.
+macro_rules! behaviours {
+    ($callback:ident) => {
+        $callback! {
+            histories_grow_and_come_back,
+            histories_are_read_in_parts,
+            snapshots_are_replaced_and_removed,
+            a_wrong_length_is_a_conflict_and_spoils_nobody,
+            first_events_need_a_row,
+            a_refused_batch_leaves_nothing,
+            batches_of_one_call_see_each_other,
+            due_and_unfinished_and_blocked_are_found,
+            executions_are_listed_by_page_and_filter,
+            tenants_do_not_see_each_other,
+            documents_are_guarded_and_listed,
+            answers_run_out,
+            dead_letters_tokens_and_secrets,
+            blobs_are_kept_by_digest,
+            leaves_are_found_and_proved,
+            every_concurrent_commit_is_answered,
+            wrong_cursors_are_refused,
+            a_new_leader_fences_off_the_old_one,
+            a_change_of_leader_parts_the_queue,
         }
     };
 }
+pub(crate) use behaviours;
 
-contract!(
-    histories_grow_and_come_back,
-    histories_are_read_in_parts,
-    snapshots_are_replaced_and_removed,
-    a_wrong_length_is_a_conflict_and_spoils_nobody,
-    first_events_need_a_row,
-    a_refused_batch_leaves_nothing,
-    batches_of_one_call_see_each_other,
-    due_and_unfinished_and_blocked_are_found,
-    executions_are_listed_by_page_and_filter,
-    tenants_do_not_see_each_other,
-    documents_are_guarded_and_listed,
-    answers_run_out,
-    dead_letters_tokens_and_secrets,
-    blobs_are_kept_by_digest,
-    leaves_are_found_and_proved,
-    every_concurrent_commit_is_answered,
-    wrong_cursors_are_refused,
-    a_new_leader_fences_off_the_old_one,
-    a_change_of_leader_parts_the_queue,
-);
-
-async fn histories_grow_and_come_back(store: Arc<dyn Store>) {
+pub async fn histories_grow_and_come_back(store: Arc<dyn Store>) {
     let (acme, one) = (tenant("acme"), execution("one"));
     assert_eq!(store.load(&acme, &one).await, Ok(None));
     commit(&*store, step(&acme, &one, 0, 2)).await;
@@ -69,7 +48,7 @@ async fn histories_grow_and_come_back(store: Arc<dyn Store>) {
     assert!(store.ping().await.is_ok());
 }
 
-async fn histories_are_read_in_parts(store: Arc<dyn Store>) {
+pub async fn histories_are_read_in_parts(store: Arc<dyn Store>) {
     let (acme, one) = (tenant("acme"), execution("one"));
     assert_eq!(store.load_from(&acme, &one, 0, 9).await, Ok(None));
     for (before, count) in [(0, 2), (2, 3), (5, 1), (6, 4)] {
@@ -85,7 +64,7 @@ async fn histories_are_read_in_parts(store: Arc<dyn Store>) {
     }
 }
 
-async fn snapshots_are_replaced_and_removed(store: Arc<dyn Store>) {
+pub async fn snapshots_are_replaced_and_removed(store: Arc<dyn Store>) {
     let (acme, one) = (tenant("acme"), execution("one"));
     let put = |id: &str, version: u64| Put::Snapshot {
         tenant: tenant("acme"),
@@ -111,7 +90,7 @@ async fn snapshots_are_replaced_and_removed(store: Arc<dyn Store>) {
     assert_eq!(store.snapshot(&acme, &one).await, Ok(None));
 }
 
-async fn a_wrong_length_is_a_conflict_and_spoils_nobody(store: Arc<dyn Store>) {
+pub async fn a_wrong_length_is_a_conflict_and_spoils_nobody(store: Arc<dyn Store>) {
     let (acme, one, two) = (tenant("acme"), execution("one"), execution("two"));
     commit(&*store, step(&acme, &one, 0, 2)).await;
     let answers = store
@@ -130,7 +109,7 @@ async fn a_wrong_length_is_a_conflict_and_spoils_nobody(store: Arc<dyn Store>) {
     assert_eq!(store.head().await.expect("a head").size, 3);
 }
 
-async fn first_events_need_a_row(store: Arc<dyn Store>) {
+pub async fn first_events_need_a_row(store: Arc<dyn Store>) {
     let (acme, one) = (tenant("acme"), execution("one"));
     let orphan = Batch { puts: Vec::new(), ..step(&acme, &one, 0, 1) };
     assert!(matches!(store.commit(vec![orphan]).await.as_slice(), [Err(CommitError::Failed(_))]));
@@ -139,7 +118,7 @@ async fn first_events_need_a_row(store: Arc<dyn Store>) {
     assert_eq!(store.load(&acme, &one).await.expect("reads").expect("exists").events.len(), 2);
 }
 
-async fn a_refused_batch_leaves_nothing(store: Arc<dyn Store>) {
+pub async fn a_refused_batch_leaves_nothing(store: Arc<dyn Store>) {
     let (acme, one) = (tenant("acme"), execution("one"));
     commit(&*store, step(&acme, &one, 0, 1)).await;
     let before = store.head().await.expect("a head");
@@ -154,7 +133,7 @@ async fn a_refused_batch_leaves_nothing(store: Arc<dyn Store>) {
     assert_eq!(store.head().await, Ok(before));
 }
 
-async fn batches_of_one_call_see_each_other(store: Arc<dyn Store>) {
+pub async fn batches_of_one_call_see_each_other(store: Arc<dyn Store>) {
     let (acme, one) = (tenant("acme"), execution("one"));
     let start =
         || Batch { expect: vec![Expect::NoExecution(acme.clone(), one.clone())], ..step(&acme, &one, 0, 1) };
@@ -173,7 +152,7 @@ fn names(
     found.into_iter().map(|blocked| (blocked.tenant, blocked.execution)).collect()
 }
 
-async fn due_and_unfinished_and_blocked_are_found(store: Arc<dyn Store>) {
+pub async fn due_and_unfinished_and_blocked_are_found(store: Arc<dyn Store>) {
     let acme = tenant("acme");
     assert_eq!(store.next_due().await, Ok(None));
     for (name, due, status, blocked) in [
@@ -213,7 +192,7 @@ async fn due_and_unfinished_and_blocked_are_found(store: Arc<dyn Store>) {
     assert!(names(store.blocked("control:k", None, 9).await).is_empty());
 }
 
-async fn executions_are_listed_by_page_and_filter(store: Arc<dyn Store>) {
+pub async fn executions_are_listed_by_page_and_filter(store: Arc<dyn Store>) {
     let acme = tenant("acme");
     let batches = (0..10).map(|n| {
         let mut made = row(&acme, &execution(&format!("e{n}")));
@@ -255,7 +234,7 @@ async fn executions_are_listed_by_page_and_filter(store: Arc<dyn Store>) {
     assert_eq!(counts, Ok(vec![("completed".to_owned(), 5), ("faulted".to_owned(), 5)]));
 }
 
-async fn tenants_do_not_see_each_other(store: Arc<dyn Store>) {
+pub async fn tenants_do_not_see_each_other(store: Arc<dyn Store>) {
     let (acme, other, one) = (tenant("acme"), tenant("other"), execution("one"));
     commit(&*store, step(&acme, &one, 0, 1)).await;
     assert_eq!(store.load(&other, &one).await, Ok(None));
@@ -281,7 +260,7 @@ fn document(key: &str, document: serde_json::Value) -> Put {
     Put::Document { tenant: tenant("acme"), kind: "policy".to_owned(), key: key.to_owned(), document }
 }
 
-async fn documents_are_guarded_and_listed(store: Arc<dyn Store>) {
+pub async fn documents_are_guarded_and_listed(store: Arc<dyn Store>) {
     let acme = tenant("acme");
     let guarded = |expect, put| Batch { expect: vec![expect], puts: vec![put], ..Batch::default() };
     let absent = || Expect::NoDocument(acme.clone(), "policy".to_owned(), "a/1".to_owned());
@@ -311,7 +290,7 @@ async fn documents_are_guarded_and_listed(store: Arc<dyn Store>) {
     assert_eq!(keys("", None, 9).await, "a/1 a/3 b/1");
 }
 
-async fn answers_run_out(store: Arc<dyn Store>) {
+pub async fn answers_run_out(store: Arc<dyn Store>) {
     let acme = tenant("acme");
     let answer = |document| Put::Answer {
         tenant: acme.clone(),
@@ -331,7 +310,7 @@ async fn answers_run_out(store: Arc<dyn Store>) {
     commit(&*store, at(100, json!(2))).await;
 }
 
-async fn dead_letters_tokens_and_secrets(store: Arc<dyn Store>) {
+pub async fn dead_letters_tokens_and_secrets(store: Arc<dyn Store>) {
     let acme = tenant("acme");
     let letter = |name: &str| DeadLetterId::new(name).expect("an id");
     let put = |name: &str, open| Put::DeadLetter {
@@ -371,7 +350,7 @@ async fn dead_letters_tokens_and_secrets(store: Arc<dyn Store>) {
     assert_eq!(store.secret(&acme, "shop").await, Ok(None));
 }
 
-async fn blobs_are_kept_by_digest(store: Arc<dyn Store>) {
+pub async fn blobs_are_kept_by_digest(store: Arc<dyn Store>) {
     let (acme, other) = (tenant("acme"), tenant(".."));
     let digest = store.put_blob(&acme, b"payload".to_vec()).await.expect("keeps");
     assert_eq!(digest, Digest::of(b"payload"));
@@ -381,7 +360,7 @@ async fn blobs_are_kept_by_digest(store: Arc<dyn Store>) {
     assert_eq!(store.put_blob(&other, b"payload".to_vec()).await, Ok(digest));
 }
 
-async fn leaves_are_found_and_proved(store: Arc<dyn Store>) {
+pub async fn leaves_are_found_and_proved(store: Arc<dyn Store>) {
     let acme = tenant("acme");
     let empty = store.head().await.expect("a head");
     assert_eq!((empty.size, empty.root), (0, audit::EMPTY_ROOT));
@@ -435,7 +414,7 @@ async fn leaves_are_found_and_proved(store: Arc<dyn Store>) {
     );
 }
 
-async fn every_concurrent_commit_is_answered(store: Arc<dyn Store>) {
+pub async fn every_concurrent_commit_is_answered(store: Arc<dyn Store>) {
     let acme = tenant("acme");
     let tasks: Vec<_> = (0..40)
         .map(|n| {
@@ -460,7 +439,7 @@ async fn every_concurrent_commit_is_answered(store: Arc<dyn Store>) {
     assert_eq!(store.head().await.expect("a head").size, 20);
 }
 
-async fn wrong_cursors_are_refused(store: Arc<dyn Store>) {
+pub async fn wrong_cursors_are_refused(store: Arc<dyn Store>) {
     let acme = tenant("acme");
     let cursor = Some("nonsense".to_owned());
     let page = store
@@ -471,59 +450,7 @@ async fn wrong_cursors_are_refused(store: Arc<dyn Store>) {
     assert!(matches!(store.dead_letters(&acme, false, cursor, 1).await, Err(StoreError::Cursor(_))));
 }
 
-/// What the store should hold after a sequence of batches: lengths of histories by execution, and leaves.
-#[derive(Debug, Default)]
-struct Simple {
-    lengths: BTreeMap<u8, u64>,
-    leaves: u64,
-}
-
-impl Simple {
-    fn commit(&mut self, (id, before, count): (u8, u64, u64)) -> bool {
-        let length = self.lengths.get(&id).copied().unwrap_or(0);
-        if length == before {
-            self.lengths.insert(id, before + count);
-            self.leaves += 1;
-        }
-        length == before
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
-    #[test]
-    fn random_batches_end_as_in_a_simple_model(
-        calls in prop::collection::vec(prop::collection::vec((0u8..4, 0u64..6, 0u64..3), 1..12), 1..8)
-    ) {
-        let directory = tempfile::tempdir().expect("a directory");
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(async {
-            let acme = tenant("acme");
-            let name = |id: u8| execution(&format!("e{id}"));
-            let mut simple = Simple::default();
-            let mut store = open(directory.path());
-            for (number, call) in calls.into_iter().enumerate() {
-                let batches = call.iter().map(|(id, before, count)| step(&acme, &name(*id), *before, *count)).collect();
-                let answers = store.commit(batches).await;
-                let expected: Vec<bool> = call.into_iter().map(|batch| simple.commit(batch)).collect();
-                prop_assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), expected);
-                if number % 3 == 2 {
-                    drop(store);
-                    store = open(directory.path());
-                }
-            }
-            for (id, length) in &simple.lengths {
-                let history = store.load(&acme, &name(*id)).await.expect("reads").expect("exists");
-                prop_assert_eq!(history.events, (0..length.cast_signed()).map(event).collect::<Vec<_>>());
-            }
-            prop_assert_eq!(store.head().await.expect("a head").size, simple.leaves);
-            prop_assert_eq!(store::verify_directory(directory.path(), None).expect("reads").first_bad, None);
-            Ok(())
-        })?;
-    }
-}
-
-async fn a_new_leader_fences_off_the_old_one(store: Arc<dyn Store>) {
+pub async fn a_new_leader_fences_off_the_old_one(store: Arc<dyn Store>) {
     let (acme, one) = (tenant("acme"), execution("one"));
     let held = |lease: Option<u64>, before: u64| Batch {
         lease,
@@ -549,7 +476,7 @@ async fn a_new_leader_fences_off_the_old_one(store: Arc<dyn Store>) {
 }
 
 /// Commits that race with a change of leader are whole, and none of the old leader's comes after one of the new.
-async fn a_change_of_leader_parts_the_queue(store: Arc<dyn Store>) {
+pub async fn a_change_of_leader_parts_the_queue(store: Arc<dyn Store>) {
     let acme = tenant("acme");
     let old = store.lead("old").await.expect("leads");
     let commits: Vec<_> = (0..200)

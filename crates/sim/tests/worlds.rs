@@ -1,0 +1,177 @@
+//! Worlds repeat, many of them hold every invariant, and every invariant can fail.
+
+use model::effect::Answer;
+use model::event::{ApprovalDecision, EventBody};
+use model::Timestamp;
+use sim::check::{self, Facts};
+use sim::run::Base;
+use sim::swarm::Swarm;
+use sim::trace::Trace;
+use sim::world::Crashes;
+use sim::{crash_points, workloads};
+
+/// Seeds of the bounded run; a debug build gets through them in a few seconds.
+const SEEDS: u64 = 60;
+
+fn base() -> Base {
+    Base::found().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A world in which nothing happens to one execution of a workflow.
+fn quiet(base: &Base, workflow: &str) -> Facts {
+    let number = (0..workloads::count()).find(|n| workloads::name(*n) == workflow).expect("it is one of them");
+    let crashes = Crashes::At(Default::default());
+    let (ended, facts) = base.run(5, Swarm::quiet(number), crashes, true).expect("the simulator runs");
+    assert_eq!(ended.broken, [], "{:#?}", ended.lines);
+    facts
+}
+
+fn broken(facts: &Facts) -> Vec<&'static str> {
+    let mut names: Vec<_> = check::all(facts, &Trace::new(false)).into_iter().map(|(name, _)| name).collect();
+    names.dedup();
+    names
+}
+
+#[test]
+fn the_same_seed_is_the_same_world() {
+    let base = base();
+    let other = self::base();
+    for seed in 0..8 {
+        let first = base.seed(seed, false).expect("it runs");
+        let again = other.seed(seed, true).expect("it runs");
+        assert_eq!((first.hash, first.sizes), (again.hash, again.sizes), "seed {seed}");
+    }
+}
+
+#[test]
+fn many_worlds_hold() {
+    let base = base();
+    for seed in 0..SEEDS {
+        let ended = base.seed(seed, false).expect("it runs");
+        assert_eq!(ended.broken, [], "seed {seed}");
+    }
+}
+
+#[test]
+fn every_single_crash_holds() {
+    let base = base();
+    for number in 0..workloads::count() {
+        let points = crash_points::workflow(&base, number, false).expect("it runs");
+        assert!(points.singles > 5, "{points:?}");
+        assert_eq!(points.broken, [], "{}", points.workflow);
+    }
+}
+
+/// Changes what a world left behind, and expects the checker to name what is wrong.
+#[test]
+fn every_invariant_can_fail() {
+    let base = base();
+    let sequence = quiet(&base, "sequence");
+    let paying = quiet(&base, "paying");
+    let waiting = quiet(&base, "waiting");
+    let mailing = quiet(&base, "mailing");
+    let fencing = quiet(&base, "fencing");
+    let mut named = Vec::new();
+    let mut expect = |facts: &Facts, name: &'static str, change: &dyn Fn(&mut Facts)| {
+        let mut facts = facts.clone();
+        change(&mut facts);
+        let found = broken(&facts);
+        assert!(found.contains(&name), "`{name}` is not among {found:?}");
+        named.push(name);
+    };
+    expect(&sequence, "every accepted execution is there", &|f| f.stored.executions.clear());
+    expect(&sequence, "everything comes to rest or waits for a person", &|f| {
+        f.unsettled.push("it waits".to_owned());
+    });
+    expect(&sequence, "acknowledged decisions and acts are in the history", &|f| {
+        let (tenant, id) = f.stored.executions.keys().next().expect("one").clone();
+        f.acks.acts.push((tenant, id, "execution.paused"));
+    });
+    expect(&sequence, "nothing starts after a kill was acknowledged", &|f| {
+        f.acks.kills.push(sim::acks::Kill::On(f.ledger.sent[0].number - 1));
+    });
+    expect(&sequence, "no tenant sees another's", &|f| {
+        let other = if f.ledger.acts[0].tenant == workloads::first_tenant() {
+            workloads::second_tenant()
+        } else {
+            workloads::first_tenant()
+        };
+        f.ledger.acts[0].tenant = other;
+    });
+    expect(&sequence, "nobody meets a panic or an internal error", &|f| f.panics.push("oh".to_owned()));
+    expect(&sequence, "queues and memory are bounded", &|f| f.tasks = f.tasks_max + 1);
+    expect(&sequence, "sequences have no gap and no reuse", &|f| {
+        let kept = f.stored.executions.values_mut().next().expect("one");
+        kept.events[1].at = Timestamp(0);
+    });
+    expect(&sequence, "replay equals snapshot", &|f| {
+        f.stored.executions.values_mut().next().expect("one").snapshot = Some((1, b"{}".to_vec()));
+    });
+    expect(&sequence, "replay equals what was stored by the living", &|f| {
+        f.stored.executions.values_mut().next().expect("one").row.status = "running".to_owned();
+    });
+    expect(&sequence, "every history replays", &|f| {
+        f.stored.executions.values_mut().next().expect("one").events.remove(0);
+    });
+    expect(&sequence, "no effect without an earlier matching allow", &|f| {
+        let kept = f.stored.executions.values_mut().next().expect("one");
+        let judged = kept.events.iter().position(|e| matches!(e.body, EventBody::Judged { .. }));
+        kept.events.remove(judged.expect("one was judged"));
+    });
+    expect(&waiting, "timers fire once and never early", &|f| {
+        let kept = f.stored.executions.values_mut().next().expect("one");
+        let woke = kept.events.iter().position(|e| matches!(e.body, EventBody::Woke)).expect("it woke");
+        for event in &mut kept.events[..woke] {
+            event.at = event.at.plus(std::time::Duration::from_secs(6));
+        }
+    });
+    expect(&paying, "an approval is used once, for its digest, by somebody else, in time", &|f| {
+        let (_, approval) = f.stored.approvals.values_mut().next().expect("one was asked for");
+        approval.votes[0].by = approval.requester.clone();
+    });
+    expect(&sequence, "nothing is sent without a durable start, and once", &|f| {
+        let again = f.ledger.sent[0].clone();
+        f.ledger.sent.push(again);
+    });
+    expect(&sequence, "a step is done at most once outside", &|f| {
+        let again = f.ledger.acts[0].clone();
+        f.ledger.acts.push(again);
+    });
+    expect(&mailing, "what is unrepeatable is tried once and then parked", &|f| {
+        for kept in f.stored.executions.values_mut() {
+            for event in &mut kept.events {
+                if let EventBody::EffectAnswered { answer, .. } = &mut event.body
+                    && matches!(answer, Answer::Done { .. })
+                {
+                    *answer = sim::outside::lost("it was lost");
+                }
+            }
+            let at = kept.events.last().map_or(Timestamp(0), |event| event.at);
+            let started = kept.events.iter().rfind(|e| matches!(e.body, EventBody::EffectStarted { .. }));
+            let mut again = started.expect("something started").clone();
+            again.at = at;
+            if let EventBody::EffectStarted { effect, attempt, .. } = &mut again.body {
+                (*effect, *attempt) = (model::effect::EffectNumber(1), 2);
+            }
+            kept.events.push(again);
+        }
+    });
+    expect(&fencing, "an old token is not accepted", &|f| f.ledger.acts.last_mut().expect("one").token = 0);
+    expect(&sequence, "outcomes are what really happened", &|f| f.ledger.acts.clear());
+    expect(&sequence, "every effect, decision and act has a leaf", &|f| {
+        f.stored.leaves.retain(|leaf| leaf.record.action != "effect.answered");
+    });
+    expect(&sequence, "the log is whole and signed", &|f| {
+        f.stored.leaves.swap(0, 1);
+    });
+    expect(&paying, "acknowledged decisions and acts are in the history", &|f| {
+        for kept in f.stored.executions.values_mut() {
+            kept.events.retain(|e| {
+                !matches!(e.body, EventBody::ApprovalDecided { decision: ApprovalDecision::Approved, .. })
+            });
+        }
+        f.stored.approvals.clear();
+    });
+    let missing: Vec<_> = check::names().into_iter().filter(|name| !named.contains(name)).collect();
+    assert_eq!(missing, [""; 0]);
+}
