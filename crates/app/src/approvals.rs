@@ -118,7 +118,9 @@ impl App {
         let state =
             held.state().ok_or_else(|| Problem::not_found("execution", approval.execution.as_str()))?;
         let people = self.people_of(&approval.tenant).await?;
-        Decision { caller, approval, people: &people, word, reason, yes, now: self.clock.now() }.make(state)
+        // A clock that was set back makes no time for what has expired in the history.
+        let now = self.clock.now().max(state.now);
+        Decision { caller, approval, people: &people, word, reason, yes, now }.make(state)
     }
 
     async fn found(&self, caller: &Caller, id: &str) -> Result<Approval, Problem> {

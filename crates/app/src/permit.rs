@@ -135,6 +135,8 @@ impl App {
         grounds: &Grounds,
         now: Timestamp,
     ) -> Gate {
+        // History never runs backwards: a clock that was set back revives no approval.
+        let now = now.max(state.now);
         let controls = self.switches.now();
         let started = &state.started;
         let subject = Subject {

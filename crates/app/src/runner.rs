@@ -198,6 +198,8 @@ impl App {
         let notices = notices(&batch);
         if let Err(error) = self.commit_in_turn(batch, turn).await {
             self.hot.forget(&key, &slot, &mut cell);
+            drop(cell);
+            self.take_back(&error, &state, works);
             return Err(commit_problem(&error));
         }
         self.settle_places(&state, &limited);
@@ -340,6 +342,8 @@ impl App {
         if !idle && let Err(error) = self.commit_in_turn(batch, turn).await {
             // The state in memory is ahead of the store: it is dropped, and the store is the truth again.
             self.hot.forget(&key, &slot, &mut cell);
+            drop(cell);
+            self.take_back(&error, &state, works);
             return Err(commit_problem(&error));
         }
         self.settle_places(&state, &limited);
@@ -496,8 +500,9 @@ impl App {
                 let approval = opened(state, effect, verdict, awaited, *digest, now);
                 outcome.puts.push(Put::Approval(Box::new(approval.clone())));
                 outcome.approvals.push(approval);
-                // The one that it takes the place of was approved, and is never used.
-                let before = effect.approval.as_ref().and_then(|id| grounds.approval(id));
+                // The one that it takes the place of was approved, and is never used. One that was used stays so.
+                let unused = effect.attempts.iter().all(|attempt| attempt.answer == Some("void"));
+                let before = effect.approval.as_ref().filter(|_| unused).and_then(|id| grounds.approval(id));
                 if let Some(before) = before.filter(|approval| approval.status == ApprovalStatus::Approved) {
                     let approval = Approval { status: ApprovalStatus::Withdrawn, ..before.clone() };
                     outcome.puts.push(Put::Approval(Box::new(approval)));

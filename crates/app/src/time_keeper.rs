@@ -43,7 +43,16 @@ impl App {
         if !unfinished.is_empty() {
             tracing::info!(executions = unfinished.len(), "recovering executions that were under way");
         }
-        self.all_at_once(unfinished, || Input::Recover).await;
+        let mut left = unfinished;
+        while !left.is_empty() && self.leads() {
+            let inputs = left.into_iter().map(|(tenant, id)| (tenant, id, Input::Recover)).collect();
+            // What the store did not let us find out has to be found out all the same: nobody else comes for it.
+            left = self.give_each(inputs).await;
+            if !left.is_empty() {
+                tracing::error!(executions = left.len(), "executions could not be recovered; it is tried again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
         self.release_held();
         self.wake_those_without_room().await;
     }

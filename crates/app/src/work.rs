@@ -10,6 +10,7 @@ use model::control::Controls;
 use model::effect::{Answer, EffectNumber};
 use model::event::Mode;
 use model::placing::Priority;
+use model::id::PermitId;
 use model::problem::Code;
 use model::{Clock, Digest, ExecutionId, Problem, Request, TenantId};
 use parking_lot::Mutex;
@@ -354,6 +355,61 @@ impl App {
         let records = connections.into_iter().map(|connection| connection.record(work, now)).collect();
         self.report_input(work, input, records).await;
         work.flight.land(fate);
+    }
+
+    /// A step failed to commit, and may be durable all the same: then its permits are consumed in the history, and no
+    /// worker ever gets them. Those are given back, once the store says what it holds.
+    pub(crate) fn take_back(
+        self: &Arc<Self>,
+        error: &store::CommitError,
+        state: &engine::Execution,
+        works: Vec<Work>,
+    ) {
+        if !matches!(error, store::CommitError::Failed(_)) {
+            return;
+        }
+        for work in works {
+            let Some(permit) = state.effect(work.effect).and_then(|effect| effect.permit.clone()) else {
+                continue;
+            };
+            let app = Arc::clone(self);
+            tokio::spawn(async move { app.take_back_one(&work, &permit).await });
+        }
+    }
+
+    /// Tries until the store answers: until then the effect counts as under way, and nothing else moves it.
+    async fn take_back_one(self: &Arc<Self>, work: &Work, permit: &PermitId) {
+        let mut pause = PAUSE_FIRST;
+        while self.leads() {
+            let problem = match self.hold(&work.tenant, &work.execution).await {
+                Ok(held) => {
+                    let effect = held.state().and_then(|state| state.effect(work.effect));
+                    // Another permit is another start: that one is in a worker's hands.
+                    if !effect.is_some_and(|effect| {
+                        effect.phase == engine::Phase::Started && effect.permit.as_ref() == Some(permit)
+                    }) {
+                        self.let_go(held);
+                        return;
+                    }
+                    let reason = "the store did not say whether the start was recorded, so it was never sent";
+                    let (effect, attempt) = (work.effect, work.attempt);
+                    let input = engine::Input::Voided { effect, attempt, reason: reason.to_owned() };
+                    let change = Change { input: Some(input), ..Change::default() };
+                    match self.go_on(held, change, None).await {
+                        Ok(_) => return,
+                        Err(problem) => problem,
+                    }
+                }
+                Err(problem) => problem,
+            };
+            // Nothing of this execution is in the store: the step was not durable.
+            if problem.status == 404 || problem.code == NOT_POSSIBLE_NOW {
+                return;
+            }
+            tracing::warn!(execution.id = %work.execution, effect.number = work.effect.0, error = %problem, "a permit could not be given back yet");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_LAST);
+        }
     }
 
     async fn report_input(self: &Arc<Self>, work: &Work, input: engine::Input, records: Vec<audit::Record>) {

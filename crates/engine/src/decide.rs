@@ -345,7 +345,8 @@ fn judged(state: &Execution, effect: EffectNumber, judgement: Judgement) -> Resu
     let attempt = known.attempts.last().map_or(1, |a| a.number + 1);
     Ok(match judgement {
         Judgement::Permit { digest, verdict, permit, epoch, lease, entry } => {
-            let approval = known.approved.and(known.approval.clone());
+            // Another verdict may have made the approval needless since: then this is not what people approved.
+            let approval = known.approval.clone().filter(|_| known.approved == Some(digest));
             // A repeated attempt under the same verdict says nothing new.
             let same = known.verdict.as_ref().is_some_and(|before| **before == *verdict);
             let started =

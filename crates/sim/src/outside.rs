@@ -234,7 +234,8 @@ async fn travel(
             () = life.death() => tokio::time::sleep(late).await,
         }
     }
-    if let Some(after) = fate.double {
+    // What is refused is refused however often it comes.
+    if let Some(after) = fate.double.filter(|_| !(fate.down || fate.refuse || fate.lie)) {
         let (world, request) = (Arc::clone(&world), request.clone());
         tokio::spawn(async move {
             tokio::time::sleep(after).await;

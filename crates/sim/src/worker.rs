@@ -71,8 +71,12 @@ async fn perform(world: &Arc<World>, node: &Node, work: &Work) -> Option<Answer>
     world.outside.sends(sent.clone());
     let answer = match &work.request {
         Request::Http(http) => {
-            let request =
-                outside::Request { http: http.clone(), sent, token: work.fence.token(), timeout: work.timeout };
+            let request = outside::Request {
+                http: http.clone(),
+                sent,
+                token: work.fence.token(),
+                timeout: work.timeout,
+            };
             let sending = outside::send(world, &node.life, request);
             world.at_boundary(&node.life, Boundary::SendAfter);
             sending.await

@@ -1,8 +1,8 @@
 //! Worlds repeat, many of them hold every invariant, and every invariant can fail.
 
+use model::Timestamp;
 use model::effect::Answer;
 use model::event::{ApprovalDecision, EventBody};
-use model::Timestamp;
 use sim::check::{self, Facts};
 use sim::run::Base;
 use sim::swarm::Swarm;
@@ -19,7 +19,8 @@ fn base() -> Base {
 
 /// A world in which nothing happens to one execution of a workflow.
 fn quiet(base: &Base, workflow: &str) -> Facts {
-    let number = (0..workloads::count()).find(|n| workloads::name(*n) == workflow).expect("it is one of them");
+    let number =
+        (0..workloads::count()).find(|n| workloads::name(*n) == workflow).expect("it is one of them");
     let crashes = Crashes::At(Default::default());
     let (ended, facts) = base.run(5, Swarm::quiet(number), crashes, true).expect("the simulator runs");
     assert_eq!(ended.broken, [], "{:#?}", ended.lines);

@@ -15,7 +15,10 @@ pub(crate) fn approvals(look: &Look<'_>) -> Found {
     for story in &look.stories {
         for event in &story.kept.events {
             match &event.body {
-                EventBody::EffectStarted { effect, digest, approval: Some(id), .. } => {
+                // A permit that was given back was not used.
+                EventBody::EffectStarted { effect, attempt, digest, approval: Some(id), .. }
+                    if !given_back(story, *effect, *attempt) =>
+                {
                     let place = (story.id.to_string(), effect.0);
                     let first = used.entry(id.clone()).or_insert_with(|| place.clone());
                     if *first != place {
@@ -41,6 +44,12 @@ pub(crate) fn approvals(look: &Look<'_>) -> Found {
         }
     }
     found
+}
+
+fn given_back(story: &Story<'_>, number: model::effect::EffectNumber, tried: u32) -> bool {
+    story.kept.events.iter().any(|event| {
+        matches!(&event.body, EventBody::EffectVoided { effect, attempt, .. } if *effect == number && *attempt == tried)
+    })
 }
 
 fn stored<'a>(look: &Look<'a>, story: &Story<'_>, id: &ApprovalId) -> Option<&'a Approval> {
@@ -109,7 +118,9 @@ fn decided(
             ApprovalStatus::Expired
         }
     };
-    if approval.status != expected {
+    // What was approved and never used is withdrawn when the gate asks anew.
+    let withdrawn = decision == ApprovalDecision::Approved && approval.status == ApprovalStatus::Withdrawn;
+    if approval.status != expected && !withdrawn {
         found.push(format!("approval {id} is {}, its history says {decision:?}", approval.status.name()));
     }
     match decision {

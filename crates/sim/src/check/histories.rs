@@ -90,8 +90,8 @@ pub(crate) fn snapshots(look: &Look<'_>) -> Found {
         let definition = &story.state.definition;
         let bytes = |state: &Execution| state.snapshot().to_bytes().map_err(|error| error.to_string());
         let replay = |count: usize| Execution::replay(definition.clone(), &events[..count], false);
-        let whole = replay(events.len()).map(|state| bytes(&state));
-        let Some(Ok(whole)) = whole else {
+        let whole = replay(events.len()).map(|state| (bytes(&state), seen(&state)));
+        let Some((Ok(whole), whole_seen)) = whole else {
             found.push(format!("{}: its state has no snapshot", story.id));
             continue;
         };
@@ -100,11 +100,12 @@ pub(crate) fn snapshots(look: &Look<'_>) -> Found {
             let mut state =
                 Execution::restore(definition.clone(), snapshot).map_err(|error| error.to_string())?;
             events.get(count..).unwrap_or_default().iter().for_each(|event| state.apply(event));
-            bytes(&state)
+            Ok::<_, String>((bytes(&state)?, seen(&state)))
         };
         // Three places each time; many seeds see all of them. And the one that the living kept, if they did.
         let commits = &story.kept.commits;
-        let places = commits.iter().skip(usize::try_from(look.facts.seed % 3).unwrap_or(0)).step_by(3).take(3);
+        let places =
+            commits.iter().skip(usize::try_from(look.facts.seed % 3).unwrap_or(0)).step_by(3).take(3);
         let made = places.map(|count| (*count, replay(*count).map(|state| bytes(&state))));
         let kept = story.kept.snapshot.iter().map(|(version, bytes)| {
             (usize::try_from(*version).unwrap_or(usize::MAX), Some(Ok(bytes.clone())))
@@ -112,13 +113,38 @@ pub(crate) fn snapshots(look: &Look<'_>) -> Found {
         for (count, snapshot) in made.chain(kept) {
             let restored = snapshot.unwrap_or_else(|| Err("it cannot be replayed".to_owned()));
             match restored.and_then(|snapshot| after(&snapshot, count)) {
-                Ok(restored) if restored == whole => {}
-                Ok(_) => found.push(format!("{}: another state from the snapshot after {count}", story.id)),
+                // Bytes also tell which equal values are one in memory, and that may differ.
+                Ok((restored, restored_seen)) if restored == whole || restored_seen == whole_seen => {}
+                Ok((restored, _)) => found.push(format!(
+                    "{}: another state from the snapshot after {count}: {}",
+                    story.id,
+                    difference(&restored, &whole)
+                )),
                 Err(why) => found.push(format!("{}: the snapshot after {count}: {why}", story.id)),
             }
         }
     }
     found
+}
+
+/// Everything about a state that anybody can see.
+fn seen(state: &Execution) -> String {
+    let requested = state.requested();
+    let (status, outcome, wakeup) = (state.status(), state.outcome(), state.next_wakeup());
+    format!(
+        "{:?} {:?} {:?} {} {} {requested:?} {status:?} {outcome:?} {wakeup:?}",
+        state.effects, state.end, state.now, state.version, state.paused
+    )
+}
+
+/// Where two texts part.
+fn difference(a: &[u8], b: &[u8]) -> String {
+    let at = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let around = |text: &[u8]| {
+        let part = &text[at.saturating_sub(80).min(text.len())..(at + 80).min(text.len())];
+        String::from_utf8_lossy(part).into_owned()
+    };
+    format!("`{}` and not `{}`", around(a), around(b))
 }
 
 /// The row was written by the living state; the replayed one must agree.

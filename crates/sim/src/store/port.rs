@@ -9,8 +9,8 @@ use model::id::{ApprovalId, DeadLetterId, TokenId};
 use model::{Clock as _, Digest, ExecutionId, PrincipalId, TenantId, Timestamp};
 use serde_json::{Value as Json, json};
 use store::{
-    ApprovalQuery, AuditQuery, Batch, Blocked, CommitError, Committed, ExecutionQuery, ExecutionRow, History, LeafRow,
-    Page, Store, StoreError,
+    ApprovalQuery, AuditQuery, Batch, Blocked, CommitError, Committed, ExecutionQuery, ExecutionRow, History,
+    LeafRow, Page, Store, StoreError,
 };
 
 use super::disk::Stored;
