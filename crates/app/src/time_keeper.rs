@@ -32,10 +32,22 @@ impl App {
         let mut after = None;
         loop {
             let page = self.store.unfinished(after, UNFINISHED_PAGE).await.map_err(|e| store_problem(&e))?;
-            let Some((last, _, _)) = page.last() else { return Ok(all) };
+            let Some((last, _, _)) = page.last() else { break };
             after = Some(*last);
             all.extend(page.into_iter().map(|(_, tenant, id)| (tenant, id)));
         }
+        // What was paused, or has one branch parked, may have been performing all the same.
+        for reason in ["operator:paused", "dead-letter:"] {
+            let mut after = None;
+            loop {
+                let page = self.store.blocked(reason, after, UNFINISHED_PAGE).await;
+                let page = page.map_err(|e| store_problem(&e))?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.key);
+                all.extend(page.into_iter().map(|found| (found.tenant, found.execution)));
+            }
+        }
+        Ok(all)
     }
 
     /// Finds out, for each, what was on the wire, and goes on by effect class. What a control held is judged again.
