@@ -54,6 +54,10 @@ pub(crate) struct TenantPolicies {
 }
 
 impl TenantPolicies {
+    fn new(bundles: Vec<Arc<Bundle>>) -> Result<Self, PolicyError> {
+        Ok(Self { rules: Arc::new(Rules::new(bundles)?), shadows: Vec::new() })
+    }
+
     /// What the policies decide; an error means no.
     pub(crate) fn decide(&self, input: &impl Serialize) -> Result<Ruling, PolicyError> {
         self.rules.decide(input)
@@ -359,7 +363,7 @@ fn compiled_set(stored: &BTreeMap<String, Stored>) -> Result<TenantPolicies, Pol
         .iter()
         .map(|(name, entry)| compiled(name, &entry.modules).map(Arc::new))
         .collect();
-    Ok(TenantPolicies { rules: Arc::new(Rules::new(bundles?)?), shadows: Vec::new() })
+    TenantPolicies::new(bundles?)
 }
 
 fn with_default(stored: &BTreeMap<String, Stored>) -> BTreeMap<String, Stored> {

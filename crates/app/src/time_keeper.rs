@@ -24,6 +24,8 @@ const UNFINISHED_PAGE: u32 = 1000;
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// Pause after a failure of the store.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Longest pause before executions that could not be woken are tried again.
+const AGAIN_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 impl App {
     /// Executions that were under way when the last process ended.
@@ -55,18 +57,32 @@ impl App {
         if !unfinished.is_empty() {
             tracing::info!(executions = unfinished.len(), "recovering executions that were under way");
         }
-        let mut left = unfinished;
-        while !left.is_empty() && self.leads() {
-            let inputs = left.into_iter().map(|(tenant, id)| (tenant, id, Input::Recover)).collect();
-            // What the store did not let us find out has to be found out all the same: nobody else comes for it.
-            left = self.give_each(inputs).await;
-            if !left.is_empty() {
-                tracing::error!(executions = left.len(), "executions could not be recovered; it is tried again");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
+        // What the store did not let us find out has to be found out all the same: nobody else comes for it.
+        self.give_until_taken(unfinished, || Input::Recover).await;
         self.release_held();
         self.wake_those_without_room().await;
+    }
+
+    /// Gives the same input to many executions. Those that could not take it are given it again in a task of its own,
+    /// until they can: the others need not wait for that.
+    async fn give_until_taken(self: &Arc<Self>, keys: Vec<(TenantId, ExecutionId)>, input: fn() -> Input) {
+        let given = move |keys: Vec<(TenantId, ExecutionId)>| {
+            keys.into_iter().map(|(tenant, id)| (tenant, id, input())).collect()
+        };
+        let mut left = self.give_each(given(keys)).await;
+        if left.is_empty() {
+            return;
+        }
+        let app = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut pause = PAUSE;
+            while !left.is_empty() && app.leads() {
+                tracing::error!(executions = left.len(), "executions could not be woken; it is tried again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(AGAIN_PAUSE_MAX);
+                left = app.give_each(given(left)).await;
+            }
+        });
     }
 
     /// Judges again whatever a control held.
@@ -157,7 +173,7 @@ impl App {
                 let Some(last) = page.last() else { break };
                 after = Some(last.key);
                 let found = page.into_iter().map(|waits| (waits.tenant, waits.execution));
-                self.all_at_once(found.collect(), || Input::Wake).await;
+                self.give_until_taken(found.collect(), || Input::Wake).await;
             }
         }
     }
@@ -166,9 +182,7 @@ impl App {
     pub(crate) async fn keep_places(self: &Arc<Self>) {
         loop {
             let found = self.work.with_room().await;
-            if self.all_at_once(found, || Input::Wake).await > 0 {
-                tokio::time::sleep(PAUSE).await;
-            }
+            self.give_until_taken(found, || Input::Wake).await;
         }
     }
 

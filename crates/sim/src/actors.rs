@@ -7,6 +7,7 @@ use std::time::Duration;
 use app::Caller;
 use app::view::{ApprovalView, ApprovalWord, GoalAnswer, GoalRequest, SetControl, WorkflowName};
 use model::approval::ApprovalStatus;
+use model::event::CancelMode;
 use model::principal::Role;
 use model::{Clock as _, Problem, TenantId};
 use serde_json::json;
@@ -44,6 +45,7 @@ pub async fn client(world: Arc<World>, number: u64) {
         plan_only: false,
         idempotency_key: key.clone(),
         wait: None,
+        priority: None,
     };
     let mut more = random.chance(200);
     loop {
@@ -331,8 +333,9 @@ async fn act(world: &Arc<World>, random: &mut Random) {
     let id = row.id.as_str();
     let app = &node.app;
     let reason = "simulated";
+    let mode = if random.chance(500) { CancelMode::Graceful } else { CancelMode::Forced };
     let (word, answer) = match random.below(10) {
-        0 => ("execution.cancelled", world.ask(&node, app.cancel(&oscar, id, reason)).await),
+        0 => ("execution.cancelled", world.ask(&node, app.cancel(&oscar, id, reason, mode)).await),
         1..=3 => ("execution.paused", world.ask(&node, app.pause(&oscar, id, reason)).await),
         4..=6 => ("execution.resumed", world.ask(&node, app.resume(&oscar, id, reason)).await),
         _ => ("execution.retried", world.ask(&node, app.retry(&oscar, id, reason)).await),

@@ -6,7 +6,6 @@ use std::time::Duration;
 use app::Work;
 use model::effect::{Answer, ProcessOutput};
 use model::{Label, Request, Value};
-use tokio::sync::Semaphore;
 
 use crate::node::Node;
 use crate::outside::{self, Sent};
@@ -15,15 +14,15 @@ use crate::{note, reached};
 
 /// Works until the application or its node ends.
 pub async fn work(world: Arc<World>, node: Node) {
-    let Some(mut queue) = node.app.take_work() else { return };
-    let places = Arc::new(Semaphore::new(usize::try_from(world.draw(|r| r.between(1, 4))).unwrap_or(1)));
+    let Some(queue) = node.app.take_work() else { return };
+    let mut queue =
+        queue.with_places(usize::try_from(world.draw(|random| random.between(1, 4))).unwrap_or(1));
     while let Some(work) = queue.recv().await {
         node.life.or_hang().await;
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let (world, node) = (Arc::clone(&world), node.clone());
         tokio::spawn(async move {
             let answer = perform(&world, &node, &work).await;
-            drop(place);
+            work.place.free();
             node.life.or_hang().await;
             world.at_boundary(&node.life, Boundary::Answered);
             node.life.or_hang().await;
@@ -45,7 +44,7 @@ async fn perform(world: &Arc<World>, node: &Node, work: &Work) -> Option<Answer>
     node.life.or_hang().await;
     world.at_boundary(&node.life, Boundary::SendBefore);
     node.life.or_hang().await;
-    if !node.app.may_start(work) {
+    if !node.app.depart(work, None) {
         reached!(world, "a permit was void at the last look");
         return None;
     }

@@ -152,7 +152,8 @@ pub(crate) fn rows(look: &Look<'_>) -> Found {
     let mut found = Vec::new();
     for story in &look.stories {
         let (row, state) = (&story.kept.row, &story.state);
-        let held = row.blocked_on.as_deref().is_some_and(|what| what.starts_with("control:"));
+        let holds = |on: &str| ["control:", "limit:", "worker:"].iter().any(|kind| on.starts_with(kind));
+        let held = row.blocked_on.as_deref().is_some_and(holds);
         let status = if held && state.status() == Status::Running { Status::Waiting } else { state.status() };
         if row.status != status.name() {
             found.push(format!("{}: stored as {}, replayed as {}", story.id, row.status, status.name()));

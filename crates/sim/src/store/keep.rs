@@ -65,6 +65,12 @@ impl Stored {
                     return conflict(format!("{kind} `{key}` was changed by somebody else; read it again"));
                 }
             }
+            Expect::Ended(tenant, id, at) => {
+                let found = self.executions.get(&(tenant.clone(), id.clone()));
+                if found.is_none_or(|kept| kept.row.ended_at != Some(*at)) {
+                    return conflict(format!("execution `{id}` did not end then, or began again"));
+                }
+            }
             Expect::NoAnswer(tenant, key, now) => {
                 let found = self.answers.get(&(tenant.clone(), key.clone()));
                 if found.is_some_and(|(expires_at, _)| expires_at > now) {
@@ -107,6 +113,14 @@ impl Stored {
             Put::RemoveSnapshot { tenant, execution } => {
                 if let Some(kept) = self.executions.get_mut(&(tenant, execution)) {
                     kept.snapshot = None;
+                }
+            }
+            Put::RemoveExecution { tenant, execution, letters } => {
+                let name = (tenant.clone(), execution.clone());
+                if self.executions.remove(&name).is_some() {
+                    self.approvals.retain(|_, (_, a)| a.tenant != tenant || a.execution != execution);
+                    let of = |owner: &TenantId, id: &str| *owner == tenant && id.starts_with(&letters);
+                    self.dead_letters.retain(|(owner, id), _| letters.is_empty() || !of(owner, id.as_str()));
                 }
             }
             Put::Approval(approval) => {

@@ -207,6 +207,44 @@ impl Store for NodeStore {
         read.await
     }
 
+    async fn ended(
+        &self,
+        tenant: &TenantId,
+        before: Timestamp,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<(Vec<ExecutionRow>, Option<i64>), StoreError> {
+        let read = self.read(|stored| {
+            let ended = |row: &ExecutionRow| row.ended_at.is_some_and(|at| at <= before);
+            let mut found: Vec<_> = stored
+                .executions
+                .values()
+                .filter(|kept| kept.row.tenant == *tenant && after.is_none_or(|after| kept.key > after))
+                .filter(|kept| ended(&kept.row))
+                .map(|kept| (kept.key, &kept.row))
+                .collect();
+            found.sort_by_key(|(key, _)| *key);
+            let limit = limit.clamp(1, PAGE_MAX) as usize;
+            let next = (found.len() > limit).then(|| found[limit - 1].0);
+            Ok((found.into_iter().take(limit).map(|(_, row)| row.clone()).collect(), next))
+        });
+        read.await
+    }
+
+    async fn count_by_block(&self, tenant: &TenantId) -> Result<Vec<(String, u64)>, StoreError> {
+        let read = self.read(|stored| {
+            let mut counts = std::collections::BTreeMap::new();
+            for kept in stored.executions.values().filter(|kept| kept.row.tenant == *tenant) {
+                let Some(on) = &kept.row.blocked_on else { continue };
+                let whole = on.starts_with("limit:") || on.starts_with("control:");
+                let kind = if whole { on } else { on.split(':').next().unwrap_or(on) };
+                *counts.entry(kind.to_owned()).or_insert(0) += 1;
+            }
+            Ok(counts.into_iter().collect())
+        });
+        read.await
+    }
+
     async fn execution(
         &self,
         tenant: &TenantId,
