@@ -38,6 +38,8 @@ const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 const JUDGEMENTS_MAX: usize = 256;
 
 type Key = (TenantId, ExecutionId);
+/// A state, its snapshot, and what its row says about being woken.
+type Loaded = (Execution, Snapshotted, Option<Timestamp>, Option<String>);
 
 /// Makes an execution, and what it has to commit.
 pub(crate) type Begin = Box<dyn FnOnce(Timestamp) -> Result<(Execution, Step), Problem> + Send>;
@@ -57,6 +59,8 @@ struct Cell {
     state: Option<Execution>,
     /// What the row says about being woken, to know whether it has to be written again.
     due_at: Option<Timestamp>,
+    /// What the row says it waits for, for the same reason: whoever wakes those that wait for something reads rows.
+    blocked_on: Option<String>,
     /// Taken out of the map: whoever waited for it looks again.
     gone: bool,
     /// Read from the store, and not recovered since: what is under way in it was started by a process that may be
@@ -207,6 +211,7 @@ impl App {
         if ends {
             self.figures.ended(&state, row.updated_at);
         }
+        cell.blocked_on.clone_from(&row.blocked_on);
         self.keep(&key, &slot, &mut cell, state, row.due_at);
         drop(cell);
         self.dispatch(works);
@@ -338,7 +343,10 @@ impl App {
         let ends = ends(&batch);
         let notices = notices(&batch);
         // Nothing happened and nothing has to be told again: time came for something that is over.
-        let idle = batch.events.is_none() && batch.records.is_empty() && cell.due_at == row.due_at;
+        let idle = batch.events.is_none()
+            && batch.records.is_empty()
+            && cell.due_at == row.due_at
+            && cell.blocked_on == row.blocked_on;
         if !idle && let Err(error) = self.commit_in_turn(batch, turn).await {
             // The state in memory is ahead of the store: it is dropped, and the store is the truth again.
             self.hot.forget(&key, &slot, &mut cell);
@@ -352,6 +360,7 @@ impl App {
             self.figures.ended(&state, row.updated_at);
         }
         cell.fresh &= !recovers && works.is_empty();
+        cell.blocked_on.clone_from(&row.blocked_on);
         self.keep(&key, &slot, &mut cell, state, row.due_at);
         drop(cell);
         self.dispatch(works);
@@ -398,10 +407,11 @@ impl App {
         let (slot, mut cell) = self.hot.locked(key).await;
         if cell.state.is_none() {
             match self.load_cell(key).await {
-                Ok((state, snapshot, due_at)) => {
+                Ok((state, snapshot, due_at, blocked_on)) => {
                     cell.state = Some(state);
                     cell.snapshot = snapshot;
                     cell.due_at = due_at;
+                    cell.blocked_on = blocked_on;
                     cell.fresh = true;
                 }
                 Err(problem) => {
@@ -413,9 +423,9 @@ impl App {
         Ok((slot, cell))
     }
 
-    async fn load_cell(&self, key: &Key) -> Result<(Execution, Snapshotted, Option<Timestamp>), Problem> {
+    async fn load_cell(&self, key: &Key) -> Result<Loaded, Problem> {
         let (state, snapshot, row) = self.brought_back_with_row(&key.0, &key.1).await?;
-        Ok((state, snapshot, row.due_at))
+        Ok((state, snapshot, row.due_at, row.blocked_on))
     }
 
     /// What judging needs that does not depend on the state.

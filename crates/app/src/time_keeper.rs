@@ -212,6 +212,8 @@ impl App {
                 let turn = Some(app.turn(&tenant, Step::GoOn).await);
                 match app.advance_in(turn, &tenant, &id, input).await {
                     Ok(_) => None,
+                    // What was never written, or is gone, waits for nothing.
+                    Err(problem) if problem.status == 404 => None,
                     Err(problem) => {
                         if problem.status >= 500 {
                             tracing::error!(execution.id = %id, error = %problem, internal = problem.internal, "an execution could not be woken");
