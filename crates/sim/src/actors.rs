@@ -34,18 +34,14 @@ pub async fn client(world: Arc<World>, number: u64) {
     let kind = *random.pick(&world.swarm.workflows);
     let key = random.chance(850).then(|| format!("key-{number}"));
     let goal = GoalRequest {
-        intent: None,
         workflow: Some(WorkflowName {
             namespace: "sim".to_owned(),
             name: workloads::name(kind).to_owned(),
             version: None,
         }),
         input: Some(json!({ "n": number })),
-        execution_id: None,
-        plan_only: false,
         idempotency_key: key.clone(),
-        wait: None,
-        priority: None,
+        ..GoalRequest::default()
     };
     let mut more = random.chance(200);
     loop {
