@@ -2,6 +2,7 @@
 
 mod acts;
 mod decide;
+mod house;
 mod look;
 mod read;
 #[path = "../server/shop.rs"]

@@ -13,8 +13,8 @@ use app::view::{
 };
 use gateway::console::layout::{Section, Shell};
 use gateway::console::{
-    actions, approvals, audit, controls, dead_letters, execution, executions, goal, many, overview, policies,
-    reports, returning, sign_in, stops, system, time_machine, workflows,
+    actions, approvals, audit, controls, dead_letters, execution, executions, goal, many, overview, plans,
+    policies, reports, returning, sign_in, stops, system, time_machine, workflows,
 };
 use model::principal::{PrincipalKind, Role};
 use model::verdict::{Risk, RiskFactor, RiskLevel};
@@ -234,6 +234,8 @@ fn house_pages(theme: Option<&'static str>) -> Vec<(&'static str, String)> {
             "simulated",
             time_machine::page(&shell(Section::Policies), &simulation(), &policy().modules).into_string(),
         ),
+        ("plans", plans::list_page(&shell(Section::Plans), &page_of(vec![plan()])).into_string()),
+        ("stored-plan", plans::page(&shell(Section::Plans), &plan()).into_string()),
         ("system", system::page(&shell(Section::System), &facts).into_string()),
     ]
 }

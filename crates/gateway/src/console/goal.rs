@@ -207,7 +207,7 @@ pub fn planned(shell: &Shell, plan: &PlanView, goal: &GoalRequest, once: &str) -
                     h2 { "Plan" }
                     dl.facts {
                         dt { "Workflow" } dd { (w.namespace) "/" (w.name) @if let Some(version) = &w.version { ":" (version) } }
-                        dt { "Digest" } dd { (format::id(&plan.digest.to_string())) }
+                        dt { "Digest" } dd { a href={ "/console/plans/" (format::segment(&plan.digest.to_string())) } { (format::id(&plan.digest.to_string())) } }
                         @for cost in &plan.costs { dt { "Costs" } dd { (cost.amount) " " (cost.currency) @if cost.at_most != cost.amount { ", at most " (cost.at_most) } } }
                         dt { "Approvals" } dd { @if people == 0 { "none foreseen" } @else { (people) } }
                     }
@@ -244,7 +244,8 @@ fn again(goal: &GoalRequest, plan: &PlanView) -> Markup {
     }
 }
 
-fn foreseen(number: usize, effect: &PlannedEffect) -> Markup {
+/// One foreseen effect as a card.
+pub(super) fn foreseen(number: usize, effect: &PlannedEffect) -> Markup {
     html! {
         article.card.effect-card {
             header {

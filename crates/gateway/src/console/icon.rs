@@ -33,6 +33,8 @@ pub const FORK: &str = "M4 14V2M4 9c0-3 8-1 8-5V2.500M10 4.500l2-2 2 2";
 pub const PULSE: &str = "M1.500 8.500H5l2-5 2.500 9 1.500-4h3.500";
 /// Braking: a stop sign.
 pub const STOP: &str = "M5.500 2h5L14 5.500v5L10.500 14h-5L2 10.500v-5zM5.500 8h5";
+/// A sheet with a tick.
+pub const PLAN: &str = "M3.500 1.500h9v13h-9zM5.500 5h5M5.500 11l1.500 1.500L10.500 9";
 /// A lens.
 pub const SEARCH: &str = "M7 2.500a4.500 4.500 0 1 0 0 9 4.500 4.500 0 0 0 0-9M10.300 10.300 14 14";
 /// A box.

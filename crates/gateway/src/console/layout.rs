@@ -18,6 +18,8 @@ pub enum Section {
     Overview,
     /// Runs.
     Executions,
+    /// What would happen, and who signed it.
+    Plans,
     /// What waits for people.
     Approvals,
     /// The four controls.
@@ -38,9 +40,10 @@ pub enum Section {
 
 impl Section {
     /// All, in the order of the navigation.
-    pub const ALL: [Section; 10] = [
+    pub const ALL: [Section; 11] = [
         Self::Overview,
         Self::Executions,
+        Self::Plans,
         Self::Approvals,
         Self::Controls,
         Self::DeadLetters,
@@ -61,6 +64,7 @@ impl Section {
         match self {
             Self::Overview => ("/console", "Overview", icon::GAUGE, "o"),
             Self::Executions => ("/console/executions", "Executions", icon::LIST, "e"),
+            Self::Plans => ("/console/plans", "Plans", icon::PLAN, "l"),
             Self::Approvals => ("/console/approvals", "Approvals", icon::INBOX, "a"),
             Self::Controls => ("/console/controls", "Controls", icon::SLIDERS, "c"),
             Self::DeadLetters => ("/console/dead-letters", "Dead letters", icon::BOX, "d"),

@@ -32,6 +32,7 @@ mod live;
 pub mod many;
 pub mod overview;
 pub mod picture;
+pub mod plans;
 pub mod policies;
 mod recovery;
 pub mod reports;
@@ -70,6 +71,8 @@ pub fn routes() -> Router<crate::State> {
         .route("/console/approvals", get(approvals::list))
         .route("/console/approvals/{id}", get(approvals::get))
         .route("/console/approvals/{id}/decide", post(approvals::decide))
+        .route("/console/plans", get(plans::list))
+        .route("/console/plans/{digest}", get(plans::get).post(plans::act))
         .route("/console/controls", get(controls::get))
         .route("/console/controls/stop", get(stops::look).post(stops::begin))
         .route("/console/controls/lift", post(stops::lift))
