@@ -33,6 +33,8 @@ const NOT_SIGNED_REASON: &str = "not in the signed plan";
 pub(crate) const TAKEOVER_REASON: &str = "operator takeover: every effect waits for a human";
 /// How the reason ends when people are asked because the requester may no longer act.
 const GONE_REASON: &str = "who asked for it, has no valid token any more";
+/// Why a value is not declassified by a policy alone: what becomes trusted by it says that a person approved it.
+const DECLASSIFY_REASON: &str = "only a person can answer for a value from outside";
 /// How the reason of a denial begins when a policy could not decide.
 pub(crate) const FAILED_REASON: &str = "a policy failed, and on doubt the answer is no";
 
@@ -266,6 +268,10 @@ pub(crate) fn judged_by(
             failed(&error.to_string(), policies.digest(), risk)
         }
     };
+    if effect.request == model::Request::Declassify && verdict.decision == Decision::Allow {
+        verdict.decision = Decision::RequireApproval(operators());
+        verdict.reasons = vec![DECLASSIFY_REASON.to_owned()];
+    }
     if let Some(reason) = unreadable_amount(effect) {
         verdict.decision = Decision::Deny;
         verdict.reasons = vec![reason];
@@ -307,6 +313,9 @@ fn may_read(effect: &Effect, decision: &Decision) -> bool {
 }
 
 fn predicted(effect: &Effect) -> Value {
+    if effect.request == model::Request::Declassify {
+        return effect.arguments.get("value").cloned().unwrap_or(Value::NULL);
+    }
     effect.action.as_ref().map_or(Value::NULL, |action| action.predicted.clone())
 }
 
@@ -401,6 +410,9 @@ struct Acting<'a> {
     class: EffectClass,
     blast_radius: &'a BlastRadius,
     data: &'a [String],
+    recipients: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount_pointer: Option<&'a str>,
     target: String,
 }
 
@@ -434,6 +446,8 @@ fn policy_input<'a>(
             class: contract.class,
             blast_radius: &contract.blast_radius,
             data: &contract.data,
+            recipients: &contract.recipients,
+            amount_pointer: contract.amount.as_ref().map(|fields| fields.value.as_str()),
             target: effect.request.target(),
         },
         arguments: &effect.arguments,
@@ -456,5 +470,6 @@ pub(crate) fn in_one_line(effect: &Effect) -> String {
                 format!("{language}: {}", code.lines().next().unwrap_or_default()).chars().take(200).collect()
             }
         },
+        model::Request::Declassify => "a value from outside becomes trusted".to_owned(),
     }
 }

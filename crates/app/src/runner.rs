@@ -34,6 +34,8 @@ use crate::work::{Fence, Place, Work};
 
 /// How long one attempt of an HTTP effect may take.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time limit of what is answered without asking anybody.
+const DECLASSIFY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Judgements of one step at the most; more effects than this wait for the next step.
 const JUDGEMENTS_MAX: usize = 256;
 
@@ -752,6 +754,8 @@ fn work_of(
     let timeout = match &effect.request {
         model::Request::Http(_) => HTTP_TIMEOUT,
         model::Request::Process(process) => Duration::from_millis(process.timeout_ms),
+        // Nothing is asked of anybody.
+        model::Request::Declassify => DECLASSIFY_TIMEOUT,
     };
     let started = &state.started;
     let attempt = effect.attempts.last()?.number;

@@ -26,6 +26,8 @@ const PROBE_EVERY: Duration = Duration::from_secs(5);
 const PROBE_WITHIN: Duration = Duration::from_secs(60);
 /// Retries of transient failures when the contract does not say.
 const RETRIES_DEFAULT: u32 = 3;
+/// Arguments that a contract may name as recipients.
+const RECIPIENTS_MAX: usize = 16;
 /// Retries a contract may ask for.
 const RETRIES_MAX: u32 = 20;
 
@@ -228,6 +230,7 @@ impl Compiler<'_, '_> {
             },
             data: texts(root.get("data")),
             amount,
+            recipients: self.recipients(),
             reviewed: true,
             retries_max: self
                 .whole(root.get("retries"), u64::from(RETRIES_MAX))
@@ -266,6 +269,36 @@ impl Compiler<'_, '_> {
             return None;
         }
         Some(name.to_owned())
+    }
+
+    /// `recipients`: each named once, and none that the input schema does not know. A pointer that leads nowhere would
+    /// look like a rule and never hold.
+    fn recipients(&mut self) -> Vec<String> {
+        let root = self.root;
+        let listed = root.get("recipients").map(Node::items).unwrap_or_default();
+        let properties = root.get("input").and_then(|input| input.get("schema")).and_then(|schema| {
+            schema.get("document").unwrap_or(schema).get("properties").and_then(Node::members)
+        });
+        let mut found: Vec<String> = Vec::new();
+        for node in listed {
+            // Another shape was told of before.
+            let Some(pointer) = node.text().filter(|text| text.starts_with('/')) else { continue };
+            let first = pointer.split('/').nth(1).unwrap_or_default().replace("~1", "/").replace("~0", "~");
+            let (told, hint) = if found.iter().any(|known| known == pointer) {
+                (format!("`{pointer}` is listed twice"), "remove one".to_owned())
+            } else if found.len() == RECIPIENTS_MAX {
+                let told = format!("more than {RECIPIENTS_MAX} recipients");
+                (told, "name the object or list that holds them".to_owned())
+            } else if properties.is_some_and(|known| !known.keys().any(|name| **name == *first)) {
+                let told = format!("`input.schema` has no property `{first}`, so `{pointer}` leads nowhere");
+                (told, "write a JSON Pointer into the arguments, for example `/to`".to_owned())
+            } else {
+                found.push(pointer.to_owned());
+                continue;
+            };
+            self.report.node(codes::WRONG_VALUE, node, told).hint(hint);
+        }
+        found
     }
 
     fn consistent(&mut self, effect: EffectKind, class: EffectClass) {

@@ -211,6 +211,19 @@ pub enum TaskKind {
     Rollback(Option<Arc<str>>),
     /// `call: release:1.0.0`: what was armed since this savepoint, or everything, is not undone any more.
     Release(Option<Arc<str>>),
+    /// `call: declassify:1.0.0`: asks a person to answer for a value.
+    Declassify(Declassify),
+}
+
+/// `call: declassify:1.0.0`
+#[derive(Debug)]
+pub struct Declassify {
+    /// `value`: exactly this becomes trusted.
+    pub value: Template,
+    /// `reason`: why it may; gives text.
+    pub reason: Template,
+    /// `schema`: what the value must be before anybody is asked.
+    pub schema: Option<Arc<Schema>>,
 }
 
 /// `fork`

@@ -211,7 +211,8 @@ fn labels_follow_values() {
         (".web.list | join(\"-\")", "", web),
         (". as $d | [\"a\", \"b\"] | join($d.bot.key)", "", bot),
         (".web | del(.name) | .on", "", web),
-        ("[paths] | .[1][1]", "", user),
+        // How many paths there are, and so which is the second, is told by everything.
+        ("[paths] | .[1][1]", "", user.join(web).join(bot)),
     ] {
         let value = eval(text, &labelled()).unwrap_or_else(|e| panic!("`{text}`: {e}"));
         let provenance = value.provenance();

@@ -53,6 +53,8 @@ pub(crate) fn inline_arguments(request: &Request) -> Value {
             }
             Value::object(members)
         }
+        // Its arguments are not made from the request.
+        Request::Declassify => Value::NULL,
         Request::Process(process) => Value::object([
             (
                 "program",
@@ -84,6 +86,11 @@ pub(crate) fn inline_edited(request: &Request, arguments: &Value) -> Result<Requ
         |detail: &str| WorkflowError::standard("validation", 400, "Validation Error", detail.to_owned());
     let mut edited = request.clone();
     match &mut edited {
+        Request::Declassify => {
+            return Err(invalid(
+                "a value to declassify cannot be edited: approve exactly this one, or reject it",
+            ));
+        }
         Request::Http(http) => {
             if arguments.get("method").and_then(Value::as_str) != Some(&http.method) {
                 return Err(invalid("`method` of an inline call cannot be edited"));

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use dsl::plan::{Action, Work};
+use dsl::plan::{Action, Declassify, Work};
 use model::action::{ActionRef, Contract, EffectClass, EffectKind};
-use model::effect::{Answer, EffectNumber, retry_delay};
+use model::effect::{Answer, DECLASSIFY, EffectNumber, retry_delay};
 use model::problem::WorkflowError;
 use model::{Digest, Label, Outcome, Request, Timestamp, Value};
 use serde::Serialize;
@@ -93,6 +93,7 @@ impl Execution {
         let key = self.default_key(&task);
         let operation = match &request {
             Request::Http(http) => format!("http:{}", http.method),
+            Request::Declassify => DECLASSIFY.to_owned(),
             Request::Process(process) => match &process.program {
                 model::effect::Program::Shell { .. } => "run:shell".to_owned(),
                 model::effect::Program::Script { language, .. } => format!("run:{language}"),
@@ -101,6 +102,36 @@ impl Execution {
         let arguments = request::labelled(work, input, &self.scope(input), &inline_arguments(&request));
         self.push_effect(task, operation, None, arguments, request, key, Purpose::Task)?;
         Ok(())
+    }
+
+    /// Requests that a person answers for a value. The gate lets nothing else pass.
+    pub(crate) fn begin_declassify(
+        &mut self,
+        word: &Declassify,
+        input: &Value,
+    ) -> Result<Signal, WorkflowError> {
+        let scope = self.scope(input);
+        let value = scope.fill(&word.value, input)?;
+        let reason = scope.fill(&word.reason, input)?;
+        if reason.as_str().is_none_or(|text| text.trim().is_empty()) {
+            let detail = "`reason` of `declassify` must be text that says why the value may be trusted";
+            return Err(WorkflowError::standard("validation", 400, "Validation Error", detail.to_owned()));
+        }
+        if let Some(schema) = &word.schema {
+            check_schema(schema, &value, "the value to declassify")?;
+        }
+        let task = self.top_pointer();
+        let key = self.default_key(&task);
+        let arguments = Value::object([("value", value), ("reason", reason)]);
+        self.push_effect(
+            task,
+            DECLASSIFY.to_owned(),
+            None,
+            arguments,
+            Request::Declassify,
+            key,
+            Purpose::Task,
+        )
     }
 
     #[expect(
@@ -378,6 +409,14 @@ impl Execution {
     /// `output` of the action, applied to the raw answer. Answers are untrusted.
     pub(crate) fn action_output(&self, number: EffectNumber, raw: &Value) -> Result<Value, WorkflowError> {
         let effect = self.effect_ref(number);
+        if effect.request == Request::Declassify {
+            let value = effect.arguments.get("value").cloned().unwrap_or(Value::NULL);
+            // Without a person's word it is what it was.
+            return Ok(match effect.approved {
+                Some(_) => value.with_only_label(Label::APPROVED),
+                None => value,
+            });
+        }
         let raw = raw.with_label_everywhere(Label::EXTERNAL);
         let Some(action) = &effect.action else { return Ok(raw) };
         let output = match &action.output.transform {
@@ -660,6 +699,7 @@ pub(crate) fn contract_of(action: Option<&Action>, request: &Request) -> Arc<Con
     Arc::new(match (action, request) {
         (Some(action), _) => action.contract.clone(),
         (None, Request::Process(_)) => Contract::sandboxed(),
+        (None, Request::Declassify) => Contract::declassify(),
         (None, Request::Http(http)) => Contract::unreviewed(kind_of_method(&http.method)),
     })
 }

@@ -36,6 +36,13 @@ pub(crate) fn labelled(work: &Work, input: &Value, scope: &Scope<'_>, arguments:
     let label = |name: &str| match (work, name) {
         (Work::Http(http), "uri") => uri_label(&http.uri, input, scope).join(of(http.query.as_ref())),
         (Work::Http(http), "headers") => of(http.headers.as_ref()),
+        (Work::Http(http), "authentication") => match &http.authentication {
+            Some(AuthenticationWork::Basic { username, password }) => {
+                of(Some(username)).join(of(Some(password)))
+            }
+            Some(AuthenticationWork::Bearer { token }) => of(Some(token)),
+            Some(AuthenticationWork::Secret { .. }) | None => Label::DEFINITION,
+        },
         (Work::Process(process), "program") => of(Some(&process.code)),
         (Work::Process(process), "arguments") => of(process.arguments.as_ref()),
         (Work::Process(process), "stdin") => of(process.stdin.as_ref()),
@@ -59,7 +66,7 @@ fn uri_label(template: &UriTemplate, input: &Value, scope: &Scope<'_>) -> Label 
         UriTemplate::Pieces(pieces) => pieces.iter().fold(Label::DEFINITION, |label, piece| match piece {
             UriPiece::Text(_) => label,
             UriPiece::Name(name) => {
-                label.join(input.get(name).map_or(Label::DEFINITION, Value::label_of_all))
+                label.join(input.label).join(input.get(name).map_or(Label::DEFINITION, Value::label_of_all))
             }
         }),
     }

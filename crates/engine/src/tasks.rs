@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dsl::plan::{For, RaiseError, Task, TaskKind, Work};
 use model::problem::WorkflowError;
-use model::{Data, Timestamp, Value};
+use model::{Data, Label, Timestamp, Value};
 
 use crate::effects::Purpose;
 use crate::flow::Signal;
@@ -122,6 +122,7 @@ impl Execution {
                 self.arm_action(action, arguments)?;
                 Signal::Complete(input)
             }
+            TaskKind::Declassify(word) => self.begin_declassify(word, &input)?,
             TaskKind::Rollback(to) => self.roll_back(to.as_ref())?,
             TaskKind::Release(from) => {
                 self.release(from.as_ref())?;
@@ -160,8 +161,12 @@ impl Execution {
         if list.is_empty() {
             return Ok(Signal::Complete(input));
         }
-        let doing =
-            Doing::For { items: Arc::clone(list), index: 0, item_var: Value::NULL, index_var: Value::NULL };
+        let doing = Doing::For {
+            items: labelled_items(list, items.label),
+            index: 0,
+            item_var: Value::NULL,
+            index_var: Value::NULL,
+        };
         self.set_doing(doing);
         Ok(self.next_iteration(input))
     }
@@ -176,7 +181,7 @@ impl Execution {
         };
         let Some(item) = items.get(*index) else { return Signal::Complete(data) };
         *item_var = item.clone();
-        *index_var = index_value(*index);
+        *index_var = index_value(*index, item.label);
         if let Some(condition) = &each.condition {
             self.foresee_condition(&task, condition, &data, None);
         }
@@ -280,9 +285,18 @@ fn at_pointer(document: &Value, pointer: &str) -> Value {
     found.cloned().unwrap_or(Value::NULL)
 }
 
-/// `$index`
-pub(crate) fn index_value(index: usize) -> Value {
-    Value::new(Data::Int(i64::try_from(index).unwrap_or(i64::MAX)))
+/// `$index`. How far a loop comes is told by the same that gave the item.
+pub(crate) fn index_value(index: usize, item: Label) -> Value {
+    Value::labelled(Data::Int(i64::try_from(index).unwrap_or(i64::MAX)), item)
+}
+
+/// The items of a loop: each is a part of the list, so it has the list's own label too.
+fn labelled_items(list: &Arc<Vec<Value>>, label: Label) -> Arc<Vec<Value>> {
+    if list.iter().all(|item| item.label.join(label) == item.label) {
+        return Arc::clone(list);
+    }
+    let part = |item: &Value| Value::labelled(item.data.clone(), item.label.join(label));
+    Arc::new(list.iter().map(part).collect())
 }
 
 /// The keyword of a kind of task.
@@ -301,7 +315,8 @@ fn kind_name(kind: &TaskKind) -> &'static str {
         | TaskKind::Checkpoint(_)
         | TaskKind::OnRollback { .. }
         | TaskKind::Rollback(_)
-        | TaskKind::Release(_) => "call",
+        | TaskKind::Release(_)
+        | TaskKind::Declassify(_) => "call",
         TaskKind::Work(Work::Process(_)) => "run",
     }
 }

@@ -2,6 +2,8 @@
 #
 # - Reads are allowed.
 # - Reviewed writes that can be repeated, probed or undone are allowed while their risk is low or medium.
+# - An untrusted value that decides who receives money, data or rights (`recipients` of the contract), or the amount,
+#   needs an approval too.
 # - Money, deletes, permission changes, irreversible effects, unreviewed actions and untrusted values in high-risk
 #   arguments need the approval of one operator or admin; critical risk needs two.
 #
@@ -58,6 +60,8 @@ approve contains ask("a read claims a class that changes things") if {
 	not input.action.class in {"read", "pure"}
 }
 
+approve contains ask("a value from outside becomes trusted") if input.action.operation == "declassify:1.0.0"
+
 approve contains ask("it cannot be undone") if input.action.class == "irreversible"
 
 approve contains ask("nobody reviewed the action's contract") if {
@@ -77,6 +81,43 @@ approve contains ask(sprintf("`%s` comes from outside and steers the effect", [a
 	argument.untrusted != false
 	is_steering(argument.pointer)
 }
+
+# What somebody receives by an effect of this kind.
+received := "money" if input.action.effect == "money"
+
+received := "rights" if input.action.effect == "permission"
+
+received := "data" if {
+	not input.action.effect in {"money", "permission"}
+	is_array(input.action.data)
+	count(input.action.data) > 0
+}
+
+approve contains ask(sprintf("`%s` comes from outside and decides who receives %s", [argument.pointer, received])) if {
+	not is_read
+	is_array(input.provenance)
+	is_array(input.action.recipients)
+	some argument in input.provenance
+	argument.untrusted != false
+	some recipient in input.action.recipients
+	leads_to(argument.pointer, recipient)
+}
+
+approve contains ask(sprintf("`%s` comes from outside and decides the amount", [argument.pointer])) if {
+	not is_read
+	is_array(input.provenance)
+	is_string(input.action.amount_pointer)
+	some argument in input.provenance
+	argument.untrusted != false
+	leads_to(argument.pointer, input.action.amount_pointer)
+}
+
+# The argument is what the contract names, a part of it, or (also as the whole document) what holds it.
+leads_to(pointer, named) if pointer == named
+
+leads_to(pointer, named) if startswith(pointer, concat("", [named, "/"]))
+
+leads_to(pointer, named) if startswith(named, concat("", [pointer, "/"]))
 
 # The whole document from outside, or a name that steers anywhere in the pointer.
 is_steering("") if true

@@ -83,3 +83,57 @@ test_unknown_is_denied if {
 }
 
 test_unknown_kind_is_denied if count(omnihub.deny) == 1 with input as with_action({"effect": "summon"})
+
+with_recipient(action, pointer, untrusted) := object.union(with_action(action), {"provenance": [{
+	"pointer": pointer, "origins": ["external"], "untrusted": untrusted,
+}]})
+
+messages(document) := found if {
+	entries := omnihub.approve with input as document
+	found := {entry.message | some entry in entries}
+}
+
+test_untrusted_recipient_of_data_asks if {
+	document := with_recipient({"data": ["personal"], "recipients": ["/reader"]}, "/reader", true)
+	messages(document) == {"`/reader` comes from outside and decides who receives data"}
+}
+
+test_untrusted_recipient_of_money_asks if {
+	document := with_recipient({"effect": "money", "recipients": ["/payee"]}, "/payee/number", true)
+	messages(document) == {"it moves money", "`/payee/number` comes from outside and decides who receives money"}
+}
+
+test_untrusted_recipient_of_rights_asks if {
+	document := with_recipient({"effect": "permission", "recipients": ["/members/0"]}, "/members", true)
+	messages(document) == {"it changes permissions", "`/members` comes from outside and decides who receives rights"}
+}
+
+test_a_whole_document_from_outside_holds_every_recipient if {
+	document := with_recipient({"data": ["personal"], "recipients": ["/reader"]}, "", true)
+	"`` comes from outside and decides who receives data" in messages(document)
+}
+
+test_untrusted_amount_asks if {
+	document := with_recipient({"amount_pointer": "/total"}, "/total", true)
+	messages(document) == {"`/total` comes from outside and decides the amount"}
+}
+
+test_trusted_recipient_does_not_ask if {
+	document := with_recipient({"data": ["personal"], "recipients": ["/reader"]}, "/reader", false)
+	messages(document) == set()
+}
+
+test_a_name_that_only_begins_the_same_does_not_ask if {
+	document := with_recipient({"data": ["personal"], "recipients": ["/reader"]}, "/readers", true)
+	messages(document) == set()
+}
+
+test_a_recipient_of_nothing_sensitive_does_not_ask if {
+	document := with_recipient({"data": [], "recipients": ["/reader"]}, "/reader", true)
+	messages(document) == set()
+}
+
+test_declassification_asks if {
+	document := with_action({"operation": "declassify:1.0.0", "effect": "read", "class": "pure"})
+	messages(document) == {"a value from outside becomes trusted"}
+}

@@ -155,6 +155,9 @@ pub struct Contract {
     /// The name of the argument that holds the amount of money, and its currency, when there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<AmountFields>,
+    /// Which arguments decide who receives money, data or rights (JSON Pointers into the arguments).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<String>,
     /// True when a person reviewed the contract and put it in the catalogue; false for inline calls.
     #[serde(default)]
     pub reviewed: bool,
@@ -235,6 +238,7 @@ impl Contract {
             blast_radius: BlastRadius::default(),
             data: Vec::new(),
             amount: None,
+            recipients: Vec::new(),
             reviewed: false,
             retries_max: retries_default(),
             hosts: Vec::new(),
@@ -248,6 +252,11 @@ impl Contract {
     /// What holds for a sandboxed program: no network, a fresh directory, so nothing outside changes.
     pub fn sandboxed() -> Self {
         Self { class: EffectClass::Pure, ..Self::unreviewed(EffectKind::Read) }
+    }
+
+    /// What holds for declassification: nothing outside changes, and the language itself says what it does.
+    pub fn declassify() -> Self {
+        Self { reviewed: true, ..Self::sandboxed() }
     }
 }
 

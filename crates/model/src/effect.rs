@@ -19,10 +19,15 @@ pub enum Request {
     Http(HttpRequest),
     /// A sandboxed program.
     Process(ProcessRequest),
+    /// A value becomes trusted: nothing leaves the house, and the arguments hold the value and the reason.
+    Declassify,
 }
 
+/// The operation of [`Request::Declassify`], as allow-lists and policies name it.
+pub const DECLASSIFY: &str = "declassify:1.0.0";
+
 impl Request {
-    /// Who is acted upon: `host:port` of a URI, or `sandbox`. Part of the permit's digest.
+    /// Who is acted upon: `host:port` of a URI, `sandbox`, or `provenance`. Part of the permit's digest.
     pub fn target(&self) -> String {
         match self {
             Self::Http(http) => match url::Url::parse(&http.uri) {
@@ -36,6 +41,7 @@ impl Request {
                 Err(_) => http.uri.clone(),
             },
             Self::Process(_) => "sandbox".to_owned(),
+            Self::Declassify => "provenance".to_owned(),
         }
     }
 }

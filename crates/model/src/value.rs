@@ -31,6 +31,9 @@ impl Label {
     /// Stands in for an answer that nobody has yet. Only in forecasts; no value of an execution has it.
     pub const PREDICTED: Label = Label(16);
 
+    /// Declassified: a person looked at exactly this value and its origins, and answers for it.
+    pub const APPROVED: Label = Label(32);
+
     /// Both sets of origins.
     #[must_use]
     pub fn join(self, other: Label) -> Label {
@@ -54,6 +57,7 @@ impl Label {
             (Self::INTENT, "intent"),
             (Self::EXTERNAL, "external"),
             (Self::MODEL, "model"),
+            (Self::APPROVED, "approved"),
         ]
         .into_iter()
         .filter(|(label, _)| self.0 & label.0 != 0)
@@ -137,6 +141,21 @@ impl Value {
             Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::String(_) => self.data.clone(),
         };
         Value { data, label: self.label.join(label) }
+    }
+
+    /// The same data with `label` in place of every node's own.
+    #[must_use]
+    pub fn with_only_label(&self, label: Label) -> Value {
+        let data = match &self.data {
+            Data::Array(items) => {
+                Data::Array(Arc::new(items.iter().map(|v| v.with_only_label(label)).collect()))
+            }
+            Data::Object(map) => Data::Object(Arc::new(
+                map.iter().map(|(k, v)| (k.clone(), v.with_only_label(label))).collect(),
+            )),
+            Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::String(_) => self.data.clone(),
+        };
+        Value { data, label }
     }
 
     /// The union of the labels of this node and everything in it.

@@ -17,6 +17,7 @@ mod permits;
 mod plans;
 mod policies;
 mod sagas;
+mod provenance;
 mod security;
 mod shop;
 mod soak;

@@ -14,6 +14,7 @@ const GOVERNED: &[&str] = &[
     "verify",
     "agent",
     "consensus",
+    "declassify",
     "governed",
 ];
 

@@ -1,4 +1,4 @@
-//! Compiles the words about the compensation stack: `checkpoint`, `on-rollback`, `rollback` and `release`.
+//! Compiles the words about the compensation stack (`checkpoint`, `on-rollback`, `rollback`, `release`), and `declassify`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,11 +10,12 @@ use crate::compile::Compiler;
 use crate::compile::expression::{Place, Scope};
 use crate::document::node::Node;
 use crate::document::report::nearest;
-use crate::plan::TaskKind;
+use crate::plan::{Declassify, TaskKind};
 use crate::template::Template;
 
 /// The words, with the only version that there is.
-const WORDS: [&str; 4] = ["checkpoint:1.0.0", "on-rollback:1.0.0", "rollback:1.0.0", "release:1.0.0"];
+const WORDS: [&str; 5] =
+    ["checkpoint:1.0.0", "on-rollback:1.0.0", "rollback:1.0.0", "release:1.0.0", model::effect::DECLASSIFY];
 
 /// Characters of the name of a savepoint at the most.
 const NAME_MAX: usize = 64;
@@ -47,6 +48,7 @@ impl Compiler<'_, '_> {
             }
             "rollback:1.0.0" => Some(TaskKind::Rollback(self.savepoint_of(node, function)?)),
             "release:1.0.0" => Some(TaskKind::Release(self.savepoint_of(node, function)?)),
+            model::effect::DECLASSIFY => self.declassify(node, function, scope),
             _ => self.on_rollback(node, function, scope),
         }
     }
@@ -96,6 +98,31 @@ impl Compiler<'_, '_> {
             self.arguments(written, &action, &with);
         }
         Some(TaskKind::OnRollback { action, with })
+    }
+
+    fn declassify(&mut self, node: &Node, function: &Node, scope: &Scope) -> Option<TaskKind> {
+        self.only(node, function, &["value", "reason", "schema"]);
+        let with = node.get("with");
+        let member = |name: &str| with.and_then(|with| with.get(name));
+        let (value, reason) = (member("value"), member("reason"));
+        for (name, found) in [("value", value.is_some()), ("reason", reason.is_some())] {
+            if !found {
+                self.report
+                    .node(codes::WORD_ARGUMENTS, with.unwrap_or(function), format!("`declassify` needs `{name}`"))
+                    .hint("write `with: { value: '${ .to }', reason: 'the address was read back to the caller' }`");
+            }
+        }
+        let schema = member("schema").and_then(|n| self.schema_document(n));
+        let value = value.map(|n| self.data(n, Place::Task, scope));
+        let written = reason.map(|n| self.data(n, Place::Task, scope));
+        if let (Some(node), Some(Template::Constant(text))) = (reason, &written)
+            && text.as_str().is_none_or(|text| text.trim().is_empty())
+        {
+            self.report
+                .node(codes::WORD_ARGUMENTS, node, "`reason` must be text")
+                .hint("say why the value may be trusted: people read it before they decide");
+        }
+        Some(TaskKind::Declassify(Declassify { value: value?, reason: written?, schema }))
     }
 
     /// `to` of `rollback` and `release`: the outer option is none when it is wrong.

@@ -17,6 +17,7 @@ pub(crate) static ACTION: Object = Object::closed(
         may("blastRadius", &BLAST_RADIUS),
         may("data", &TEXTS),
         may("amount", &AMOUNT),
+        may("recipients", &POINTERS),
         may("input", &INPUT),
         may("output", &OUTPUT),
         may("idempotency", &IDEMPOTENCY),
@@ -38,6 +39,7 @@ static BLAST_RADIUS: Shape = Shape::Object(&BLAST_RADIUS_OBJECT);
 static BLAST_RADIUS_OBJECT: Object =
     Object::closed("`blastRadius`", &[may("scope", &TEXT), may("max", &WHOLE), may("unit", &TEXT)]);
 static POINTER: Shape = Shape::Matches(is_pointer, "a JSON Pointer such as `/amount`");
+static POINTERS: Shape = Shape::List(&POINTER, 1);
 static AMOUNT: Shape = Shape::Object(&AMOUNT_OBJECT);
 static AMOUNT_OBJECT: Object =
     Object::closed("`amount`", &[must("value", &POINTER), may("currency", &POINTER)]);

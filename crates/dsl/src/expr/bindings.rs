@@ -5,6 +5,7 @@ use model::{Data, Value};
 use super::ast::{Fold, Node, Pattern};
 use super::error::Stop;
 use super::machine::{Binding, Done, Env, Item, Machine, Out, bug, nothing};
+use super::ops::deep_label;
 use super::paths;
 
 impl<'a> Machine<'a> {
@@ -24,21 +25,42 @@ impl<'a> Machine<'a> {
     ) -> Done {
         self.run(source, env, Item::plain(item.value.clone()), &mut |m, found| {
             let Some((last, before)) = patterns.split_last() else { return Err(bug()) };
+            if before.is_empty() {
+                return m.with_pattern(last, slots, &found.value, env, &mut |m, env| {
+                    m.run(body, env, item.clone(), out)
+                });
+            }
+            // Which pattern is taken depends on the value and on all that could have failed.
+            let mut label = deep_label(&found.value, m.budget)?;
             for pattern in before {
                 let mut later = false;
+                let seen = std::mem::take(&mut m.seen);
                 let done = m.with_pattern(pattern, slots, &found.value, env, &mut |m, env| {
-                    m.run(body, env, item.clone(), &mut |m, result| {
+                    m.run(body, env, item.clone(), &mut |m, mut result| {
+                        let seen = m.seen;
+                        m.decide(label.join(seen));
+                        result.value.label = result.value.label.join(label).join(seen);
                         let done = out(m, result);
                         later = done.is_err();
+                        m.seen = seen;
                         done
                     })
                 });
+                label = label.join(m.seen);
+                m.seen = m.seen.join(seen);
+                m.decide(label);
                 match done {
-                    Err(Stop::Raised(_)) if !later => {}
+                    Err(Stop::Raised(error)) if !later => label = label.join(deep_label(&error, m.budget)?),
                     done => return done,
                 }
             }
-            m.with_pattern(last, slots, &found.value, env, &mut |m, env| m.run(body, env, item.clone(), out))
+            m.decide(label);
+            m.with_pattern(last, slots, &found.value, env, &mut |m, env| {
+                m.run(body, env, item.clone(), &mut |m, mut result| {
+                    result.value.label = result.value.label.join(label);
+                    out(m, result)
+                })
+            })
         })
     }
 
@@ -123,7 +145,8 @@ impl<'a> Machine<'a> {
         self.run(&fold.init, env, item, &mut |m, state| {
             let tracked = state.path.is_some();
             let mut state = Some(state);
-            m.run(&fold.source, env, source.clone(), &mut |m, found| {
+            let before = std::mem::take(&mut m.decided);
+            let done = m.run(&fold.source, env, source.clone(), &mut |m, found| {
                 let mut before = state.take();
                 m.with_pattern(&fold.pattern, fold.slots, &found.value, env, &mut |m, env| {
                     let item = before.take().unwrap_or_else(|| nothing(tracked));
@@ -132,8 +155,15 @@ impl<'a> Machine<'a> {
                         Ok(())
                     })
                 })
-            })?;
-            let end = state.take().unwrap_or_else(|| nothing(tracked));
+            });
+            // How often it went round, and whether an update gave nothing, shows in the end.
+            let decided = std::mem::replace(&mut m.decided, before);
+            if tracked || done.is_err() {
+                m.decide(decided);
+            }
+            done?;
+            let mut end = state.take().unwrap_or_else(|| nothing(tracked));
+            end.value.label = end.value.label.join(decided);
             out(m, end)
         })
     }

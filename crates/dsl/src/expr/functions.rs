@@ -30,11 +30,13 @@ pub(super) fn call(
             Ok(joined(found?, deep_label(path, budget)?))
         }
         (Native::Setpath, [path, new]) => {
-            paths::set(input, list(path, "setpath needs an array as its path")?, new.clone(), budget)
+            let keys = list(path, "setpath needs an array as its path")?;
+            Ok(joined(paths::set(input, keys, new.clone(), budget)?, path.label))
         }
         (Native::Delpaths, [all]) => {
+            let label = deep_label(all, budget)?;
             let all = list(all, "delpaths needs an array of paths")?.to_vec();
-            paths::delete_all(input, all, budget)
+            Ok(joined(paths::delete_all(input, all, budget)?, label))
         }
         (Native::Error, []) => Err(Stop::Raised(Box::new(input))),
         (Native::ErrorWith, [message]) => Err(Stop::Raised(Box::new(message.clone()))),
@@ -321,15 +323,20 @@ fn flatten(input: &Value, levels: f64, budget: &mut Budget) -> Result<Value, Sto
         levels: f64,
         depth: usize,
         out: &mut Vec<Value>,
+        shape: &mut Label,
         budget: &mut Budget,
     ) -> Result<(), Stop> {
         ops::check_depth(depth)?;
         for item in items {
             budget.grow(NODE_BYTES)?;
             let label = item.label.join(above);
+            if levels >= 1.0 {
+                // Whether an item is a list decides how many there are in the end.
+                *shape = shape.join(label);
+            }
             match &item.data {
                 Data::Array(inner) if levels >= 1.0 => {
-                    into(inner, label, levels - 1.0, depth + 1, out, budget)?
+                    into(inner, label, levels - 1.0, depth + 1, out, shape, budget)?
                 }
                 data => out.push(Value { data: data.clone(), label }),
             }
@@ -337,11 +344,12 @@ fn flatten(input: &Value, levels: f64, budget: &mut Budget) -> Result<Value, Sto
         Ok(())
     }
     let mut out = Vec::new();
+    let mut shape = input.label;
     match &input.data {
-        Data::Array(items) => into(items, input.label, levels, 0, &mut out, budget)?,
+        Data::Array(items) => into(items, input.label, levels, 0, &mut out, &mut shape, budget)?,
         _ => return Err(cannot(input, "cannot be flattened; only arrays can")),
     }
-    Ok(Value { data: Data::Array(Arc::new(out)), label: input.label })
+    Ok(Value { data: Data::Array(Arc::new(out)), label: shape })
 }
 
 fn reverse(input: Value, budget: &mut Budget) -> Result<Value, Stop> {

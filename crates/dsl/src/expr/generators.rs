@@ -7,7 +7,6 @@ use model::{Data, Label, Value};
 
 use super::ast::Node;
 use super::error::Stop;
-use super::functions;
 use super::json::brief;
 use super::machine::{Done, Env, Item, Machine, Out};
 use super::native::Native;
@@ -66,7 +65,7 @@ impl<'a> Machine<'a> {
     ) -> Done {
         let Some((last, before)) = args.split_last() else {
             let given: Vec<Value> = values.iter().rev().cloned().collect();
-            let value = functions::call(native, input.value.clone(), &given, &mut self.regexes, self.budget)?;
+            let value = self.native(native, input.value.clone(), &given)?;
             return out(self, Item::plain(value));
         };
         self.run(last, env, Item::plain(input.value.clone()), &mut |m, arg| {
@@ -84,7 +83,8 @@ impl<'a> Machine<'a> {
             for key in &keys {
                 ops::check_member(key, 1, m.budget)?;
             }
-            out(m, Item::plain(Value::new(Data::Array(Arc::new(keys)))))
+            let label = m.decided;
+            out(m, Item::plain(Value { data: Data::Array(Arc::new(keys)), label }))
         })
     }
 
@@ -93,6 +93,7 @@ impl<'a> Machine<'a> {
             let Data::Array(keys) = &found.value.data else {
                 return Err(Stop::raise("getpath needs an array as its path", found.value.label));
             };
+            m.decide(found.value.label);
             let mut at = item.clone();
             for key in keys.iter() {
                 let value = paths::index(&at.value, key, m.budget)?;
@@ -108,6 +109,8 @@ impl<'a> Machine<'a> {
         let mut waiting = vec![item];
         while let Some(item) = waiting.pop() {
             self.budget.step(1)?;
+            // A value that could have been a container would have given more.
+            self.decide(item.value.label);
             let start = waiting.len();
             match step {
                 None if !matches!(item.value.data, Data::Array(_) | Data::Object(_)) => {}
@@ -149,6 +152,7 @@ impl<'a> Machine<'a> {
             let verdict = self.one(condition, env, item.value.clone())?;
             let label = deep_label(&verdict, self.budget)?;
             let holds = truthy(&verdict);
+            self.decide(label);
             // What holds is shown: `while` then goes on, `until` has arrived.
             let go_on = holds == going;
             if holds {
@@ -173,6 +177,7 @@ impl<'a> Machine<'a> {
             let Some(mut left) = ops::as_int(&count.value.data) else {
                 return Err(Stop::raise("limit needs a number", count.value.label));
             };
+            m.decide(count.value.label);
             if left <= 0 {
                 return Ok(());
             }
@@ -200,6 +205,7 @@ impl<'a> Machine<'a> {
     ) -> Done {
         let id = self.fresh_label();
         let mut label = item.value.label;
+        let before = std::mem::take(&mut self.decided);
         let mut verdict = !decides;
         let done = self.run(source, env, item, &mut |m, found| {
             m.run(condition, env, found, &mut |m, answer| {
@@ -211,11 +217,16 @@ impl<'a> Machine<'a> {
                 Ok(())
             })
         });
+        let decided = std::mem::replace(&mut self.decided, before);
         match done {
             Err(Stop::Break(other)) if other == id => {}
-            done => done?,
+            done => {
+                self.decide(decided);
+                done?;
+                self.decided = before;
+            }
         }
-        out(self, Item::plain(Value { data: Data::Bool(verdict), label }))
+        out(self, Item::plain(Value { data: Data::Bool(verdict), label: label.join(decided) }))
     }
 
     fn range(
@@ -246,6 +257,7 @@ impl<'a> Machine<'a> {
     }
 
     fn count(&mut self, from: f64, to: f64, by: f64, label: Label, out: Out<'_, 'a>) -> Done {
+        self.decide(label);
         let mut at = from;
         while (by > 0.0 && at < to) || (by < 0.0 && at > to) || (by == 0.0 && at < to) {
             self.budget.step(1)?;

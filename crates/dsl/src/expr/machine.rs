@@ -14,6 +14,7 @@ use super::budget::Budget;
 use super::error::Stop;
 use super::functions::{self, build_object};
 use super::json::brief;
+use super::native::Native;
 use super::ops::{self, NODE_BYTES, check_member, deep_label, truthy};
 use super::paths;
 use super::regexes::Regexes;
@@ -26,6 +27,10 @@ pub(super) struct Machine<'a> {
     pub(super) globals: Vec<&'a Value>,
     pub(super) regexes: Regexes,
     pub(super) labels: u64,
+    /// Labels of what decided how many values came so far, and which paths: put on whatever gathers them.
+    pub(super) decided: Label,
+    /// Labels of what was computed so far: whether that failed depends on nothing else.
+    pub(super) seen: Label,
 }
 
 /// A value and, in path mode, how it was reached.
@@ -81,7 +86,7 @@ pub(super) fn bug() -> Stop {
 }
 
 /// The label of a condition put on what it chose.
-fn chosen(value: Value, label: Label) -> Value {
+pub(super) fn chosen(value: Value, label: Label) -> Value {
     Value { label: value.label.join(label), data: value.data }
 }
 
@@ -91,7 +96,43 @@ impl<'a> Machine<'a> {
         self.budget.enter()?;
         let result = self.one_inside(node, env, input);
         self.budget.leave();
+        if let Ok(value) = &result {
+            self.saw(value);
+        }
         result
+    }
+
+    pub(super) fn saw(&mut self, value: &Value) {
+        self.seen = self.seen.join(value.label);
+    }
+
+    pub(super) fn decide(&mut self, label: Label) {
+        self.decided = self.decided.join(label);
+    }
+
+    /// What decided how many values came inside, apart from what came before.
+    fn deciding<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T, Stop>) -> Result<(T, Label), Stop> {
+        let before = std::mem::take(&mut self.decided);
+        let done = inside(self);
+        let found = std::mem::replace(&mut self.decided, before);
+        match done {
+            Ok(value) => Ok((value, found)),
+            Err(stop) => {
+                self.decide(found);
+                Err(stop)
+            }
+        }
+    }
+
+    /// A built-in function of values.
+    pub(super) fn native(&mut self, native: Native, input: Value, args: &[Value]) -> Result<Value, Stop> {
+        // Whether a path can be set depends on all that it leads through.
+        if matches!(native, Native::Setpath | Native::Delpaths) {
+            self.seen = self.seen.join(deep_label(&input, self.budget)?);
+        }
+        let value = functions::call(native, input, args, &mut self.regexes, self.budget)?;
+        self.saw(&value);
+        Ok(value)
     }
 
     fn one_inside(&mut self, node: &Node, env: &Env<'_>, input: Value) -> Result<Value, Stop> {
@@ -117,7 +158,7 @@ impl<'a> Machine<'a> {
                     .iter()
                     .map(|arg| self.one(arg, env, input.clone()))
                     .collect::<Result<Vec<_>, _>>()?;
-                functions::call(*native, input, &args, &mut self.regexes, self.budget)
+                self.native(*native, input, &args)
             }
             Kind::Text(format, parts) if node.single => self.one_text(*format, parts, env, &input),
             Kind::Negate(inner) if node.single => ops::negate(self.one(inner, env, input)?),
@@ -152,11 +193,14 @@ impl<'a> Machine<'a> {
     /// The only output of a generator, or an error.
     pub(super) fn only(&mut self, node: &Node, env: &Env<'_>, input: Value) -> Result<Value, Stop> {
         let mut found = None;
-        self.generate(node, env, Item::plain(input), &mut |_, item| match found.replace(item.value) {
-            None => Ok(()),
-            Some(_) => Err(Stop::raise("expected one value, found more than one", Label::DEFINITION)),
+        let ((), label) = self.deciding(|m| {
+            m.generate(node, env, Item::plain(input), &mut |_, item| match found.replace(item.value) {
+                None => Ok(()),
+                Some(_) => Err(Stop::raise("expected one value, found more than one", Label::DEFINITION)),
+            })
         })?;
-        found.ok_or_else(|| Stop::raise("expected one value, found none", Label::DEFINITION))
+        let found = found.ok_or_else(|| Stop::raise("expected one value, found none", label))?;
+        Ok(chosen(found, label))
     }
 
     fn one_index(&mut self, base: &Node, key: &Node, env: &Env<'_>, input: Value) -> Result<Value, Stop> {
@@ -198,13 +242,18 @@ impl<'a> Machine<'a> {
     }
 
     fn one_alternative(&mut self, a: &Node, b: &Node, env: &Env<'_>, input: Value) -> Result<Value, Stop> {
-        let label = match self.one(a, env, input.clone()) {
-            Ok(value) if truthy(&value) => return Ok(value),
+        let before = std::mem::take(&mut self.seen);
+        let first = self.one(a, env, input.clone());
+        // An error counts as nothing, so what could have failed decides as well.
+        let seen = std::mem::replace(&mut self.seen, before);
+        self.seen = self.seen.join(seen);
+        let label = match first {
+            Ok(value) if truthy(&value) => return Ok(chosen(value, seen)),
             Ok(value) => value.label,
             Err(Stop::Raised(error)) => deep_label(&error, self.budget)?,
             Err(stop) => return Err(stop),
         };
-        Ok(chosen(self.one(b, env, input)?, label))
+        Ok(chosen(self.one(b, env, input)?, label.join(seen)))
     }
 
     fn one_object(&mut self, members: &[(Node, Node)], env: &Env<'_>, input: &Value) -> Result<Value, Stop> {
@@ -247,17 +296,18 @@ impl<'a> Machine<'a> {
 
     fn array(&mut self, inner: Option<&Node>, env: &Env<'_>, input: Value) -> Result<Value, Stop> {
         self.budget.grow(NODE_BYTES)?;
+        let Some(inner) = inner else { return Ok(Value::new(Data::Array(Arc::default()))) };
         let mut items = Vec::new();
-        if let Some(inner) = inner {
-            self.run(inner, env, Item::plain(input), &mut |m, item| {
+        let ((), label) = self.deciding(|m| {
+            m.run(inner, env, Item::plain(input), &mut |m, item| {
                 m.budget.output()?;
                 m.budget.grow(NODE_BYTES)?;
                 check_member(&item.value, 1, m.budget)?;
                 items.push(item.value);
                 Ok(())
-            })?;
-        }
-        Ok(Value::new(Data::Array(Arc::new(items))))
+            })
+        })?;
+        Ok(Value { data: Data::Array(Arc::new(items)), label })
     }
 
     /// Every value of a node, each given to `out`.
@@ -344,6 +394,7 @@ impl<'a> Machine<'a> {
             Kind::Binary(op, a, b) => self.run(b, env, Item::plain(input.clone()), &mut |m, right| {
                 m.run(a, env, Item::plain(input.clone()), &mut |m, left| {
                     let value = ops::binary(*op, left.value, right.value.clone(), m.budget)?;
+                    m.saw(&value);
                     out(m, value)
                 })
             }),
@@ -382,6 +433,9 @@ impl<'a> Machine<'a> {
     ) -> Done {
         self.run(a, env, Item::plain(input.clone()), &mut |m, first| {
             let label = deep_label(&first.value, m.budget)?;
+            if !b.single {
+                m.decide(label);
+            }
             if truthy(&first.value) == decides {
                 return out(m, Value { data: Data::Bool(decides), label });
             }
@@ -402,6 +456,7 @@ impl<'a> Machine<'a> {
     ) -> Done {
         let Some(((key, value), rest)) = members.split_first() else {
             let object = build_object(built.clone(), self.budget)?;
+            self.saw(&object);
             return out(self, object);
         };
         self.run(key, env, Item::plain(input.clone()), &mut |m, key| {
@@ -437,6 +492,7 @@ impl<'a> Machine<'a> {
             }
             Part::Node(node) => self.run(node, env, Item::plain(input.clone()), &mut |m, item| {
                 let label = label.join(deep_label(&item.value, m.budget)?);
+                m.seen = m.seen.join(label);
                 let text = strings::format(format, &item.value, m.budget)?;
                 m.budget.grow(text.len() + rest.len())?;
                 let tail = strings::text([&text, rest].concat(), label);
@@ -471,6 +527,10 @@ impl<'a> Machine<'a> {
     ) -> Done {
         self.run(condition, env, Item::plain(item.value.clone()), &mut |m, found| {
             let label = deep_label(&found.value, m.budget)?;
+            // How many values come is open, or which path leads on.
+            if !then.single || !other.single || item.path.is_some() {
+                m.decide(label);
+            }
             let branch = if truthy(&found.value) { then } else { other };
             m.run(branch, env, item.clone(), &mut |m, mut result| {
                 result.value.label = result.value.label.join(label);
@@ -489,18 +549,34 @@ impl<'a> Machine<'a> {
         out: Out<'_, 'a>,
     ) -> Done {
         let mut later = false;
-        let done = self.run(body, env, item.clone(), &mut |m, result| {
+        let before = std::mem::take(&mut self.seen);
+        let done = self.run(body, env, item.clone(), &mut |m, mut result| {
+            // That it came at all depends on what could have failed.
+            let seen = m.seen;
+            result.value.label = result.value.label.join(seen);
+            m.decide(seen);
             let done = out(m, result);
             later = done.is_err();
+            m.seen = seen;
             done
         });
+        let seen = self.seen;
+        self.seen = before.join(seen);
+        self.decide(seen);
         match done {
             Err(Stop::Raised(error)) if !later => match handler {
                 // jq's `error(null)` caught without a handler is silent as well.
-                None => Ok(()),
+                None => {
+                    let label = deep_label(&error, self.budget)?;
+                    self.decide(label);
+                    Ok(())
+                }
                 Some(handler) => {
                     let tracked = item.path.is_some();
-                    self.run(handler, env, Item::plain(*error), &mut |m, result| {
+                    let label = deep_label(&error, self.budget)?.join(seen);
+                    self.decide(label);
+                    self.run(handler, env, Item::plain(*error), &mut |m, mut result| {
+                        result.value.label = result.value.label.join(label);
                         if tracked {
                             let text =
                                 format!("invalid path expression with result {}", brief(&result.value));
@@ -516,20 +592,29 @@ impl<'a> Machine<'a> {
 
     fn run_alternative(&mut self, a: &Node, b: &Node, env: &Env<'_>, item: Item, out: Out<'_, 'a>) -> Done {
         let (mut any, mut later, mut label) = (false, false, Label::DEFINITION);
-        let done = self.run(a, env, item.clone(), &mut |m, result| {
+        let before = std::mem::take(&mut self.seen);
+        let done = self.run(a, env, item.clone(), &mut |m, mut result| {
+            label = label.join(result.value.label);
             if !truthy(&result.value) {
-                label = label.join(result.value.label);
                 return Ok(());
             }
             any = true;
+            let seen = m.seen;
+            m.decide(label.join(seen));
+            result.value.label = result.value.label.join(m.decided);
             let done = out(m, result);
             later = done.is_err();
+            m.seen = seen;
             done
         });
+        label = label.join(self.seen);
+        self.seen = before.join(self.seen);
         match done {
             Err(Stop::Raised(error)) if !later => label = label.join(deep_label(&error, self.budget)?),
             done => done?,
         }
+        self.decide(label);
+        let label = self.decided;
         if any {
             return Ok(());
         }
@@ -543,6 +628,7 @@ impl<'a> Machine<'a> {
         self.run(key, env, Item::plain(item.value.clone()), &mut |m, key| {
             m.run(base, env, item.clone(), &mut |m, base| {
                 let value = paths::index(&base.value, &key.value, m.budget)?;
+                m.saw(&value);
                 let path = m.longer(&base.path, || key.value.clone())?;
                 out(m, Item { value, path })
             })
@@ -555,6 +641,8 @@ impl<'a> Machine<'a> {
 
     /// Every part of an item, with its path in path mode.
     pub(super) fn each(&mut self, base: &Item, out: Out<'_, 'a>) -> Done {
+        self.saw(&base.value);
+        self.decide(base.value.label);
         paths::each(&base.value, |value, key| {
             self.budget.step(1)?;
             let path = self.longer(&base.path, key)?;
@@ -577,6 +665,7 @@ impl<'a> Machine<'a> {
             m.run(from, env, Item::plain(item.value.clone()), &mut |m, from| {
                 m.run(base, env, item.clone(), &mut |m, base| {
                     let value = paths::slice(&base.value, &from.value, &to.value, m.budget)?;
+                    m.saw(&value);
                     let path = m.longer(&base.path, || paths::slice_key(&from.value, &to.value))?;
                     out(m, Item { value, path })
                 })
@@ -657,40 +746,49 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// The paths of a node, in order.
-    pub(super) fn paths_of(
+    /// The paths of a node, in order, and what decided which.
+    fn paths_of(
         &mut self,
         node: &Node,
         env: &Env<'_>,
         input: Value,
-    ) -> Result<Vec<Rc<Vec<Value>>>, Stop> {
+    ) -> Result<(Vec<Rc<Vec<Value>>>, Label), Stop> {
         let mut found = Vec::new();
-        self.run(node, env, Item { value: input, path: Some(Rc::default()) }, &mut |m, item| {
-            m.budget.output()?;
-            m.budget.grow(NODE_BYTES)?;
-            found.extend(item.path);
-            Ok(())
+        let ((), label) = self.deciding(|m| {
+            m.run(node, env, Item { value: input, path: Some(Rc::default()) }, &mut |m, item| {
+                m.budget.output()?;
+                m.budget.grow(NODE_BYTES)?;
+                found.extend(item.path);
+                Ok(())
+            })
         })?;
-        Ok(found)
+        Ok((found, label))
     }
 
     fn assign(&mut self, path: &Node, env: &Env<'_>, input: Value, new: Value) -> Result<Value, Stop> {
-        let found = self.paths_of(path, env, input.clone())?;
-        found.iter().try_fold(input, |root, path| paths::set(root, path, new.clone(), self.budget))
+        let (found, label) = self.paths_of(path, env, input.clone())?;
+        let root =
+            found.iter().try_fold(input, |root, path| paths::set(root, path, new.clone(), self.budget));
+        Ok(chosen(root?, label))
     }
 
     /// `|=`: the first output of the filter replaces the part; no output deletes it.
     fn update(&mut self, path: &Node, filter: &Node, env: &Env<'_>, input: Value) -> Result<Value, Stop> {
-        let found = self.paths_of(path, env, input.clone())?;
+        let (found, mut label) = self.paths_of(path, env, input.clone())?;
         let (mut root, mut gone) = (input, Vec::new());
         for path in found {
             let old = paths::get(&root, &path, self.budget)?;
-            match self.first(filter, env, Item::plain(old))? {
+            let (new, decided) = self.deciding(|m| m.first(filter, env, Item::plain(old)))?;
+            label = label.join(decided);
+            match new {
                 Some(new) => root = paths::set(root, &path, new.value, self.budget)?,
                 None => gone.push(Value::new(Data::Array(Arc::new(path.to_vec())))),
             }
         }
-        if gone.is_empty() { Ok(root) } else { paths::delete_all(root, gone, self.budget) }
+        if !gone.is_empty() {
+            root = paths::delete_all(root, gone, self.budget)?;
+        }
+        Ok(chosen(root, label))
     }
 
     fn update_with(
@@ -701,7 +799,7 @@ impl<'a> Machine<'a> {
         input: Value,
         right: Value,
     ) -> Result<Value, Stop> {
-        let found = self.paths_of(path, env, input.clone())?;
+        let (found, label) = self.paths_of(path, env, input.clone())?;
         let mut root = input;
         for path in found {
             let old = paths::get(&root, &path, self.budget)?;
@@ -712,7 +810,7 @@ impl<'a> Machine<'a> {
             };
             root = paths::set(root, &path, new, self.budget)?;
         }
-        Ok(root)
+        Ok(chosen(root, label))
     }
 
     /// The first output of a node, when there is one.

@@ -11,7 +11,10 @@
 //!   except that a computed key's label goes onto the object's node;
 //! - *computing* a scalar joins the labels of everything it was computed from, deeply;
 //! - a value *chosen* by a condition (`if`, `select`, `//`, `until`, `sort_by`, `any` …) gets the condition's label on
-//!   its own node; a container's label covers everything in it, because parts inherit it.
+//!   its own node; a container's label covers everything in it, because parts inherit it;
+//! - what decides *how many* values come, or which paths are set (`select`, `.[]`, `empty`, `limit`, `?`, `break` …),
+//!   labels the node of whatever gathers them: `[…]`, `reduce`, `//`, an assignment, the whole expression;
+//! - a value that came although something *could have failed* (`?`, `try`, `//`) has the labels of that.
 //!
 //! Labels never disappear except where a literal replaces the value.
 //!
@@ -36,7 +39,7 @@ mod strings;
 
 use std::sync::Arc;
 
-use model::{Data, Value};
+use model::{Data, Label, Value};
 
 pub use budget::{Budget, Limits};
 pub use error::{ErrorKind, EvalError, ParseError};
@@ -98,6 +101,8 @@ impl Expr {
             globals,
             regexes: regexes::Regexes::default(),
             labels: 0,
+            decided: Label::DEFINITION,
+            seen: Label::DEFINITION,
         };
         let depth = machine.budget.mark();
         let root = &self.program.root;
@@ -132,6 +137,7 @@ fn exactly_one(machine: &mut Machine<'_>, root: &ast::Node, input: &Value) -> Re
         return Err(not_one("the expression gave more than one value; wrap it in `[…]` or use `first(…)`"));
     }
     done?;
+    let found = found.map(|value| machine::chosen(value, machine.decided));
     found.ok_or_else(|| not_one("the expression gave no value; add `// null` or another default"))
 }
 

@@ -258,7 +258,7 @@ fn subtract(a: Value, b: Value, budget: &mut Budget) -> Result<Value, Stop> {
             budget.grow((x.len() + 1) * NODE_BYTES)?;
             let mut kept = Vec::new();
             // What is left was chosen by what was taken away.
-            let label = label.join(deep_label(&b, budget)?);
+            let label = label.join(deep_label(&a, budget)?).join(deep_label(&b, budget)?);
             'items: for item in x.iter() {
                 budget.step(1)?;
                 for other in y.iter() {
@@ -319,6 +319,8 @@ fn merge(a: &Map, b: &Map, label: Label, depth: usize, budget: &mut Budget) -> R
             (Some((Data::Object(x), old)), Data::Object(y)) => {
                 merge(x, y, old.join(new.label), depth + 1, budget)?
             }
+            // Were the old one an object, its members would have stayed.
+            (Some((_, old)), Data::Object(_)) => Value { data: new.data.clone(), label: new.label.join(old) },
             _ => new.clone(),
         };
         map.insert(key.clone(), merged);

@@ -24,9 +24,11 @@ pub(super) fn index(base: &Value, key: &Value, budget: &mut Budget) -> Result<Va
         (Data::Null, Data::String(_) | Data::Int(_) | Data::Float(_) | Data::Null) => None,
         (Data::Array(_) | Data::Null, Data::Object(_)) => {
             let (from, to) = bounds_of(key)?;
-            return slice(base, &from, &to, budget);
+            let found = slice(base, &from, &to, budget)?;
+            return Ok(Value { label: found.label.join(label), ..found });
         }
         (Data::Array(items), Data::Array(wanted)) => {
+            let label = label.join(ops::deep_label(base, budget)?);
             return super::strings::indices_of_items(items, wanted, label, budget);
         }
         _ => return Err(no_index(base, key)),

@@ -42,6 +42,10 @@ const CASES: &[(&str, &str)] = &[
         "action: a:1.0.0\neffect: write\nclass: idempotent\nidempotency: { key: $action.key }\noutput: { as: $input }\nrun: { call: http, with: { method: put, endpoint: 'https://a.example/x', body: '${ $context }' } }\n",
     ),
     (
+        "recipients",
+        "action: a:1.0.0\neffect: write\nclass: irreversible\nrecipients: [ to, /to, /to, /too ]\ninput: { schema: { type: object, properties: { to: { type: string } } } }\nrun: { call: http, with: { method: put, endpoint: 'https://a.example/x' } }\n",
+    ),
+    (
         "contract values",
         "action: approval:1.0.0\neffect: write\nclass: irreversible\nretries: 100\namount: { value: amount }\nensure: { probe: { call: x }, that: ., every: PT0S, within: P1M }\ninput: { schema: { type: strnig } }\nrun: { run: { shell: { command: ls } } }\n",
     ),

@@ -81,7 +81,8 @@ fn collect(list: &dsl::plan::TaskList, pointers: &mut Vec<String>) {
             | TaskKind::Checkpoint(_)
             | TaskKind::OnRollback { .. }
             | TaskKind::Rollback(_)
-            | TaskKind::Release(_) => {}
+            | TaskKind::Release(_)
+            | TaskKind::Declassify(_) => {}
         }
     }
 }

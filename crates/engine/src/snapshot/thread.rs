@@ -184,7 +184,8 @@ pub(super) fn doing_of(image: DoingImage, values: &Values) -> Result<Doing, Snap
             // Behind the last item, `$item` is still the last one.
             let at = index.min(items.len().saturating_sub(1));
             let item_var = items.get(at).cloned().ok_or(SnapshotError::Value(number))?;
-            Doing::For { items, index, item_var, index_var: index_value(at) }
+            let index_var = index_value(at, item_var.label);
+            Doing::For { items, index, item_var, index_var }
         }
         DoingImage::Try { retries, first_at, phase, error, visits } => {
             Doing::Try(Box::new(Trying { retries, first_at, phase, error_var: values.get(error)?, visits }))

@@ -6,6 +6,7 @@ mod effects;
 mod flow;
 mod forks;
 mod limits;
+mod origins;
 mod pending;
 mod resolve;
 mod rewind;

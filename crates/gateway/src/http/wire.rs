@@ -149,6 +149,8 @@ pub(crate) struct Contract {
     pub(crate) data: Vec<String>,
     /// Which arguments say how much money moves.
     pub(crate) amount: Option<AmountFields>,
+    /// Which arguments decide who receives money, data or rights: JSON Pointers.
+    pub(crate) recipients: Vec<String>,
     /// True when a person reviewed it.
     pub(crate) reviewed: bool,
     /// Retries of transient failures at the most.
@@ -182,6 +184,7 @@ impl From<ModelContract> for Contract {
             blast_radius: contract.blast_radius.into(),
             data: contract.data,
             amount: contract.amount.map(|a| AmountFields { value: a.value, currency: a.currency }),
+            recipients: contract.recipients,
             reviewed: contract.reviewed,
             retries_max: contract.retries_max,
             hosts: contract.hosts,
