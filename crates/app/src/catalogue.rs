@@ -527,6 +527,7 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
             ("try", if task.retry.is_some() { "retries" } else { "catches" }.to_owned(), children)
         }
         TaskKind::Wait(_) => ("wait", "waits".to_owned(), Vec::new()),
+        TaskKind::Listen(listen) => ("listen", listen_label(listen), Vec::new()),
         TaskKind::Work(Work::Http(http)) => ("call", format!("http {}", http.method), Vec::new()),
         TaskKind::Work(Work::Process(process)) => {
             ("run", process.language.clone().unwrap_or_else(|| "shell".to_owned()), Vec::new())
@@ -550,6 +551,11 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
         children,
         next,
     }
+}
+
+fn listen_label(listen: &dsl::plan::Listen) -> String {
+    let names: Vec<&str> = listen.filters.iter().filter_map(dsl::plan::EventFilter::name).collect();
+    format!("waits for {} of: {}", if listen.all { "each" } else { "any" }, names.join(", "))
 }
 
 fn savepoint_label(what: &str, to: Option<&str>) -> String {

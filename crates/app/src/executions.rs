@@ -338,6 +338,7 @@ fn explanation(row: &ExecutionSummary, state: &Execution) -> String {
         }
         "limit" => format!("an effect waits for a place under the limit `{what}`, and goes on by itself"),
         "worker" => "an effect waits for a worker's place, and goes on by itself".to_owned(),
+        "signal" => format!("it listens for the signal {}", what.replace(',', " or ")),
         "operator" => "an operator paused it; resume lets it go on".to_owned(),
         "choice" => format!(
             "it went back or was forked: choose what becomes of effect {what} (keep, compensate or repeat)"
@@ -430,6 +431,7 @@ fn summary(body: &model::EventBody) -> String {
         E::EffectReused { effect, of, origin: Some(origin) } => {
             format!("effect {} answered by effect {} of `{origin}`, nothing was sent", effect.0, of.0)
         }
+        E::Signalled { name, by, .. } => format!("signal `{name}` from {by}"),
         E::Ended { status, outcome, .. } => format!("{status}, outcome {}", outcome.name()),
     }
 }

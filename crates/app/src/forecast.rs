@@ -147,6 +147,11 @@ impl App {
                 break;
             }
         }
+        let signals: Vec<String> = state.listens_for().into_iter().collect();
+        if !signals.is_empty() {
+            let names = signals.join(", ");
+            view.note = Some(format!("what follows waits for a signal that nobody can foresee ({names})"));
+        }
         if let Some(engine::End::Faulted(error)) = &state.end {
             let detail = error.detail.as_deref().unwrap_or(&error.kind);
             note = Some(format!("what follows depends on answers that nobody can foresee ({detail})"));

@@ -35,6 +35,7 @@ mod rewind;
 mod rows;
 mod runner;
 mod schedule;
+mod signals;
 mod snapshots;
 mod standing;
 mod stops;

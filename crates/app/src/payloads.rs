@@ -7,7 +7,7 @@ use model::{Problem, TenantId, Value};
 use crate::app::{App, store_problem};
 
 /// Payloads above this size go to the blob store, in bytes of JSON.
-const INLINE_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const INLINE_BYTES_MAX: usize = 64 * 1024;
 
 impl App {
     /// Moves large payloads of an event to the blob store.
@@ -134,7 +134,7 @@ impl App {
 }
 
 /// True when the JSON of a value is larger than `bytes`; stops counting as soon as that is known.
-fn weighs_more(value: &Value, bytes: usize) -> bool {
+pub(crate) fn weighs_more(value: &Value, bytes: usize) -> bool {
     fn weigh(value: &Value, left: &mut usize) -> bool {
         use model::Data;
         let own = match &value.data {

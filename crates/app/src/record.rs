@@ -238,6 +238,12 @@ pub(crate) fn described(state: &engine::Execution, body: &EventBody) -> Option<D
                 "outcome": state.effect(*effect).and_then(|e| e.outcome).map(model::Outcome::name),
             }),
         ),
+        // What it carries may be personal: the log has its digest.
+        EventBody::Signalled { id, name, data, by, .. } => (
+            "execution.signalled",
+            None,
+            json!({ "name": name, "id": id, "by": by, "data": model::digest_of(data) }),
+        ),
         EventBody::Ended { status, outcome, digest } => {
             ("execution.ended", None, json!({ "status": status, "outcome": outcome, "digest": digest }))
         }

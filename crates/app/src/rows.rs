@@ -6,6 +6,9 @@ use store::ExecutionRow;
 
 use crate::letters::dead_letter_id;
 
+/// Names of signals that a row shows at the most.
+const SIGNALS_SHOWN: usize = 5;
+
 /// The row that lists show, from the state.
 pub(crate) fn row_of(state: &Execution, held: Option<&str>, now: Timestamp) -> ExecutionRow {
     let started = &state.started;
@@ -75,5 +78,12 @@ fn blocked_on(state: &Execution, held: Option<&str>) -> Option<String> {
             Phase::Verifying(_) | Phase::Requested | Phase::Denied | Phase::Settled => None,
         })
         .or_else(|| state.stuck().map(|(effect, _)| format!("compensation:{}", effect.0)))
+        .or_else(|| listening(state))
         .or_else(|| state.next_wakeup().map(|_| "timer".to_owned()))
+}
+
+/// `signal:` and the names that something listens for, as many as fit.
+fn listening(state: &Execution) -> Option<String> {
+    let names: Vec<String> = state.listens_for().into_iter().take(SIGNALS_SHOWN).collect();
+    (!names.is_empty()).then(|| format!("signal:{}", names.join(",")))
 }

@@ -796,6 +796,9 @@ pub(crate) fn rejected_problem(rejected: &Rejected) -> Problem {
     match rejected {
         Rejected::BadArguments(_) => Problem::new(422, 3013, "arguments refused", rejected.to_string())
             .field("/arguments", rejected.to_string()),
+        Rejected::SignalReused(_) => Problem::new(409, 2140, "signal id reused", rejected.to_string())
+            .field("/id", rejected.to_string()),
+        Rejected::InboxFull => Problem::new(429, 2141, "too many signals wait", rejected.to_string()),
         Rejected::Ended(_)
         | Rejected::NoEffect(_)
         | Rejected::Elsewhere { .. }

@@ -94,6 +94,32 @@ pub struct GoalAccepted {
     pub repeated: bool,
 }
 
+/// A signal to an execution.
+#[derive(Debug, Clone)]
+pub struct SignalRequest {
+    /// Its name: 1 to 128 printable ASCII characters without spaces.
+    pub name: String,
+    /// What it carries; 64 KiB at the most.
+    pub data: Json,
+    /// Chosen by the caller, so that sending it again changes nothing.
+    pub id: Option<String>,
+}
+
+/// A signal that is in the inbox, or was taken from it.
+#[derive(Debug, Clone, Serialize)]
+pub struct SignalAccepted {
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// Its status when the answer was made.
+    pub status: String,
+    /// What it waits for.
+    pub blocked_on: Option<String>,
+    /// The signal's id.
+    pub id: String,
+    /// True when this very signal had come before.
+    pub repeated: bool,
+}
+
 /// An execution in a list.
 pub type ExecutionSummary = store::ExecutionRow;
 

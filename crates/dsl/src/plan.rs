@@ -189,6 +189,8 @@ pub enum TaskKind {
     Try(Try),
     /// Waits; evaluates to a duration.
     Wait(Template),
+    /// Waits for signals.
+    Listen(Listen),
     /// One outside act written in the definition itself (`call: http`, `run: shell`, `run: script`).
     Work(Work),
     /// A catalogued action with its arguments (`.` = the task's data).
@@ -233,6 +235,40 @@ pub struct Fork {
     pub branches: TaskList,
     /// True when the first branch that succeeds wins and the others are cancelled.
     pub compete: bool,
+}
+
+/// `listen`
+#[derive(Debug)]
+pub struct Listen {
+    /// What is listened for; never empty.
+    pub filters: Vec<EventFilter>,
+    /// True when every filter must have had an event (`all`, `one`); false when any of them will do.
+    pub all: bool,
+    /// With `any`: goes on until this holds; `.` is the list of what was taken so far. The first event ends it when absent.
+    pub until: Option<Expr>,
+    /// How much of an event is given on.
+    pub read: Read,
+}
+
+/// What a `listen` gives on of each event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Read {
+    /// Its data.
+    #[default]
+    Data,
+    /// The event with its attributes.
+    Envelope,
+    /// Its data as JSON text.
+    Raw,
+}
+
+/// Which events a `listen` takes. All of them are addressed to this execution.
+#[derive(Debug)]
+pub struct EventFilter {
+    /// Attributes and what they must be equal to; expressions see what the task sees.
+    pub attributes: Vec<(Arc<str>, Template)>,
+    /// `data`: an expression that must be true (`.` is the data), or what the data must be equal to.
+    pub data: Option<Template>,
 }
 
 /// A case of a `switch`.
@@ -414,4 +450,14 @@ pub struct ProcessWork {
     pub environment: Option<Template>,
     /// `return`
     pub output: ProcessOutput,
+}
+
+impl EventFilter {
+    /// The name of the signal that it takes, when that is written out.
+    pub fn name(&self) -> Option<&str> {
+        self.attributes.iter().find_map(|(name, template)| match template {
+            Template::Constant(value) if &**name == "type" => value.as_str(),
+            _ => None,
+        })
+    }
 }

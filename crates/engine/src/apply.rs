@@ -12,6 +12,7 @@ use model::{Timestamp, Value};
 
 use crate::flow::Signal;
 use crate::kept::Effects;
+use crate::listen::Signalled;
 use crate::scope::{check_schema, moment};
 use crate::state::{Doing, End, Execution, Frame, ListFrame, Part, Phase, TryPhase};
 use crate::thread::{Thread, ThreadId};
@@ -46,6 +47,7 @@ impl Execution {
             trace: tracing.then(Vec::new),
             foresight: None,
             entries: std::collections::BTreeMap::new(),
+            inbox: crate::listen::Inbox::default(),
             workflow_var,
             runtime_var: runtime_var(),
             live: Thread::root(Value::object::<&str>([])),
@@ -222,6 +224,10 @@ impl Execution {
                 self.paused = false;
                 Signal::Blocked
             }
+            EventBody::Signalled { .. } => match Signalled::of(body) {
+                Some(signal) => self.signalled(&signal),
+                None => Signal::Blocked,
+            },
             EventBody::Retried { .. } => self.retried(),
             EventBody::Resolved(resolved) => self.resolved(resolved),
             // A state alone cannot go back: `replay` and `follow` do, with the history at hand.
@@ -382,11 +388,11 @@ impl Execution {
 
     /// Takes the faulted task off, as if the flow had not come to it.
     pub(crate) fn step_back(&mut self) {
-        if let Some(Frame::Task(frame)) = self.live.stack.pop()
-            && let Some(count) = self.live.visits.get_mut(&frame.task.pointer)
-        {
+        let Some(Frame::Task(frame)) = self.live.stack.pop() else { return };
+        if let Some(count) = self.live.visits.get_mut(&frame.task.pointer) {
             *count = count.saturating_sub(1);
         }
+        self.give_back(&frame.doing);
     }
 }
 
@@ -409,6 +415,7 @@ pub(crate) fn effect_of(body: &EventBody) -> Option<EffectNumber> {
         | EventBody::Cancelled { .. }
         | EventBody::Paused { .. }
         | EventBody::Resumed { .. }
+        | EventBody::Signalled { .. }
         | EventBody::Retried { .. }
         | EventBody::Resolved(_)
         | EventBody::Checkpoint { .. }

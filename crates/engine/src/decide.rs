@@ -12,6 +12,8 @@ use model::problem::WorkflowError;
 use model::verdict::{Decision, Verdict};
 use model::{Digest, Outcome, Timestamp, Value};
 
+use crate::INBOX_MAX;
+use crate::listen::Signalled;
 use crate::rewind::NoReturn;
 use crate::state::{Doing, End, Execution, Frame, Phase};
 
@@ -105,6 +107,8 @@ pub enum Input {
         /// Why.
         reason: String,
     },
+    /// A signal comes. The very same one changes nothing.
+    Signal(Signalled),
 }
 
 /// What the permit gate says.
@@ -195,6 +199,16 @@ pub enum Rejected {
     /// Nothing to do.
     #[error("{0}")]
     Nothing(&'static str),
+    /// A signal of this id has come, with another name or other data.
+    #[error(
+        "a signal `{0}` with another name or other data has come already; give every signal an id of its own"
+    )]
+    SignalReused(String),
+    /// Too many signals wait.
+    #[error(
+        "{INBOX_MAX} signals wait in the inbox and nothing takes them; try again when the execution has taken some"
+    )]
+    InboxFull,
     /// The edited arguments cannot be used.
     #[error("{0}")]
     BadArguments(String),
@@ -333,6 +347,11 @@ fn decide(state: &Execution, input: Input, now: Timestamp) -> Result<Vec<EventBo
         }
         Input::Choose { effect, choice, by, reason } => state.decide_choice(effect, choice, by, reason),
         Input::Resolve { resolved, looked_up } => state.decide_resolved(*resolved, looked_up),
+        Input::Signal(signal) => {
+            let comes = state.admits(&signal)?;
+            let Signalled { id, name, data, label, by } = signal;
+            Ok(if comes { vec![EventBody::Signalled { id, name, data, label, by }] } else { Vec::new() })
+        }
     }
 }
 
@@ -508,7 +527,7 @@ fn refusal(state: &Execution, now: Timestamp) -> Option<&'static str> {
             let real = effect.outcome != Some(Outcome::Failed) && !effect.attempts.is_empty();
             (real && !repeatable).then_some("the effect happened or may have happened, and cannot be repeated: a person has to look, then cancel the execution")
         }
-        Doing::Do | Doing::Wait { .. } => None,
+        Doing::Do | Doing::Wait { .. } | Doing::Listen(_) => None,
     }
 }
 

@@ -163,7 +163,7 @@ impl Execution {
                     self.next_iteration(data)
                 }
                 Doing::Do | Doing::Try(_) => Signal::Complete(data),
-                Doing::Wait { .. } | Doing::Effect(_) | Doing::Fork(_) => Signal::Blocked,
+                Doing::Wait { .. } | Doing::Effect(_) | Doing::Fork(_) | Doing::Listen(_) => Signal::Blocked,
             },
         }
     }

@@ -14,6 +14,7 @@ mod foresight;
 mod fork;
 mod kept;
 mod kept_aside;
+mod listen;
 pub mod places;
 mod request;
 mod resolve;
@@ -32,6 +33,7 @@ mod wakeup;
 pub use decide::{Input, Judgement, Rejected, Step, step};
 pub use foresight::Foresight;
 pub use kept::Effects;
+pub use listen::Signalled;
 pub use resolve::{Resolution, Resolvable};
 pub use rewind::{NoReturn, REWINDS_MAX, Rewinding};
 pub use saga::{ArmedItem, Branch};
@@ -58,3 +60,12 @@ pub const ARMED_MAX: usize = 100_000;
 
 /// Retries of a `try` whose policy names no limit.
 pub const TRY_RETRIES_MAX: u32 = 100;
+
+/// Signals that wait in one inbox at the most; twice as many of a name that something listens for.
+pub const INBOX_MAX: usize = 256;
+
+/// Signals of one execution whose ids are remembered, so that the same one does not count twice.
+pub const SIGNALS_REMEMBERED: usize = 10_000;
+
+/// Events that one `listen` takes at the most.
+pub const LISTENED_MAX: usize = 10_000;

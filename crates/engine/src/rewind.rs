@@ -16,6 +16,7 @@ use model::{EffectClass, ExecutionId, PrincipalId, Timestamp};
 use crate::apply::workflow_var;
 use crate::decide::{Rejected, Step, finish};
 use crate::flow::Signal;
+use crate::listen::Signalled;
 use crate::state::{Doing, Execution, Frame, Phase, TryPhase};
 use crate::thread::{Course, Thread, ThreadId};
 use crate::unwind::Armed;
@@ -341,6 +342,7 @@ impl Execution {
         self.live = point.live;
         self.threads = point.threads;
         self.threads_begun = point.threads_begun;
+        self.inbox = point.inbox;
         self.trace = point.trace;
         // What the other execution did is undone by that one, if at all.
         let savepoint = |item: &Armed| matches!(item, Armed::Savepoint(_));
@@ -351,7 +353,11 @@ impl Execution {
 }
 
 /// States that later events go back to, while a history is replayed.
-pub(crate) struct Points(BTreeMap<u64, Option<Execution>>);
+pub(crate) struct Points {
+    states: BTreeMap<u64, Option<Execution>>,
+    /// Signals, by the number of events with which each had come.
+    signals: Vec<(u64, Timestamp, Signalled)>,
+}
 
 impl Points {
     /// Of a history: most have none.
@@ -360,20 +366,37 @@ impl Points {
             EventBody::Rewound(rewound) => Some((rewound.to, None)),
             _ => None,
         });
-        Self(targets.collect())
+        let states: BTreeMap<_, _> = targets.collect();
+        let mut signals = Vec::new();
+        // Most histories never go back.
+        if !states.is_empty() {
+            for (position, event) in (1..).zip(events) {
+                signals.extend(Signalled::of(&event.body).map(|signal| (position, event.at, signal)));
+            }
+        }
+        Self { states, signals }
     }
 
     /// Keeps the state when something goes back to it later.
     pub(crate) fn reached(&mut self, state: &Execution) {
-        if let Some(kept) = self.0.get_mut(&state.version) {
+        if let Some(kept) = self.states.get_mut(&state.version) {
             *kept = Some(state.clone());
         }
     }
 
     /// The state after an event that goes back. One that goes nowhere changes nothing but the version.
     pub(crate) fn back(&self, state: Execution, event: &Event, rewound: &Rewound) -> Execution {
-        match self.0.get(&rewound.to) {
-            Some(Some(point)) => state.back_at(point, event, rewound),
+        match self.states.get(&rewound.to) {
+            Some(Some(point)) => {
+                // What was said since was said: it waits for whoever listens now.
+                let mut point = point.clone();
+                let since =
+                    self.signals.iter().filter(|(at, ..)| (rewound.to + 1..=state.version).contains(at));
+                for (_, at, signal) in since {
+                    point.receive(signal, *at);
+                }
+                state.back_at(&point, event, rewound)
+            }
             Some(None) | None => Execution { version: state.version + 1, now: event.at, ..state },
         }
     }

@@ -18,6 +18,7 @@ use crate::flow::Signal;
 use crate::foresight::Foresight;
 use crate::fork::Forking;
 use crate::kept::Effects;
+use crate::listen::{Inbox, Listening};
 use crate::rewind::Points;
 use crate::thread::{Thread, ThreadId};
 use crate::trace::TraceEntry;
@@ -105,6 +106,8 @@ pub struct Execution {
     pub foresight: Option<Foresight>,
     /// Which entries of the signed plan its effects have used, each by the names of its uses (see `entry_use`).
     pub entries: BTreeMap<u32, BTreeSet<String>>,
+    /// Signals that came.
+    pub(crate) inbox: Inbox,
     /// `$workflow`
     pub(crate) workflow_var: Value,
     /// `$runtime`
@@ -192,6 +195,8 @@ pub(crate) enum Doing {
     Effect(EffectNumber),
     /// Waits for branches.
     Fork(Box<Forking>),
+    /// Waits for signals.
+    Listen(Box<Listening>),
 }
 
 /// Where a `try` stands.

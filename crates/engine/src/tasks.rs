@@ -107,6 +107,7 @@ impl Execution {
                 self.set_doing(Doing::Wait { until: self.now.plus(duration) });
                 Signal::Blocked
             }
+            TaskKind::Listen(listen) => self.begin_listen(listen, &input)?,
             TaskKind::Work(work) => self.begin_work(work, &input)?,
             TaskKind::Action { action, with } => {
                 let arguments = self.scope(&input).fill(with, &input)?;
@@ -310,6 +311,7 @@ fn kind_name(kind: &TaskKind) -> &'static str {
         TaskKind::Try(_) => "try",
         TaskKind::Wait(_) => "wait",
         TaskKind::Fork(_) => "fork",
+        TaskKind::Listen(_) => "listen",
         TaskKind::Work(Work::Http(_))
         | TaskKind::Action { .. }
         | TaskKind::Checkpoint(_)

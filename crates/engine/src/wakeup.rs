@@ -71,7 +71,7 @@ fn frame_wakeups(frame: &Frame) -> impl Iterator<Item = (Timestamp, WakeReason)>
                     TryPhase::Body { deadline } => deadline.map(|at| (at, WakeReason::Timeout)),
                     TryPhase::Catching => None,
                 },
-                Doing::Do | Doing::For { .. } | Doing::Effect(_) | Doing::Fork(_) => None,
+                Doing::Do | Doing::For { .. } | Doing::Effect(_) | Doing::Fork(_) | Doing::Listen(_) => None,
             };
             (own, frame.deadline.map(|at| (at, WakeReason::Timeout)))
         }

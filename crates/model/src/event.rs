@@ -167,6 +167,20 @@ pub enum EventBody {
         /// Why.
         reason: String,
     },
+    /// A signal came: it waits in the inbox until a `listen` takes it.
+    Signalled {
+        /// Unique in the execution.
+        id: String,
+        /// Its name; the `type` of the event that a `listen` sees.
+        name: String,
+        /// What it carries.
+        #[serde(default = "null", skip_serializing_if = "Value::is_null")]
+        data: Value,
+        /// Where that came from.
+        label: Label,
+        /// Who sent it.
+        by: PrincipalId,
+    },
     /// A faulted execution, or a parked effect, is tried again.
     Retried {
         /// Who.
@@ -226,6 +240,10 @@ pub enum EventBody {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+fn null() -> Value {
+    Value::NULL
 }
 
 /// How an execution is cancelled. Histories that do not say were written when nothing was undone.

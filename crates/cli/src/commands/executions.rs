@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 
 use crate::client::{Client, segment};
-use crate::commands::{PageArgs, goals, many, returns, say_next};
+use crate::commands::{PageArgs, goals, input, many, returns, say_next};
 use crate::exit::Failure;
 use crate::json::{items, list, text, when, workflow};
 use crate::screen::{Output, Screen, line, short};
@@ -74,6 +74,19 @@ pub(crate) enum Executions {
     Fork(returns::ForkArgs),
     /// Choose what becomes of an effect that a rewind or fork asks about.
     Choose(returns::ChooseArgs),
+    /// Tell one something that it listens for, or will listen for.
+    Signal {
+        /// The execution.
+        id: String,
+        /// The signal's name.
+        name: String,
+        /// What it carries: JSON, `@file` or `-` for stdin.
+        #[arg(long, default_value = "null")]
+        data: String,
+        /// The signal's own id: sending the same one again changes nothing.
+        #[arg(long)]
+        signal_id: Option<String>,
+    },
 }
 
 /// Filters.
@@ -174,6 +187,18 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Executions) ->
         Executions::Rewind(args) => returns::rewind(client, screen, args).await,
         Executions::Fork(args) => returns::fork(client, screen, args).await,
         Executions::Choose(args) => returns::choose(client, screen, args).await,
+        Executions::Signal { id, name, data, signal_id } => {
+            let mut body = json!({ "data": input::json("--data", &data)? });
+            if let Some(signal_id) = signal_id {
+                body["id"] = json!(signal_id);
+            }
+            let path = format!("/executions/{}/signals/{}", segment(&id), segment(&name));
+            let accepted = client.post(&path, &body).await?;
+            screen.data(&accepted, || {
+                let again = if accepted["repeated"] == true { "  had come already" } else { "" };
+                format!("{}  {}{again}", text(&accepted, "/id"), screen.word(&text(&accepted, "/status")))
+            })
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod sagas;
 mod provenance;
 mod security;
 mod shop;
+mod signals;
 mod soak;
 mod stop;
 mod stranger;

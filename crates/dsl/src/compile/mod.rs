@@ -3,6 +3,7 @@
 pub(crate) mod expression;
 mod flow;
 mod fork;
+mod listen;
 mod metadata;
 mod parts;
 mod profile;

@@ -88,7 +88,8 @@ impl Compiler<'_, '_> {
             "call" => self.call(name, node, body, scope),
             "run" => self.run(name, body, Place::Task, scope).map(TaskKind::Work),
             "fork" => self.fork(body, scope).map(TaskKind::Fork),
-            "emit" | "listen" => {
+            "listen" => self.listen(name, node, body, scope).map(TaskKind::Listen),
+            "emit" => {
                 self.not_built(node, &format!("the task `{name}`: `{kind}`"));
                 None
             }

@@ -76,6 +76,7 @@ fn collect(list: &dsl::plan::TaskList, pointers: &mut Vec<String>) {
             | TaskKind::Switch(_)
             | TaskKind::Raise(_)
             | TaskKind::Wait(_)
+            | TaskKind::Listen(_)
             | TaskKind::Work(_)
             | TaskKind::Action { .. }
             | TaskKind::Checkpoint(_)

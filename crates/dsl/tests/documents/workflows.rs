@@ -94,6 +94,10 @@ const CASES: &[(&str, &str)] = &[
         "schedule: { every: PT5M }\nuse: { functions: { f: { set: { x: 1 } } } }\ndo:\n  - a: { fork: { branches: [ { x: { set: { x: 1 } } } ] } }\n  - b: { emit: { event: { with: { source: 'https://a.example', type: t } } } }\n  - c: { listen: { to: { any: [] } } }\n  - d: { call: grpc, with: { proto: { endpoint: 'file://x' }, service: { name: s, host: h }, method: m } }\n  - e: { run: { container: { image: i } } }\n  - f: { run: { workflow: { namespace: n, name: w, version: '1.0.0' } } }\n  - g: { run: { shell: { command: ls }, await: false } }\n  - h: { call: 'approval:1.0.0', with: { quorum: 2 } }\n  - i: { call: f }\n  - j: { call: http, with: { method: get, endpoint: { uri: 'https://a.example', authentication: { oauth2: { use: s } } } } }\n",
     ),
     (
+        "signals",
+        "do:\n  - a: { listen: { to: { one: { with: { type: go } } } } }\n  - b: { listen: { to: { all: [ { with: { type: go, omnihubexecution: '${ .other }' } } ], until: 'length > 2' } } }\n  - c: { listen: { to: { any: [ { with: { type: go, omnihubexecution: '${ $workflow.id }' }, correlate: { x: { from: .x } } } ], until: { one: { with: { type: stop } } } } }, foreach: { item: e } }\n  - d: { listen: { to: { one: { with: { type: go, omnihubexecution: '${ $workflow.id }', data: '${ $nobody }' } } }, read: all } }\n",
+    ),
+    (
         "savepoints and what is armed",
         "do:\n  - a: { call: 'checkpoint:1.0.0@default', with: { name: start } }\n  - b: { call: 'checkpoint:1.0.0', with: { name: '${ .x }', nmae: x } }\n  - c: { call: 'rollback:1.0.0', with: { to: strat } }\n  - d: { call: 'release:1.0.0', with: { too: start } }\n  - e: { call: 'on-rollback:1.0.0', with: { with: {} } }\n  - f: { call: 'on-rollback:1.0.0', with: { call: 'refund-cancle:1.0.0' } }\n  - g: { call: 'checkpoint:2.0.0', with: { name: x } }\n  - h: { call: 'rollback:1.0.0', with: [ start ] }\n  - i: { fork: { branches: [ { j: { call: 'rollback:1.0.0', with: { to: start } } } ] } }\n",
     ),

@@ -8,7 +8,7 @@ mod effect;
 mod packed;
 mod thread;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use dsl::Definition;
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::apply::{runtime_var, workflow_var};
 use crate::kept::Effects;
+use crate::listen::Inbox;
 use crate::state::{Doing, End, Execution, Frame, ListFrame, Phase, TaskFrame};
 use crate::tasks::task_var;
 use crate::thread::{Thread, ThreadId};
@@ -68,6 +69,12 @@ pub struct Snapshot {
     /// Uses of the entries of the signed plan.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     entries: BTreeMap<u32, BTreeSet<String>>,
+    /// Signals that nobody took yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    inbox: Vec<usize>,
+    /// Ids and digests of the newest signals.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    signals: VecDeque<(String, Digest)>,
 }
 
 /// Why a snapshot cannot be used. The history can: replay it.
@@ -145,6 +152,7 @@ impl Execution {
             .zip(&lists)
             .map(|(thread, lists)| ThreadImage::of(thread, lists, &mut pool))
             .collect();
+        let inbox = self.inbox.waiting.iter().map(|event| pool.put(event)).collect();
         let effects = self.effects.iter().map(|effect| EffectImage::of(effect, &mut pool)).collect();
         Snapshot {
             format: FORMAT,
@@ -170,6 +178,8 @@ impl Execution {
             requested: self.effects.requested,
             effects,
             entries: self.entries.clone(),
+            inbox,
+            signals: self.inbox.seen.clone(),
             values: pool.values,
         }
     }
@@ -219,6 +229,10 @@ impl Execution {
             trace: None,
             foresight: None,
             entries: snapshot.entries,
+            inbox: Inbox {
+                waiting: snapshot.inbox.into_iter().map(|n| values.get(n)).collect::<Result<_, _>>()?,
+                seen: snapshot.signals,
+            },
             live: Thread::root(Value::NULL),
             threads: BTreeMap::new(),
             threads_begun: snapshot.threads_begun,

@@ -1,6 +1,6 @@
 //! A thread as plain data: its frames, what it has armed, and what it is about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::action::ActionRef;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::packed::Pool;
 use super::{SnapshotError, Values};
 use crate::fork::{Forking, Pending};
+use crate::listen::Listening;
 use crate::state::{Doing, Frame, Part, TryPhase, Trying};
 use crate::tasks::index_value;
 use crate::thread::{Course, Thread, ThreadId};
@@ -49,6 +50,7 @@ pub(super) enum DoingImage {
     Wait { until: Timestamp },
     Effect(EffectNumber),
     Fork { first: ThreadId, count: u32, winner: Option<u32>, pending: Option<PendingImage> },
+    Listen { taken: Vec<usize>, met: BTreeSet<usize> },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -157,6 +159,10 @@ fn frame_image(frame: &Frame, items: Option<&Value>, pool: &mut Pool) -> FrameIm
                 },
                 Doing::Wait { until } => DoingImage::Wait { until: *until },
                 Doing::Effect(number) => DoingImage::Effect(*number),
+                Doing::Listen(listening) => DoingImage::Listen {
+                    taken: listening.taken.iter().map(|value| pool.put(value)).collect(),
+                    met: listening.met.clone(),
+                },
                 Doing::Fork(forking) => DoingImage::Fork {
                     first: forking.first,
                     count: forking.count,
@@ -192,6 +198,10 @@ pub(super) fn doing_of(image: DoingImage, values: &Values) -> Result<Doing, Snap
         }
         DoingImage::Wait { until } => Doing::Wait { until },
         DoingImage::Effect(number) => Doing::Effect(number),
+        DoingImage::Listen { taken, met } => {
+            let taken = taken.into_iter().map(|number| values.get(number)).collect::<Result<_, _>>()?;
+            Doing::Listen(Box::new(Listening { taken, met }))
+        }
         DoingImage::Fork { first, count, winner, pending } => {
             let pending = match pending {
                 None => None,

@@ -11,4 +11,5 @@ mod pending;
 mod resolve;
 mod rewind;
 mod sagas;
+mod signals;
 mod snapshots;

@@ -418,3 +418,43 @@ fn places_know_their_digests() {
     run.rewind(keep(whole.event)).expect("it waits");
     assert_eq!(run.finish(), ["send:1.0.0"]);
 }
+
+#[test]
+fn what_was_said_is_not_lost_by_going_back() {
+    let go = "{ with: { type: go, omnihubexecution: '${ $workflow.id }' } }";
+    let tasks = format!(
+        "- w: {{ wait: PT1S }}\n- a: {{ listen: {{ to: {{ any: [{go}], until: 'length == 2' }} }} }}\n- h: {{ wait: PT1H }}\n- b: {{ listen: {{ to: {{ one: {go} }} }}, output: {{ as: '${{ $input + . }}' }} }}"
+    );
+    let say = |run: &mut Run, n: i64| {
+        let data = Value::from_json(&json!(n), Label::CALLER);
+        let signal =
+            engine::Signalled { id: n.to_string(), name: "go".into(), data, label: Label::CALLER, by: bob() };
+        run.give(Input::Signal(signal)).expect("it may come");
+        run.check_replay();
+    };
+    let mut run = run(&tasks, json!({}));
+    say(&mut run, 1);
+    assert!(run.jump());
+    // 1 is taken, 2 completes the first task, 3 comes early for the second.
+    say(&mut run, 2);
+    say(&mut run, 3);
+    assert_eq!(run.events.len(), 5);
+    let mut fork = run.fork(keep(3)).expect("there is such a point");
+    for point in [3, 2, 4, 1] {
+        run.rewind(keep(point)).expect("there is such a point");
+        while run.state.inbox().count() > 1 {
+            assert!(run.jump(), "the first wait is over some time");
+        }
+        assert_eq!(run.state.inbox().collect::<Vec<_>>(), ["go"], "back to {point}");
+    }
+    run.check_replay();
+    say(&mut run, 3);
+    assert!(run.jump());
+    assert_eq!(run.output(), json!([1, 2, 3]));
+    // What was said to the other one later was not said to the fork.
+    assert_eq!(fork.state.listens_for().into_iter().collect::<Vec<_>>(), ["go"]);
+    say(&mut fork, 7);
+    say(&mut fork, 8);
+    assert!(fork.jump());
+    assert_eq!(fork.output(), json!([1, 7, 8]));
+}

@@ -206,6 +206,7 @@ pub fn blocked(on: &str) -> Markup {
         "retry" => html! { "effect " (rest) " is tried again later" },
         "verification" => html! { "effect " (rest) " is being checked" },
         "timer" => html! { "waits for a timer" },
+        "signal" => html! { "listens for the signal " (rest.replace(',', " or ")) },
         _ => html! { "waits for " (on) },
     }
 }

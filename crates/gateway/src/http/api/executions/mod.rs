@@ -7,8 +7,8 @@ pub(crate) mod events;
 mod get;
 mod history;
 mod list;
-mod planned;
 mod rewind;
+mod signal;
 mod wire;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -38,5 +38,5 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(rewind::fork))
         .routes(routes!(rewind::checkpoints, rewind::checkpoint))
         .routes(routes!(rewind::choose))
-        .routes(routes!(planned::signal))
+        .routes(routes!(signal::signal))
 }
