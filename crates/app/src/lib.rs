@@ -28,6 +28,7 @@ mod payloads;
 mod permit;
 mod plans;
 mod policies;
+mod queries;
 mod record;
 mod resolve;
 pub mod retention;

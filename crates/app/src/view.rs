@@ -94,6 +94,48 @@ pub struct GoalAccepted {
     pub repeated: bool,
 }
 
+/// Where an execution stands, after its last committed event.
+#[derive(Debug, Clone, Serialize)]
+pub struct StateView {
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// Its status.
+    pub status: String,
+    /// What it waits for.
+    pub blocked_on: Option<String>,
+    /// Number of events.
+    pub version: u64,
+    /// When the last of them was.
+    pub at: Timestamp,
+    /// `$context`, or the part of it that was asked for.
+    pub context: Json,
+    /// The tasks at which it stands.
+    pub places: Vec<PlaceView>,
+    /// Names of the signals that came and that nobody took yet, oldest first.
+    pub inbox: Vec<String>,
+}
+
+/// A task at which an execution stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlaceView {
+    /// JSON Pointer of the branch; none for the workflow's own tasks.
+    pub branch: Option<String>,
+    /// JSON Pointer of the task.
+    pub task: String,
+    /// Its name.
+    pub name: String,
+    /// Its keyword.
+    pub kind: String,
+    /// When it began.
+    pub since: Timestamp,
+    /// `timer`, `retry`, `effect:<number>`, `branches`, `signal:<names>`; none while it undoes.
+    pub waits_for: Option<String>,
+    /// When that is over by itself.
+    pub until: Option<Timestamp>,
+    /// When its own time limit strikes.
+    pub deadline: Option<Timestamp>,
+}
+
 /// A signal to an execution.
 #[derive(Debug, Clone)]
 pub struct SignalRequest {

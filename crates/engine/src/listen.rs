@@ -253,18 +253,15 @@ impl Execution {
         if self.end.is_some() {
             return BTreeSet::new();
         }
-        let listening = self.all_threads().filter_map(|thread| match (&thread.course, thread.stack.last()) {
-            (Course::Running, Some(Frame::Task(frame))) => match (&frame.doing, &frame.task.kind) {
-                (Doing::Listen(listening), TaskKind::Listen(listen)) => Some((listening, listen)),
+        let running = self.all_threads().filter(|thread| matches!(thread.course, Course::Running));
+        let names = running.filter_map(|thread| match thread.stack.last() {
+            Some(Frame::Task(frame)) => match &frame.doing {
+                Doing::Listen(listening) => Some(open_names(listening, &frame.task)),
                 _ => None,
             },
             _ => None,
         });
-        let open = listening.flat_map(|(listening, listen)| {
-            let open = move |n: &usize| !listen.all || !listening.met.contains(n);
-            (0..listen.filters.len()).filter(open).filter_map(|n| listen.filters.get(n))
-        });
-        open.map(|filter| filter.name().unwrap_or("*").to_owned()).collect()
+        names.flatten().collect()
     }
 
     /// Names of the signals that came and that nobody took yet, oldest first.
@@ -276,6 +273,13 @@ impl Execution {
     pub fn knows_signal(&self, id: &str) -> bool {
         self.inbox.seen.iter().any(|(seen, _)| seen == id)
     }
+}
+
+/// The names of the signals that a task still waits for; `*` for a filter without a name.
+pub(crate) fn open_names(listening: &Listening, task: &Task) -> Vec<String> {
+    let TaskKind::Listen(listen) = &task.kind else { return Vec::new() };
+    let open = listen.filters.iter().enumerate().filter(|(n, _)| !listen.all || !listening.met.contains(n));
+    open.map(|(_, filter)| filter.name().unwrap_or("*").to_owned()).collect()
 }
 
 fn digest_of(name: &str, data: &Value) -> Digest {

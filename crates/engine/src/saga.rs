@@ -89,7 +89,7 @@ impl Execution {
     }
 
     /// JSON Pointer of the task of a branch.
-    fn branch_task(&self, thread: &Thread) -> Option<Arc<str>> {
+    pub(crate) fn branch_task(&self, thread: &Thread) -> Option<Arc<str>> {
         if thread.id == ThreadId::ROOT {
             return None;
         }

@@ -301,7 +301,7 @@ fn labelled_items(list: &Arc<Vec<Value>>, label: Label) -> Arc<Vec<Value>> {
 }
 
 /// The keyword of a kind of task.
-fn kind_name(kind: &TaskKind) -> &'static str {
+pub(crate) fn kind_name(kind: &TaskKind) -> &'static str {
     match kind {
         TaskKind::Do(_) => "do",
         TaskKind::Set(_) => "set",

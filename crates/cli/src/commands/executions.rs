@@ -74,6 +74,14 @@ pub(crate) enum Executions {
     Fork(returns::ForkArgs),
     /// Choose what becomes of an effect that a rewind or fork asks about.
     Choose(returns::ChooseArgs),
+    /// Ask one where it stands: its tasks, what they wait for, and its data.
+    State {
+        /// The execution.
+        id: String,
+        /// Only this part of `$context`: a JSON Pointer, for example `/order/id`.
+        #[arg(long)]
+        pointer: Option<String>,
+    },
     /// Tell one something that it listens for, or will listen for.
     Signal {
         /// The execution.
@@ -187,6 +195,11 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Executions) ->
         Executions::Rewind(args) => returns::rewind(client, screen, args).await,
         Executions::Fork(args) => returns::fork(client, screen, args).await,
         Executions::Choose(args) => returns::choose(client, screen, args).await,
+        Executions::State { id, pointer } => {
+            let path = format!("/executions/{}/state", segment(&id));
+            let state = client.query(&path, &[("pointer", pointer)]).await?;
+            screen.data(&state, || view::execution::stand(screen, &state))
+        }
         Executions::Signal { id, name, data, signal_id } => {
             let mut body = json!({ "data": input::json("--data", &data)? });
             if let Some(signal_id) = signal_id {

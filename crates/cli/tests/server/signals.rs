@@ -101,10 +101,10 @@ async fn signals_are_for_those_who_may_and_are_recorded() {
     let made = shop.alice.post(&path, json!({"data": {"order": "1042"}})).await.expect(202);
     assert!(!made.str("/id").is_empty(), "{}", made.text);
     let leaves = shop.server.admin.get("/audit?action=execution.signalled").await.expect(200);
-    let leaf = &leaves.json["items"][0];
+    let leaf = &leaves.json["items"][0]["record"];
     assert_eq!(text(&leaf["actor"]), "user:alice", "{}", leaves.text);
     assert!(
-        leaves.text.contains("packed") && !leaves.text.contains("1042"),
+        leaves.text.contains("packed") && !leaves.text.contains("order"),
         "the data is only digested: {}",
         leaves.text
     );
@@ -141,4 +141,29 @@ do:
         shown["output"].as_array().expect("a list").iter().filter_map(Json::as_u64).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..200).collect::<Vec<u64>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_says_where_it_stands_and_changes_nothing() {
+    let (shop, execution) = open().await;
+    let path = format!("/executions/{execution}/state");
+    send(&shop.alice, &execution, "scanned", "s1", scan("A")).await.expect(202);
+    send(&shop.alice, &execution, "packed", "p1", json!({"order": "1042"})).await.expect(202);
+    send(&shop.alice, &execution, "lost", "l1", json!(null)).await.expect(202);
+    let state = shop.bob.get(&path).await.expect(200);
+    assert_eq!(state.json["context"], json!({"order": "1042"}), "{}", state.text);
+    assert_eq!((state.str("/status"), state.str("/blocked_on")), ("waiting", "signal:scanned"));
+    assert_eq!((&state.json["version"], &state.json["inbox"]), (&json!(4), &json!(["lost"])));
+    let places = state.json["places"].as_array().expect("a list");
+    assert_eq!(places.len(), 1, "{}", state.text);
+    assert_eq!((text(&places[0]["task"]), text(&places[0]["kind"])), ("/do/1/scanned", "listen"));
+    assert_eq!(text(&places[0]["waits_for"]), "signal:scanned");
+    let part = shop.bob.get(&format!("{path}?pointer=/order")).await.expect(200);
+    assert_eq!(part.json["context"], "1042");
+    shop.bob.get(&format!("{path}?pointer=/nothing")).await.expect(404);
+    let again = shop.bob.get(&path).await.expect(200);
+    assert_eq!(again.json, state.json, "asking leaves nothing");
+    send(&shop.alice, &execution, "scanned", "s2", scan("B")).await.expect(202);
+    let ended = shop.bob.get(&path).await.expect(200);
+    assert_eq!((ended.str("/status"), &ended.json["places"]), ("completed", &json!([])), "{}", ended.text);
 }

@@ -9,6 +9,7 @@ mod history;
 mod list;
 mod rewind;
 mod signal;
+mod state;
 mod wire;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -39,4 +40,5 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(rewind::checkpoints, rewind::checkpoint))
         .routes(routes!(rewind::choose))
         .routes(routes!(signal::signal))
+        .routes(routes!(state::state))
 }
