@@ -92,6 +92,8 @@ impl App {
             | Rejected::NoEffect(_)
             | Rejected::Elsewhere { .. }
             | Rejected::NoReturn(_)
+            | Rejected::SignalReused(_)
+            | Rejected::InboxFull
             | Rejected::Nothing(_)) => rejected_problem(&other),
         })
     }
