@@ -150,7 +150,7 @@ impl App {
         let signals: Vec<String> = state.listens_for().into_iter().collect();
         if !signals.is_empty() {
             let names = signals.join(", ");
-            view.note = Some(format!("what follows waits for a signal that nobody can foresee ({names})"));
+            note = Some(format!("what follows waits for a signal that nobody can foresee ({names})"));
         }
         if let Some(engine::End::Faulted(error)) = &state.end {
             let detail = error.detail.as_deref().unwrap_or(&error.kind);
