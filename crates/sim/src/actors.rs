@@ -29,7 +29,8 @@ pub async fn client(world: Arc<World>, number: u64) {
     let span = u64::try_from(world.swarm.safety.as_millis()).unwrap_or(u64::MAX) / 2;
     let at = random.millis(0, span);
     tokio::time::sleep(at).await;
-    let tenant = if random.chance(500) { workloads::first_tenant() } else { workloads::second_tenant() };
+    let drawn = if random.chance(500) { workloads::first_tenant() } else { workloads::second_tenant() };
+    let tenant = world.swarm.tenant.clone().unwrap_or(drawn);
     let alice = workloads::caller(&tenant, "user:alice", &[Role::Developer, Role::Operator]);
     let kind = *random.pick(&world.swarm.workflows);
     let key = random.chance(850).then(|| format!("key-{number}"));
@@ -280,6 +281,10 @@ async fn control(world: &Arc<World>, name: &str, on: bool, operations: Option<Ve
     let Some(node) = world.node_now() else { return false };
     let oscar = workloads::caller(&workloads::first_tenant(), "user:oscar", &[Role::Operator]);
     if name == "kill-switch" && !on {
+        let held = |row: &store::ExecutionRow| row.blocked_on.as_deref() == Some("control:kill-switch");
+        if world.disk.with(|stored| stored.executions.values().any(|kept| held(&kept.row))) {
+            reached!(world, "kill switch held work");
+        }
         let number = note!(world, "the kill switch is asked to be off");
         world.acks.add(|acks| acks.kills.push(Kill::Off(number)));
     }
@@ -294,6 +299,9 @@ async fn control(world: &Arc<World>, name: &str, on: bool, operations: Option<Ve
     match world.ask(&node, node.app.set_control(&oscar, name, set)).await {
         Some(Ok(_)) => {
             let number = note!(world, "control {name} is {on}");
+            if name == "takeover" && on {
+                reached!(world, "taken over");
+            }
             world.acks.add(|acks| {
                 acks.controls += 1;
                 if name == "kill-switch" && on {

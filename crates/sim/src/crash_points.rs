@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use model::TenantId;
+
 use crate::run::{Base, Ended};
 use crate::swarm::Swarm;
 use crate::workloads;
@@ -26,11 +28,12 @@ pub struct Points {
 /// the recovery included.
 ///
 /// The error is about the simulator itself.
-pub fn workflow(base: &Base, number: usize, pairs: bool) -> Result<Points, String> {
+pub fn workflow(base: &Base, number: usize, tenant: TenantId, pairs: bool) -> Result<Points, String> {
+    let swarm = Swarm { tenant: Some(tenant), ..Swarm::quiet(number) };
     let run = |at: &[u64]| -> Result<Ended, String> {
         let crashes = Crashes::At(at.iter().copied().collect::<BTreeSet<u64>>());
         // One seed: what is drawn stays the same, only the crashes differ.
-        base.run(1, Swarm::quiet(number), crashes, false).map(|ran| ran.0)
+        base.run(1, swarm.clone(), crashes, false).map(|ran| ran.0)
     };
     let quiet = run(&[])?;
     let mut points = Points {

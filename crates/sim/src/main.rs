@@ -111,10 +111,12 @@ fn told(from: u64, totals: &Totals) {
 fn points(pairs: bool) -> Result<bool, String> {
     let base = Base::found()?;
     let mut fine = true;
-    for number in 0..workloads::count() {
-        let points = crash_points::workflow(&base, number, pairs)?;
+    let tenants = [workloads::first_tenant(), workloads::second_tenant()];
+    let all = (0..workloads::count()).flat_map(|number| tenants.iter().map(move |tenant| (number, tenant)));
+    for (number, tenant) in all {
+        let points = crash_points::workflow(&base, number, tenant.clone(), pairs)?;
         println!(
-            "{:<12} {:>4} boundaries, {:>4} single crashes, {:>6} pairs, {} broken",
+            "{tenant:<8} {:<12} {:>4} boundaries, {:>4} single crashes, {:>6} pairs, {} broken",
             points.workflow,
             points.boundaries,
             points.singles,

@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use app::{App, Parts, Settings};
+use model::Clock as _;
+use model::approval::{Approval, ApprovalStatus};
 use tokio::sync::Notify;
 
 use crate::store::NodeStore;
 use crate::worker;
 use crate::world::World;
 use crate::{note, reached};
+
+/// Simulated time after a start in which a crash counts as one in recovery.
+const RECOVERY: Duration = Duration::from_millis(500);
 
 /// Whether a node lives. Everything that it holds asks here before it answers.
 #[derive(Debug)]
@@ -105,6 +111,11 @@ async fn serve(world: &Arc<World>, life: &Arc<Life>) -> bool {
     if unfinished {
         reached!(world, "work was found under way at a start");
     }
+    let now = world.clock.now();
+    let late = |approval: &Approval| approval.status == ApprovalStatus::Pending && approval.expires_at <= now;
+    if world.disk.with(|stored| stored.approvals.values().any(|(_, approval)| late(approval))) {
+        reached!(world, "expired while nobody served");
+    }
     world.recovering(true);
     let node = Node { life: Arc::clone(life), app: Arc::clone(&app) };
     tokio::spawn(worker::work(Arc::clone(world), node.clone()));
@@ -115,11 +126,15 @@ async fn serve(world: &Arc<World>, life: &Arc<Life>) -> bool {
             note!(world, "node {} never got ready", life.number);
             return false;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     world.set_node(Some(node));
     let mut guard = guard;
-    let _ = (&mut guard.0).await;
+    // What was under way is found again right after the start; later crashes are of another kind.
+    if tokio::time::timeout(RECOVERY, &mut guard.0).await.is_err() {
+        world.recovering(false);
+        let _ = (&mut guard.0).await;
+    }
     note!(world, "node {} stopped keeping time", life.number);
     false
 }

@@ -104,6 +104,7 @@ impl Base {
             tasks,
             tasks_max: TASKS_MAX,
             catalogue: self.catalogue.clone(),
+            waits: workloads::WAITS.to_vec(),
             seed,
         };
         let broken = check::all(&facts, &world.trace);

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use model::TenantId;
+
 use crate::random::Random;
 
 /// The faults of one world. Chances are in a thousand.
 #[derive(Debug, Clone)]
 pub struct Swarm {
+    /// Whose goals they are; drawn for each when none.
+    pub tenant: Option<TenantId>,
     /// Goals that clients submit.
     pub goals: u64,
     /// Whether each kind of workflow may be used; at least one is.
@@ -104,6 +108,7 @@ impl Swarm {
             kinds.swap_remove(at);
         }
         Self {
+            tenant: None,
             goals: random.between(1, 8),
             workflows: kinds,
             safety: random.millis(5_000, 120_000),
@@ -147,9 +152,10 @@ impl Swarm {
         }
     }
 
-    /// A world without a single fault, for one workflow.
+    /// A world without a single fault, for one workflow, in the tenant where policies ask people.
     pub fn quiet(workflow: usize) -> Self {
         Self {
+            tenant: Some(crate::workloads::first_tenant()),
             goals: 1,
             workflows: vec![workflow],
             safety: Duration::from_secs(1),

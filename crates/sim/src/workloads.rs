@@ -245,6 +245,10 @@ import rego.v1
 deny contains \"never\" if input.action.operation == \"never\"
 ";
 
+/// What each wait lasts in seconds, by workflow and task: said again, so that nobody reads it from what is checked.
+pub const WAITS: [(&str, &str, u64); 4] =
+    [("waiting", "nap", 7), ("waiting", "again", 1), ("mixture", "nap", 2), ("overdue", "nap", 20)];
+
 /// Number of workflows.
 pub fn count() -> usize {
     WORKFLOWS.len()

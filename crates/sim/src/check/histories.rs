@@ -89,7 +89,9 @@ pub(crate) fn snapshots(look: &Look<'_>) -> Found {
         let events = &story.kept.events;
         let definition = &story.state.definition;
         let bytes = |state: &Execution| state.snapshot().to_bytes().map_err(|error| error.to_string());
-        let replay = |count: usize| Execution::replay(definition.clone(), &events[..count], false);
+        let replay = |count: usize| {
+            events.get(..count).and_then(|part| Execution::replay(definition.clone(), part, false))
+        };
         let whole = replay(events.len()).map(|state| (bytes(&state), seen(&state)));
         let Some((Ok(whole), whole_seen)) = whole else {
             found.push(format!("{}: its state has no snapshot", story.id));
@@ -258,10 +260,6 @@ pub(crate) fn permits(look: &Look<'_>) -> Found {
     found
 }
 
-/// What each wait of the workloads lasts.
-const WAITS: &[(&str, &str, u64)] =
-    &[("waiting", "nap", 7), ("waiting", "again", 1), ("mixture", "nap", 2), ("overdue", "nap", 20)];
-
 pub(crate) fn timers(look: &Look<'_>) -> Found {
     let mut found = Vec::new();
     for story in &look.stories {
@@ -273,7 +271,9 @@ pub(crate) fn timers(look: &Look<'_>) -> Found {
             if *times > 1 {
                 found.push(format!("{}: {pointer} was waited for twice", story.id));
             }
-            let known = WAITS
+            let known = look
+                .facts
+                .waits
                 .iter()
                 .find(|(workflow, task, _)| *workflow == story.kept.row.name && *task == &*entry.name);
             let (Some((_, _, seconds)), Some(end), TaskStatus::Completed) =

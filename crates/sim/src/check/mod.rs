@@ -45,6 +45,8 @@ pub struct Facts {
     pub tasks_max: usize,
     /// What workflows are made of.
     pub catalogue: Catalogue,
+    /// What each wait lasts in seconds, by workflow and task.
+    pub waits: Vec<(&'static str, &'static str, u64)>,
     /// For choosing where to look closer.
     pub seed: u64,
 }
