@@ -117,7 +117,6 @@ impl App {
         request: ReturnRequest,
     ) -> Result<ReturnView, Problem> {
         caller.demand(Permission::OperateExecution)?;
-        refuse_undoing(request.effects)?;
         let (id, reason) = (execution_id(id)?, checked_reason(&request.reason)?);
         let tenant = &caller.principal.tenant;
         let held = self.hold(tenant, &id).await?;
@@ -169,7 +168,6 @@ impl App {
     ) -> Result<ReturnView, Problem> {
         caller.demand(Permission::OperateExecution)?;
         caller.demand(Permission::SubmitGoal)?;
-        refuse_undoing(request.effects)?;
         let (id, reason) = (execution_id(id)?, checked_reason(&request.reason)?);
         let tenant = &caller.principal.tenant;
         if !request.dry_run && self.switches.now().on(ControlName::KillSwitch) {
@@ -236,7 +234,6 @@ impl App {
     ) -> Result<ExecutionSummary, Problem> {
         caller.demand(Permission::OperateExecution)?;
         let (id, reason) = (execution_id(id)?, checked_reason(reason)?);
-        refuse_undoing(Some(choice))?;
         let effect = crate::resolve::effect_number(number)?;
         let input = Input::Choose { effect, choice, by: caller.principal.id.clone(), reason };
         Ok(self.advance(&caller.principal.tenant, &id, input, Some(caller)).await?.row)
@@ -395,14 +392,6 @@ impl Recorded {
     }
 }
 
-/// Undoing what is behind a point is planned (OH-2900); what is not in force is not accepted.
-fn refuse_undoing(choice: Option<Choice>) -> Result<(), Problem> {
-    match choice {
-        Some(Choice::Compensate) => Err(crate::not_built("undoing effects behind a point")),
-        Some(Choice::Keep | Choice::Repeat) | None => Ok(()),
-    }
-}
-
 fn rewinding(
     caller: &Caller,
     place: &Place,
@@ -435,13 +424,16 @@ fn edited(
     Ok(Some(EditedInput { value, blob: None, label, plan }))
 }
 
-fn no_return(no: &NoReturn) -> Problem {
+pub(crate) fn no_return(no: &NoReturn) -> Problem {
     match no {
         NoReturn::Over(_)
         | NoReturn::UnderWay(_)
         | NoReturn::Undone(_)
         | NoReturn::InLine
         | NoReturn::Late
+        | NoReturn::NotUndoable(_)
+        | NoReturn::Undoing(_)
+        | NoReturn::Elsewhere
         | NoReturn::TooOften => Problem::new(409, 2124, "no way back", no.to_string()),
         NoReturn::NoPoint { .. } | NoReturn::EndedThere(_) => {
             Problem::new(422, 2125, "no such point", no.to_string()).field("/to", no.to_string())

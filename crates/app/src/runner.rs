@@ -794,6 +794,7 @@ fn work_of(
 
 pub(crate) fn rejected_problem(rejected: &Rejected) -> Problem {
     match rejected {
+        Rejected::NoReturn(no) => crate::rewind::no_return(no),
         Rejected::BadArguments(_) => Problem::new(422, 3013, "arguments refused", rejected.to_string())
             .field("/arguments", rejected.to_string()),
         Rejected::SignalReused(_) => Problem::new(409, 2140, "signal id reused", rejected.to_string())
@@ -804,7 +805,6 @@ pub(crate) fn rejected_problem(rejected: &Rejected) -> Problem {
         | Rejected::Elsewhere { .. }
         | Rejected::Settled { .. }
         | Rejected::Resolved(_)
-        | Rejected::NoReturn(_)
         | Rejected::Nothing(_) => Problem::new(409, 2010, "not possible now", rejected.to_string()),
     }
 }

@@ -207,7 +207,7 @@ impl Execution {
             EventBody::Cancelled { by, reason, mode } => {
                 let reason = format!("cancelled by {by}: {reason}");
                 if *mode == CancelMode::Graceful && self.end.is_none() && !self.pending {
-                    return self.stop(After::Cancel(reason));
+                    return self.cancel_return(&reason).unwrap_or_else(|| self.stop(After::Cancel(reason)));
                 }
                 self.end_forced();
                 self.end = Some(End::Cancelled(reason));
@@ -272,7 +272,8 @@ impl Execution {
         }
         let mut moved = false;
         // Whoever forks comes before its branches, so an outer time limit strikes first.
-        for thread in self.thread_ids() {
+        let running = if self.returning().is_some() { Vec::new() } else { self.thread_ids() };
+        for thread in running {
             if self.enter(thread)
                 && let Some(signal) = self.woke_thread(now)
             {

@@ -12,7 +12,8 @@ use model::{Digest, EffectClass, ExecutionId, Label, Outcome, PrincipalId, Times
 
 use crate::decide::{Rejected, Step};
 use crate::flow::Signal;
-use crate::rewind::Whose;
+use crate::returning::is_forgettable;
+use crate::rewind::{NoReturn, Whose};
 use crate::state::{Effect, Execution};
 
 impl Execution {
@@ -42,9 +43,14 @@ impl Execution {
     ) -> Vec<KeptEffect> {
         self.now = now;
         self.give_up_everything();
+        let undoes = choice == Some(Choice::Compensate);
         let foreign = self.behind.iter().filter(|kept| kept.origin.is_some());
-        let mut list: Vec<KeptEffect> = foreign.map(|kept| KeptEffect { choice, ..kept.clone() }).collect();
+        // What another execution did is undone by that one.
+        let chosen = |kept: &KeptEffect| if undoes { kept.choice.or(Some(Choice::Keep)) } else { choice };
+        let mut list: Vec<KeptEffect> =
+            foreign.map(|kept| KeptEffect { choice: chosen(kept), ..kept.clone() }).collect();
         let own = self.effects.iter().filter(|effect| self.is_behind(point, effect));
+        let own = own.filter(|effect| !(undoes && is_forgettable(effect)));
         list.extend(own.filter_map(|effect| kept_of(effect, origin, choice)));
         list
     }
@@ -59,7 +65,10 @@ impl Execution {
             .effects
             .iter()
             .any(|other| other.reused.as_ref().is_some_and(|(of, from)| from.is_none() && *of == number));
-        later && !replaced && effect.probe_of.is_none() && !effect.undo && effect.undone_by.is_none()
+        let is_undone = effect
+            .undone_by
+            .is_some_and(|undo| self.effect(undo).is_none_or(|undo| undo.outcome == Some(Outcome::Verified)));
+        later && !replaced && effect.probe_of.is_none() && !effect.undo && !is_undone
     }
 
     /// Effects that need not be sent, because what is kept aside stands in for them.
@@ -141,6 +150,10 @@ impl Execution {
         }
         let of_it = || self.behind.iter().filter(|kept| kept.effect == effect);
         if of_it().any(|kept| kept.choice.is_none()) {
+            if choice == Choice::Compensate && !self.may_choose_undo(effect) {
+                let operation = of_it().next().map(|kept| kept.operation.as_str()).unwrap_or_default();
+                return Err(NoReturn::NotUndoable(format!("{} (`{operation}`)", effect.0)).into());
+            }
             return Ok(vec![EventBody::Chosen { effect, choice, by, reason }]);
         }
         match of_it().next() {
@@ -154,7 +167,7 @@ impl Execution {
         for kept in self.behind.iter_mut().filter(|kept| kept.effect == effect && kept.choice.is_none()) {
             kept.choice = Some(choice);
         }
-        Signal::Blocked
+        self.chosen_of(effect, choice)
     }
 }
 
@@ -164,9 +177,14 @@ fn kept_of(effect: &Effect, origin: Whose<'_>, choice: Option<Choice>) -> Option
     if effect.attempts.is_empty() && effect.reused.is_none() {
         return None;
     }
+    // It was undone, and nobody knows whether that is so: people decide about doing it again.
+    let doubtful = effect.undone_by.is_some();
+    let (outcome, choice) =
+        if doubtful { (Outcome::Unknown, Some(Choice::Repeat)) } else { (outcome, choice) };
     let output = effect
         .output
         .as_ref()
+        .filter(|_| !doubtful)
         .map(|value| KeptOutput { value: value.clone(), label: value.label_of_all().join(Label::EXTERNAL) });
     Some(KeptEffect {
         effect: effect.number,

@@ -18,6 +18,7 @@ mod listen;
 pub mod places;
 mod request;
 mod resolve;
+mod returning;
 mod rewind;
 mod saga;
 mod scope;

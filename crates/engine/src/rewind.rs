@@ -17,7 +17,8 @@ use crate::apply::workflow_var;
 use crate::decide::{Rejected, Step, finish};
 use crate::flow::Signal;
 use crate::listen::Signalled;
-use crate::state::{Doing, Execution, Frame, Phase, TryPhase};
+use crate::returning;
+use crate::state::{Doing, Effect, Execution, Frame, Phase, TryPhase};
 use crate::thread::{Course, Thread, ThreadId};
 use crate::unwind::Armed;
 
@@ -73,6 +74,17 @@ pub enum NoReturn {
     /// The flow had ended there.
     #[error("the flow had ended at point {0}: nothing goes on from there")]
     EndedThere(u64),
+    /// Something behind the point stays done.
+    #[error(
+        "there is no way to undo effect {0}: its contract names no compensation, or another execution did it"
+    )]
+    NotUndoable(String),
+    /// Something is being undone.
+    #[error("effect {0} belongs to an undoing that is not over: wait for it, redrive it, or force it")]
+    Undoing(u32),
+    /// A fork undoes nothing.
+    #[error("a fork undoes nothing of what the other execution did: go back in that one")]
+    Elsewhere,
     /// The input is of the beginning.
     #[error(
         "the input can be edited only at the beginning (event 1): what ran before a later point was made of the old one"
@@ -96,6 +108,10 @@ impl Execution {
         if let Some(effect) = last.open_effects().find(|effect| must_be_awaited(effect)) {
             return Err(NoReturn::UnderWay(effect.number.0));
         }
+        let undoes = rewinding.effects == Some(Choice::Compensate);
+        if let Some(effect) = last.undo_in_doubt(undoes) {
+            return Err(NoReturn::Undoing(effect.0));
+        }
         if last.pending {
             return Err(NoReturn::InLine);
         }
@@ -111,6 +127,9 @@ impl Execution {
             return Err(NoReturn::Undone(number.0));
         }
         let list = last.keep_aside(&point, now, None, rewinding.effects);
+        if undoes {
+            last.check_undoable(&list)?;
+        }
         let Rewinding { to, checkpoint, effects, input, by, reason } = rewinding;
         let kept = KeptEffects { list, blob: None };
         let input = input.map(Box::new);
@@ -131,6 +150,9 @@ impl Execution {
         forking: Rewinding,
         now: Timestamp,
     ) -> Result<(Self, Step), NoReturn> {
+        if forking.effects == Some(Choice::Compensate) {
+            return Err(NoReturn::Elsewhere);
+        }
         let (point, mut last) = Self::both(definition, events, forking.to)?;
         point.goes_on(&forking)?;
         if let Some(number) = last.undone_since(&point) {
@@ -215,13 +237,19 @@ impl Execution {
     }
 
     /// The state after going back from `self` to `point`.
-    fn back_at(mut self, point: &Self, event: &Event, rewound: &Rewound) -> Self {
+    fn back_at(
+        mut self,
+        point: &Self,
+        event: &Event,
+        rewound: &Rewound,
+        wanted: impl Fn(EffectNumber) -> Option<Effect>,
+    ) -> Self {
         self.now = event.at;
         if self.trace.is_none() {
             self.effects.forget(event.at, None);
         }
         self.give_up_everything();
-        self.arm_as_at(point);
+        self.arm_as_at(point, &wanted);
         let mut state = Self {
             version: self.version + 1,
             now: event.at,
@@ -241,14 +269,14 @@ impl Execution {
             threads_begun: self.threads_begun,
             ..point.clone()
         };
+        state.stand_before_tasks();
         let signal = match &rewound.input {
-            Some(input) => state.begin_anew(input, &rewound.by),
-            // It stood in line there: it begins.
-            None if point.pending => {
-                let input = state.started.input.with_label_everywhere(state.started.input_label);
-                state.enter_workflow(input)
+            _ if returning::holds(rewound) => {
+                state.begin_return(rewound, wanted);
+                Signal::Blocked
             }
-            None => state.stand_again(),
+            Some(input) => state.begin_anew(input, &rewound.by),
+            None => state.begin_at_point(),
         };
         state.run(signal);
         state.enter(ThreadId::ROOT);
@@ -256,7 +284,7 @@ impl Execution {
     }
 
     /// Only what was armed at the point is armed, and everything that was is still there.
-    fn arm_as_at(&mut self, point: &Self) {
+    fn arm_as_at(&mut self, point: &Self, wanted: impl Fn(EffectNumber) -> Option<Effect>) {
         let armed: BTreeSet<EffectNumber> = point
             .all_threads()
             .flat_map(|thread| &thread.armed)
@@ -272,13 +300,17 @@ impl Execution {
             }
         }
         for number in armed {
-            if let (false, Some(effect)) = (self.effects.kept.contains_key(&number), point.effect(number)) {
-                self.effects.kept.insert(number, effect.clone());
+            if self.effects.kept.contains_key(&number) {
+                continue;
+            }
+            // What was under way at the point has settled since.
+            if let Some(effect) = wanted(number).or_else(|| point.effect(number).cloned()) {
+                self.effects.kept.insert(number, Effect { armed: true, ..effect });
             }
         }
     }
 
-    fn begin_anew(&mut self, input: &EditedInput, by: &PrincipalId) -> Signal {
+    pub(crate) fn begin_anew(&mut self, input: &EditedInput, by: &PrincipalId) -> Signal {
         let started = Started {
             input: input.value.clone(),
             input_label: input.label,
@@ -298,18 +330,18 @@ impl Execution {
         self.enter_workflow(value)
     }
 
-    /// The tasks that the flow stands at begin again; a `try` that waits for its next round goes on waiting.
-    fn stand_again(&mut self) -> Signal {
+    /// The tasks that the flow stands at are to begin again; a `try` that waits for its next round goes on waiting.
+    fn stand_before_tasks(&mut self) {
         for id in self.thread_ids() {
-            if self.enter(id) && !self.live.is_settled() && self.take_off_top() {
-                self.ready.push_back((id, Signal::Next));
+            if self.enter(id) && !self.live.is_settled() {
+                self.take_off_top();
             }
         }
-        Signal::Blocked
+        self.enter(ThreadId::ROOT);
     }
 
-    /// Takes the task on top of the live thread off; false when the thread waits for something else.
-    fn take_off_top(&mut self) -> bool {
+    /// Takes the task on top of the live thread off, unless the thread waits for something else.
+    fn take_off_top(&mut self) {
         while let Some(Frame::Task(top)) = self.live.stack.last() {
             let waits = match &top.doing {
                 Doing::Try(trying) => matches!(trying.phase, TryPhase::Waiting { .. }),
@@ -317,12 +349,10 @@ impl Execution {
                 _ => false,
             };
             if waits {
-                return false;
+                return;
             }
             self.step_back();
         }
-        self.renew_time_limits();
-        !self.live.stack.is_empty()
     }
 
     /// The flow of another execution goes on in this one, which has only just begun.
@@ -348,7 +378,8 @@ impl Execution {
         let savepoint = |item: &Armed| matches!(item, Armed::Savepoint(_));
         self.live.armed.retain(savepoint);
         self.threads.values_mut().for_each(|thread| thread.armed.retain(savepoint));
-        self.stand_again()
+        self.stand_before_tasks();
+        self.begin_at_point()
     }
 }
 
@@ -357,6 +388,8 @@ pub(crate) struct Points {
     states: BTreeMap<u64, Option<Execution>>,
     /// Signals, by the number of events with which each had come.
     signals: Vec<(u64, Timestamp, Signalled)>,
+    /// Effects that later events undo, as they settled.
+    wanted: BTreeMap<EffectNumber, Option<Effect>>,
 }
 
 impl Points {
@@ -366,6 +399,7 @@ impl Points {
             EventBody::Rewound(rewound) => Some((rewound.to, None)),
             _ => None,
         });
+        let wanted = returning::wanted(events).map(|number| (number, None)).collect();
         let states: BTreeMap<_, _> = targets.collect();
         let mut signals = Vec::new();
         // Most histories never go back.
@@ -374,13 +408,21 @@ impl Points {
                 signals.extend(Signalled::of(&event.body).map(|signal| (position, event.at, signal)));
             }
         }
-        Self { states, signals }
+        Self { states, signals, wanted }
     }
 
     /// Keeps the state when something goes back to it later.
     pub(crate) fn reached(&mut self, state: &Execution) {
         if let Some(kept) = self.states.get_mut(&state.version) {
             *kept = Some(state.clone());
+        }
+        for (number, kept) in &mut self.wanted {
+            if let Some(effect) = state.effect(*number)
+                && effect.outcome.is_some()
+                && kept.as_ref().is_none_or(|kept| kept.outcome != effect.outcome)
+            {
+                *kept = Some(effect.clone());
+            }
         }
     }
 
@@ -395,7 +437,7 @@ impl Points {
                 for (_, at, signal) in since {
                     point.receive(signal, *at);
                 }
-                state.back_at(&point, event, rewound)
+                state.back_at(&point, event, rewound, |number| self.wanted.get(&number).cloned().flatten())
             }
             Some(None) | None => Execution { version: state.version + 1, now: event.at, ..state },
         }

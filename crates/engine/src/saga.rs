@@ -48,7 +48,7 @@ impl Execution {
                 at: thread.top_task().map(|frame| Arc::clone(&frame.task.pointer)),
             })
         };
-        self.threads.values().filter_map(branch).collect()
+        self.threads.values().filter(|thread| !thread.returns()).filter_map(branch).collect()
     }
 
     /// Everything on the compensation stacks, the workflow's own first, oldest first.
@@ -85,12 +85,14 @@ impl Execution {
         self.end.is_none()
             && self
                 .all_threads()
+                // People may still have to choose what a return undoes.
+                .filter(|thread| !thread.returns() || !thread.armed.is_empty())
                 .any(|thread| matches!(thread.course, Course::Stopping(_) | Course::Unwinding(_)))
     }
 
     /// JSON Pointer of the task of a branch.
     pub(crate) fn branch_task(&self, thread: &Thread) -> Option<Arc<str>> {
-        if thread.id == ThreadId::ROOT {
+        if thread.id == ThreadId::ROOT || thread.returns() {
             return None;
         }
         let parent = self.all_threads().find(|other| other.id == thread.parent)?;

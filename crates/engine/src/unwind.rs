@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::ARMED_MAX;
 use crate::effects::{Purpose, action_var, describe};
 use crate::flow::Signal;
+use crate::returning::Returning;
 use crate::scope::check_schema;
 use crate::state::{End, Execution};
 use crate::thread::{Course, ThreadId};
@@ -70,6 +71,8 @@ pub(crate) enum After {
     Raise(WorkflowError),
     /// It goes on behind a `rollback`.
     GoOn,
+    /// The flow goes on from the point that it went back to.
+    Return(Returning),
 }
 
 /// One entry of the report: something that was undone, or was to be.
@@ -236,6 +239,10 @@ impl Execution {
             if unwinding.undo.is_some() || unwinding.stuck.is_some() {
                 return Signal::Blocked;
             }
+            // What people choose later may have to be undone earlier.
+            if matches!(unwinding.after, After::Return(_)) && self.asks_about().is_some() {
+                return Signal::Blocked;
+            }
             let item = if self.live.armed.len() > unwinding.to { self.live.armed.last() } else { None };
             match item {
                 None => return self.unwound(),
@@ -347,6 +354,9 @@ impl Execution {
                 let settled = outcome == Outcome::Verified && effect.outcome == Some(Outcome::Unknown);
                 let operation = effect.operation.clone();
                 self.unknown -= u32::from(settled);
+                if self.live.returns() {
+                    self.undone_behind(*number, outcome);
+                }
                 (Some(*number), operation)
             }
             Armed::Action { action, .. } => (None, action.to_string()),
@@ -389,6 +399,7 @@ impl Execution {
             After::GoOn => {
                 Signal::Complete(self.live.top_task().map_or(Value::NULL, |frame| frame.input.clone()))
             }
+            After::Return(returning) => self.returned(returning),
         }
     }
 
@@ -421,7 +432,10 @@ impl Execution {
     pub(crate) fn is_cancelling(&self) -> bool {
         self.all_threads().any(|thread| match &thread.course {
             Course::Stopping(after) => matches!(after, After::Cancel(_)),
-            Course::Unwinding(unwinding) => matches!(unwinding.after, After::Cancel(_)),
+            Course::Unwinding(unwinding) => match &unwinding.after {
+                After::Return(returning) => returning.cancel.is_some(),
+                after => matches!(after, After::Cancel(_)),
+            },
             Course::Running | Course::Ended(_) | Course::Failed(_) | Course::Cancelled => false,
         })
     }
@@ -474,7 +488,7 @@ impl Execution {
                 self.end_forced();
                 self.end = Some(End::Cancelled(reason));
             }
-            Some(After::Abandoned | After::GoOn) | None => {}
+            Some(After::Abandoned | After::GoOn | After::Return(_)) | None => {}
         }
     }
 }

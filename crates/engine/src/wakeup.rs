@@ -3,7 +3,7 @@
 use model::Timestamp;
 
 use crate::state::{Doing, Execution, Frame, Phase, TryPhase};
-use crate::thread::Course;
+use crate::thread::{Course, Thread};
 
 /// Why something wants to be woken.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -29,7 +29,10 @@ impl Execution {
             return None;
         }
         let deadline = self.deadline().map(|at| (at, WakeReason::Timeout));
+        // Until everything behind a point is undone, the flow's own time stands still.
+        let returns = self.returning().is_some();
         self.all_threads()
+            .filter(|_| !returns)
             .flat_map(|thread| thread.timed())
             .flat_map(frame_wakeups)
             .chain(self.open_effects().filter_map(|effect| phase_wakeup(&effect.phase)))
@@ -43,6 +46,7 @@ impl Execution {
         !self.is_held()
             && !self.pending
             && self.end.is_none()
+            && self.returning().is_none()
             && (self.deadline().is_some_and(|at| at <= now)
                 || self.all_threads().flat_map(|thread| thread.timed()).flat_map(frame_wakeups).any(struck))
     }
@@ -56,7 +60,8 @@ impl Execution {
             Course::Unwinding(unwinding) => !unwinding.goes_on(),
             Course::Running | Course::Ended(_) | Course::Failed(_) | Course::Cancelled => false,
         };
-        self.started.deadline.filter(|_| root.is_some_and(|root| !stops(&root.course)))
+        let returns = || self.all_threads().any(Thread::returns);
+        self.started.deadline.filter(|_| !returns() && root.is_some_and(|root| !stops(&root.course)))
     }
 }
 

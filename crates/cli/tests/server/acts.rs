@@ -1,8 +1,9 @@
 //! What operators do with executions: settle what nobody knows, go back, run on from a point, act on many at once.
 
 use serde_json::{Value as Json, json};
-use testkit::{Answer, Client, Fault};
+use testkit::{Answer, Client, Fault, Reply};
 
+use crate::sagas::{house, writes};
 use crate::shop::{Shop, eventually, text};
 
 /// Pays by an act that can be neither asked about nor repeated, then reads an order.
@@ -316,12 +317,67 @@ async fn a_return_can_ask_about_each_effect() {
     assert_eq!((told.str("/execution/status"), told.str("/execution/blocked_on")), ("suspended", "choice:1"));
     let choose = format!("{path}/effects/1/choose");
     refused(&desk.carol.post(&choose, json!({"choice": "keep"})).await, 422, "OH-4001");
-    refused(&desk.carol.post(&choose, json!({"choice": "compensate", "reason": "x"})).await, 501, "OH-2900");
+    let stays = desk.carol.post(&choose, json!({"choice": "compensate", "reason": "x"})).await;
+    refused(&stays, 409, "OH-2124");
+    assert!(stays.str("/detail").contains("1 (`refund-create:1.0.0`)"), "{}", stays.text);
     let keep = json!({"choice": "keep", "reason": "the customer has it"});
     desk.carol.post(&choose, keep).await.expect(202);
     refused(&desk.carol.post(&choose, json!({"choice": "repeat", "reason": "x"})).await, 409, "OH-2010");
     eventually(&desk.carol, &path, |a| a.str("/blocked_on").starts_with("approval:")).await;
     assert_eq!(desk.shop.outside.posts(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_behind_the_point_is_undone_over_a_crash_before_it_goes_on() {
+    let (mut server, outside) = house().await;
+    let document = json!({"dsl": "1.0.3", "namespace": "test", "name": "stay", "version": "1.0.0"});
+    let tasks = json!([
+        {"flight": {"call": "flight:1.0.0", "with": {}}},
+        {"see": {"call": "look:1.0.0", "with": {}}},
+        {"room": {"call": "room:1.0.0", "with": {}}},
+        {"nap": {"wait": "PT1H"}},
+    ]);
+    server.admin.post("/workflows", json!({"document": document, "do": tasks})).await.expect(201);
+    outside.reply("/room/drop", [Reply::new(404, "{}"), Reply::new(200, "{}")]);
+    let goal = json!({"workflow": {"namespace": "test", "name": "stay"}, "input": {}});
+    let execution = server.admin.post("/goals", goal).await.expect(202).str("/execution_id").to_owned();
+    let path = format!("/executions/{execution}");
+    eventually(&server.admin, &path, |a| a.str("/blocked_on") == "timer").await;
+
+    let back = json!({"to": {"event": 1}, "reason": "the wrong town", "effects": "compensate"});
+    let mut dry = back.clone();
+    dry["dry_run"] = json!(true);
+    let told = server.admin.post(&format!("{path}/rewind"), dry).await.expect(202);
+    let kept = told.json["kept"].as_array().cloned().unwrap_or_default();
+    let named: Vec<&str> = kept.iter().map(|kept| text(&kept["operation"])).collect();
+    assert_eq!(named, ["flight:1.0.0", "room:1.0.0"], "reads are forgotten: {}", told.text);
+    assert_eq!(writes(&outside), ["/flight", "/room"], "nothing changed");
+    server.admin.post(&format!("{path}/rewind"), back.clone()).await.expect(202);
+    let held = |a: &Answer| a.str("/compensation/state") == "parked";
+    eventually(&server.admin, &path, held).await;
+    server.kill();
+    server.start_again().await;
+    let parked = eventually(&server.admin, &path, held).await;
+    assert_eq!(parked.str("/status"), "suspended", "{}", parked.text);
+    assert_eq!(writes(&outside), ["/flight", "/room", "/room/drop"], "nothing goes on before all is undone");
+    refused(&server.admin.post(&format!("{path}/rewind"), back).await, 409, "OH-2124");
+    server.admin.post(&format!("{path}/retry"), json!({"reason": "they answer again"})).await.expect(202);
+    let done = eventually(&server.admin, &path, |a| a.str("/blocked_on") == "timer").await;
+    assert_eq!(
+        writes(&outside),
+        ["/flight", "/room", "/room/drop", "/room/drop", "/flight/drop", "/flight", "/room"],
+        "{}",
+        done.text
+    );
+    let undone = done.json["compensation"]["undone"].as_array().cloned().unwrap_or_default();
+    let report: Vec<_> = undone.iter().map(|u| (text(&u["operation"]), text(&u["outcome"]))).collect();
+    assert_eq!(report, [("room:1.0.0", "verified"), ("flight:1.0.0", "verified")], "{}", done.text);
+    let log = server.admin.get(&format!("/audit?correlation={execution}&limit=500")).await.expect(200);
+    assert!(log.text.contains("execution.rewound"), "{}", log.text);
+    server.kill();
+    server.start_again().await;
+    let again = server.admin.get(&path).await.expect(200);
+    assert_eq!((again.str("/blocked_on"), writes(&outside).len()), ("timer", 7), "{}", again.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]

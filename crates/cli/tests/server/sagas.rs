@@ -27,7 +27,7 @@ fn action(name: &str, path: &str, at: &str, compensate: Option<&str>) -> String 
 }
 
 /// Two reservations and a payment that is refused.
-async fn house() -> (Server, Recorder) {
+pub async fn house() -> (Server, Recorder) {
     let recorder = Recorder::start().await;
     let configuration = "egress.private = [\"127.0.0.1/32\"]\n";
     let server = Server::start(env!("CARGO_BIN_EXE_omnihub"), configuration, &[]).await;
@@ -68,7 +68,7 @@ async fn ended(server: &Server, id: &str) -> Json {
 }
 
 /// The writes that the outside saw, in order.
-fn writes(recorder: &Recorder) -> Vec<String> {
+pub fn writes(recorder: &Recorder) -> Vec<String> {
     recorder.seen().into_iter().filter(|seen| seen.method == "POST").map(|seen| seen.path).collect()
 }
 

@@ -13,6 +13,7 @@ use super::packed::Pool;
 use super::{SnapshotError, Values};
 use crate::fork::{Forking, Pending};
 use crate::listen::Listening;
+use crate::returning::Returning;
 use crate::state::{Doing, Frame, Part, TryPhase, Trying};
 use crate::tasks::index_value;
 use crate::thread::{Course, Thread, ThreadId};
@@ -88,6 +89,7 @@ enum AfterImage {
     Abandoned,
     Raise(WorkflowError),
     GoOn,
+    Return(Returning),
 }
 
 impl ThreadImage {
@@ -279,6 +281,7 @@ fn after_image(after: &After) -> AfterImage {
         After::Abandoned => AfterImage::Abandoned,
         After::Raise(error) => AfterImage::Raise(error.clone()),
         After::GoOn => AfterImage::GoOn,
+        After::Return(returning) => AfterImage::Return(returning.clone()),
     }
 }
 
@@ -289,5 +292,6 @@ fn after_of(image: &AfterImage) -> After {
         AfterImage::Abandoned => After::Abandoned,
         AfterImage::Raise(error) => After::Raise(error.clone()),
         AfterImage::GoOn => After::GoOn,
+        AfterImage::Return(returning) => After::Return(returning.clone()),
     }
 }

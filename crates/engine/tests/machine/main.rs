@@ -10,6 +10,7 @@ mod origins;
 mod pending;
 mod resolve;
 mod rewind;
+mod rewind_undo;
 mod sagas;
 mod signals;
 mod snapshots;

@@ -48,7 +48,7 @@ fn keep(point: u64) -> Rewinding {
 }
 
 impl Run {
-    fn rewind(&mut self, rewinding: Rewinding) -> Result<(), NoReturn> {
+    pub(crate) fn rewind(&mut self, rewinding: Rewinding) -> Result<(), NoReturn> {
         let (state, step) = Execution::rewind(&self.definition, &self.events, rewinding, self.now)?;
         self.state = state;
         self.events.extend(step.events);
@@ -56,7 +56,7 @@ impl Run {
         Ok(())
     }
 
-    fn fork(&self, forking: Rewinding) -> Result<Run, NoReturn> {
+    pub(crate) fn fork(&self, forking: Rewinding) -> Result<Run, NoReturn> {
         let EventBody::Started(first) = &self.events[0].body else { panic!("it begins with `started`") };
         let execution = ExecutionId::new("e2").expect("an identifier");
         let origin = Origin { execution: first.execution.clone(), event: forking.to };
@@ -75,7 +75,7 @@ impl Run {
     }
 
     /// The event at which an effect was judged the first time.
-    fn before(&self, effect: u32) -> u64 {
+    pub(crate) fn before(&self, effect: u32) -> u64 {
         let places = engine::places::places(&self.definition, &self.events, &self.events);
         places.iter().find(|place| place.effect == Some(EffectNumber(effect))).expect("it was judged").event
     }
