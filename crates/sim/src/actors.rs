@@ -47,7 +47,7 @@ pub async fn client(world: Arc<World>, number: u64) {
     let mut more = random.chance(200);
     loop {
         let node = world.node().await;
-        let answer = world.ask(&node, node.app.submit_goal(&alice, goal.clone())).await;
+        let answer = world.ask(&node, Box::pin(node.app.submit_goal(&alice, goal.clone()))).await;
         match answer {
             Some(Ok(GoalAnswer::Accepted(accepted))) => {
                 note!(world, "client {number} is promised {}", accepted.execution_id);
@@ -120,7 +120,7 @@ pub async fn approver(world: Arc<World>, tenant: TenantId) {
                     attack(&world, &mut random, &view).await;
                 }
             }
-            decide(&world, &mut random, &bob, &view).await;
+            Box::pin(decide(&world, &mut random, &bob, &view)).await;
         }
     }
 }

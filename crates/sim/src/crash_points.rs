@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use model::TenantId;
 
-use crate::run::{Base, Ended};
+use crate::run::{Base, Broken, Ended};
 use crate::swarm::Swarm;
 use crate::workloads;
 use crate::world::Crashes;
@@ -21,7 +21,7 @@ pub struct Points {
     /// Runs with two.
     pub pairs: u64,
     /// What broke: the boundaries at which nodes died, and the invariants.
-    pub broken: Vec<(Vec<u64>, Vec<(&'static str, String)>)>,
+    pub broken: Vec<(Vec<u64>, Broken)>,
 }
 
 /// Runs one workflow with a crash after each boundary; with `pairs`, each second crash after it too, the boundaries of

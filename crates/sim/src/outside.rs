@@ -188,7 +188,9 @@ impl Outside {
         if changes {
             fate.lie = random.chance(swarm.lies);
             fate.refuse = random.chance(swarm.refused);
-            fate.late_act = random.chance(swarm.act_late).then(|| late(&mut random));
+            // Late ones are what fences are for.
+            let often = if system == System::Fenced { 5 } else { 1 };
+            fate.late_act = random.chance(swarm.act_late * often).then(|| late(&mut random));
         }
         // What knows no key is never sent twice by the wire: a connection does not repeat itself.
         if changes && system != System::Once {

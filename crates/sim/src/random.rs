@@ -19,7 +19,7 @@ impl Random {
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         let [a, b, c, d] = self.state;
         let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
         let mut next = [a, b, c ^ a, d ^ b];
@@ -33,7 +33,7 @@ impl Random {
 
     /// A number below `end`; 0 when `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
-        let product = u128::from(self.next()) * u128::from(end);
+        let product = u128::from(self.draw()) * u128::from(end);
         u64::try_from(product >> 64).unwrap_or(0)
     }
 
@@ -75,7 +75,7 @@ mod tests {
     fn streams_repeat_and_differ() {
         let draw = |seed, name| {
             let mut random = Random::stream(seed, name);
-            (0..8).map(|_| random.next()).collect::<Vec<_>>()
+            (0..8).map(|_| random.draw()).collect::<Vec<_>>()
         };
         assert_eq!(draw(7, "a"), draw(7, "a"));
         assert_ne!(draw(7, "a"), draw(7, "b"));

@@ -33,6 +33,9 @@ pub struct Base {
     catalogue: Catalogue,
 }
 
+/// Broken invariants, by name, with what broke them.
+pub type Broken = Vec<(&'static str, String)>;
+
 /// How one seed ended.
 #[derive(Debug, Clone)]
 pub struct Ended {
@@ -41,7 +44,7 @@ pub struct Ended {
     /// Hash of everything that happened.
     pub hash: u64,
     /// Broken invariants with what broke them.
-    pub broken: Vec<(&'static str, String)>,
+    pub broken: Broken,
     /// The last lines of the trace, when they were asked for.
     pub lines: Vec<String>,
     /// Marks that were reached.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::marks;
-use crate::run::{Base, Ended};
+use crate::run::{Base, Broken, Ended};
 
 /// Seeds that fail before a run gives up.
 const FAILURES_MAX: usize = 20;
@@ -19,7 +19,7 @@ pub struct Totals {
     /// Seeds that ran.
     pub seeds: u64,
     /// Seeds with a broken invariant, and what broke.
-    pub failed: Vec<(u64, Vec<(&'static str, String)>)>,
+    pub failed: Vec<(u64, Broken)>,
     /// Marks.
     pub marks: BTreeMap<&'static str, u64>,
     /// Faults.

@@ -200,12 +200,9 @@ pub(crate) fn permits(look: &Look<'_>) -> Found {
                 EventBody::Judged { effect, digest, verdict, approval } => {
                     let awaited = approval.as_ref().map(|awaited| awaited.id.clone());
                     let decision = verdict.decision.clone();
-                    if approved.remove(&effect.0).is_some_and(|(_, before)| before != *digest) {
+                    // What people approved stays good for its digest, whatever else is judged in between.
+                    if approved.get(&effect.0).is_some_and(|(_, before)| before != digest) {
                         reached_in!(look, "approval void by another policy");
-                    } else if let Some(kept) = said.get(&effect.0).and_then(|s| s.awaited.clone())
-                        && awaited.is_none()
-                    {
-                        approved.insert(effect.0, (kept, *digest));
                     }
                     if awaited.is_some() {
                         approved.remove(&effect.0);
