@@ -30,6 +30,7 @@ mod plans;
 mod policies;
 mod queries;
 mod record;
+mod rejected;
 mod resolve;
 pub mod retention;
 mod rewind;

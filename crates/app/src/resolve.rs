@@ -14,7 +14,8 @@ use model::{ExecutionId, Label, Outcome, Problem, Value};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::executions::{checked_reason, effect_view, execution_id};
-use crate::runner::{Change, rejected_problem};
+use crate::rejected::rejected_problem;
+use crate::runner::Change;
 use crate::view::{EffectView, ResolveRequest};
 
 /// Characters of the evidence at the most.

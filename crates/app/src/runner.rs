@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use engine::{Execution, Input, Judgement, Phase, Rejected, Step};
+use engine::{Execution, Input, Judgement, Phase, Step};
 use model::approval::{Approval, ApprovalStatus};
 use model::control::ControlName;
 use model::effect::EffectNumber;
@@ -25,6 +25,7 @@ use crate::caller::Caller;
 use crate::letters::opened;
 use crate::permit::{Gate, Grounds};
 use crate::record;
+use crate::rejected::rejected_problem;
 use crate::rows::row_of;
 use crate::schedule::turns::Turn;
 use crate::snapshots::Snapshotted;
@@ -790,21 +791,4 @@ fn work_of(
         priority: state.started.placing.priority,
         place: Place::default(),
     })
-}
-
-pub(crate) fn rejected_problem(rejected: &Rejected) -> Problem {
-    match rejected {
-        Rejected::NoReturn(no) => crate::rewind::no_return(no),
-        Rejected::BadArguments(_) => Problem::new(422, 3013, "arguments refused", rejected.to_string())
-            .field("/arguments", rejected.to_string()),
-        Rejected::SignalReused(_) => Problem::new(409, 2140, "signal id reused", rejected.to_string())
-            .field("/id", rejected.to_string()),
-        Rejected::InboxFull => Problem::new(429, 2141, "too many signals wait", rejected.to_string()),
-        Rejected::Ended(_)
-        | Rejected::NoEffect(_)
-        | Rejected::Elsewhere { .. }
-        | Rejected::Settled { .. }
-        | Rejected::Resolved(_)
-        | Rejected::Nothing(_) => Problem::new(409, 2010, "not possible now", rejected.to_string()),
-    }
 }

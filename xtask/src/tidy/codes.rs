@@ -51,13 +51,13 @@ fn written(source: &str) -> Vec<u16> {
         .collect()
 }
 
-/// Codes as numbers: the second argument of `Problem::new(`, the first of `Code(` and of `code(`.
+/// Codes as numbers: the second argument of `Problem::new(`, the first of `Code(`, of `code(` and of `find(`.
 fn numeric(source: &str) -> Vec<u16> {
     let second = source.split("Problem::new(").skip(1).filter_map(|rest| {
         let (_, after) = rest.split_once(',')?;
         four_digits(after.trim_start())
     });
-    let first = ["Code(", "code("]
+    let first = ["Code(", "code(", ".find("]
         .into_iter()
         .flat_map(|name| source.split(name).skip(1))
         .filter_map(|rest| four_digits(rest.trim_start()));
@@ -77,8 +77,10 @@ mod tests {
     fn codes_are_found_however_they_are_written() {
         assert_eq!(written("x(\"OH-2900\")\n/// OH-1111\n\"OH-nnnn\" OH-12345"), [2900]);
         assert_eq!(
-            numeric("Problem::new(\n    503,\n    3001, \"kill\") Code(4040) Problem::new(status, code)"),
-            [3001, 4040]
+            numeric(
+                "Problem::new(\n    503,\n    3001, \"kill\") Code(4040) Problem::new(status, code) found.find(\n 5042, x"
+            ),
+            [3001, 4040, 5042]
         );
     }
 }

@@ -111,7 +111,10 @@ impl<'a> Machine<'a> {
     }
 
     /// What decided how many values came inside, apart from what came before.
-    fn deciding<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T, Stop>) -> Result<(T, Label), Stop> {
+    pub(super) fn deciding<T>(
+        &mut self,
+        inside: impl FnOnce(&mut Self) -> Result<T, Stop>,
+    ) -> Result<(T, Label), Stop> {
         let before = std::mem::take(&mut self.decided);
         let done = inside(self);
         let found = std::mem::replace(&mut self.decided, before);
@@ -744,73 +747,6 @@ impl<'a> Machine<'a> {
             let env = home.with(Binding::Value(&value.value));
             m.call_values(function, args, next + 1, &env, caller, item.clone(), out)
         })
-    }
-
-    /// The paths of a node, in order, and what decided which.
-    fn paths_of(
-        &mut self,
-        node: &Node,
-        env: &Env<'_>,
-        input: Value,
-    ) -> Result<(Vec<Rc<Vec<Value>>>, Label), Stop> {
-        let mut found = Vec::new();
-        let ((), label) = self.deciding(|m| {
-            m.run(node, env, Item { value: input, path: Some(Rc::default()) }, &mut |m, item| {
-                m.budget.output()?;
-                m.budget.grow(NODE_BYTES)?;
-                found.extend(item.path);
-                Ok(())
-            })
-        })?;
-        Ok((found, label))
-    }
-
-    fn assign(&mut self, path: &Node, env: &Env<'_>, input: Value, new: Value) -> Result<Value, Stop> {
-        let (found, label) = self.paths_of(path, env, input.clone())?;
-        let root =
-            found.iter().try_fold(input, |root, path| paths::set(root, path, new.clone(), self.budget));
-        Ok(chosen(root?, label))
-    }
-
-    /// `|=`: the first output of the filter replaces the part; no output deletes it.
-    fn update(&mut self, path: &Node, filter: &Node, env: &Env<'_>, input: Value) -> Result<Value, Stop> {
-        let (found, mut label) = self.paths_of(path, env, input.clone())?;
-        let (mut root, mut gone) = (input, Vec::new());
-        for path in found {
-            let old = paths::get(&root, &path, self.budget)?;
-            let (new, decided) = self.deciding(|m| m.first(filter, env, Item::plain(old)))?;
-            label = label.join(decided);
-            match new {
-                Some(new) => root = paths::set(root, &path, new.value, self.budget)?,
-                None => gone.push(Value::new(Data::Array(Arc::new(path.to_vec())))),
-            }
-        }
-        if !gone.is_empty() {
-            root = paths::delete_all(root, gone, self.budget)?;
-        }
-        Ok(chosen(root, label))
-    }
-
-    fn update_with(
-        &mut self,
-        op: Option<Op>,
-        path: &Node,
-        env: &Env<'_>,
-        input: Value,
-        right: Value,
-    ) -> Result<Value, Stop> {
-        let (found, label) = self.paths_of(path, env, input.clone())?;
-        let mut root = input;
-        for path in found {
-            let old = paths::get(&root, &path, self.budget)?;
-            let new = match op {
-                Some(op) => ops::binary(op, old, right.clone(), self.budget)?,
-                None if truthy(&old) => old,
-                None => chosen(right.clone(), old.label),
-            };
-            root = paths::set(root, &path, new, self.budget)?;
-        }
-        Ok(chosen(root, label))
     }
 
     /// The first output of a node, when there is one.

@@ -21,6 +21,7 @@
 //! The reading of the language is jq's own grammar (precedence of `as`, surrogate pairs, `?//`), so the parser is
 //! ours as well: it counts its own nesting, and tells where and what to write instead.
 
+mod assign;
 mod ast;
 mod bindings;
 mod budget;
