@@ -188,6 +188,32 @@ pub(crate) fn in_short(screen: Screen, view: &Json) -> String {
     )
 }
 
+/// Where an execution stands: its places, its inbox and its data.
+pub(crate) fn stand(screen: Screen, state: &Json) -> String {
+    let status = screen.word(&text(state, "/status"));
+    let mut lines =
+        vec![format!("{status}  {}  after {} events", text(state, "/blocked_on"), text(state, "/version"))];
+    let rows = list(state, "/places").iter().map(|place| {
+        let name = text(place, "/name");
+        let waits = [text(place, "/waits_for"), moment_or_none(place)].join(" ");
+        vec![text(place, "/task"), name, text(place, "/kind"), when(place, "/since"), waits.trim().to_owned()]
+    });
+    lines.push(screen.table(&["task", "name", "kind", "since", "waits for"], rows.collect()));
+    let inbox: Vec<String> = list(state, "/inbox").iter().filter_map(Json::as_str).map(clean).collect();
+    if !inbox.is_empty() {
+        lines.push(format!("inbox     {}", inbox.join(", ")));
+    }
+    if let Some(context) = state.pointer("/context").filter(|context| !context.is_null()) {
+        lines.extend(view::arguments(context, "  "));
+    }
+    lines.join("\n")
+}
+
+fn moment_or_none(place: &Json) -> String {
+    let until = text(place, "/until");
+    if until.is_empty() { until } else { format!("until {}", when(place, "/until")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,30 +242,4 @@ mod tests {
         );
         assert!(text.starts_with("e1  pending"), "{text}");
     }
-}
-
-/// Where an execution stands: its places, its inbox and its data.
-pub(crate) fn stand(screen: Screen, state: &Json) -> String {
-    let status = screen.word(&text(state, "/status"));
-    let mut lines =
-        vec![format!("{status}  {}  after {} events", text(state, "/blocked_on"), text(state, "/version"))];
-    let rows = list(state, "/places").iter().map(|place| {
-        let name = text(place, "/name");
-        let waits = [text(place, "/waits_for"), moment_or_none(place)].join(" ");
-        vec![text(place, "/task"), name, text(place, "/kind"), when(place, "/since"), waits.trim().to_owned()]
-    });
-    lines.push(screen.table(&["task", "name", "kind", "since", "waits for"], rows.collect()));
-    let inbox: Vec<String> = list(state, "/inbox").iter().filter_map(Json::as_str).map(clean).collect();
-    if !inbox.is_empty() {
-        lines.push(format!("inbox     {}", inbox.join(", ")));
-    }
-    if let Some(context) = state.pointer("/context").filter(|context| !context.is_null()) {
-        lines.extend(view::arguments(context, "  "));
-    }
-    lines.join("\n")
-}
-
-fn moment_or_none(place: &Json) -> String {
-    let until = text(place, "/until");
-    if until.is_empty() { until } else { format!("until {}", when(place, "/until")) }
 }

@@ -39,11 +39,14 @@ fn give_all(run: &mut Run, signals: &[(&str, Json)]) {
     }
 }
 
+/// A workflow, the signals that come, its output, and the names that stay in the inbox.
+type Case<'a> = (String, Vec<(&'a str, Json)>, Json, &'a [&'a str]);
+
 #[test]
 fn a_listen_takes_what_it_waits_for_and_leaves_the_rest() {
     let go = |more: &str| filter("go", more);
     let both = format!("[{}, {}]", go(""), filter("stop", ""));
-    let table: Vec<(String, Vec<(&str, Json)>, Json, &[&str])> = vec![
+    let table: Vec<Case<'_>> = vec![
         (listen(&format!("{{ one: {} }}", go(""))), vec![("go", json!({"n": 1}))], json!([{"n": 1}]), &[]),
         // Others stay in the inbox, in their order.
         (

@@ -199,10 +199,3 @@ pub(super) fn shadow() -> ShadowView {
         )],
     }
 }
-
-thread_local! {
-    static HOSTILE: Cell<bool> = const { Cell::new(false) };
-}
-
-/// What a hostile page of samples holds in every free text.
-pub const HOSTILE_TEXT: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>";

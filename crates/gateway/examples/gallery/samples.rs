@@ -25,7 +25,7 @@ use model::{Digest, Principal, Problem, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
-use acts::{drill, kept, operation, places, report, shadow, signed, simulation, undoing, unknown, verdict};
+use acts::{drill, kept, operation, places, report, shadow, simulation, undoing, unknown};
 
 /// The moment of the samples.
 const NOW: i64 = 1_795_176_000_000;
@@ -244,6 +244,13 @@ fn house_pages(theme: Option<&'static str>) -> Vec<(&'static str, String)> {
         ("system", system::page(&shell(Section::System), &facts).into_string()),
     ]
 }
+
+thread_local! {
+    static HOSTILE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What a hostile page of samples holds in every free text.
+pub const HOSTILE_TEXT: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>";
 
 /// The pages with [`HOSTILE_TEXT`] at the beginning of every text and every name that outsiders choose.
 pub fn hostile_pages() -> Vec<(&'static str, String)> {
