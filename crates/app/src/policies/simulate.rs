@@ -30,8 +30,6 @@ const EXECUTIONS_DEFAULT: u32 = 500;
 const EXECUTIONS_MAX: u32 = 2000;
 /// Executions listed at once.
 const PAGE: u32 = 100;
-/// Events read at once.
-const EVENTS_PAGE: u64 = 500;
 /// One call goes on to the next execution for so long; the rest is for the next call.
 const CALL_TIME: Duration = Duration::from_secs(10);
 /// Changed decisions and executions that are listed one by one; all are counted.
@@ -144,38 +142,29 @@ impl App {
         candidate: &TenantPolicies,
         findings: &mut Findings,
     ) -> Result<(), Problem> {
+        let history = self.store.load(tenant, id).await.map_err(|e| store_problem(&e))?;
+        let Some(mut history) = history else { return Err(Problem::not_found("execution", id.as_str())) };
+        for event in &mut history.events {
+            self.inflate(tenant, event).await?;
+        }
+        let Some(first) = history.events.first() else {
+            return Err(Problem::machine(format!("history of `{id}`: it is empty")));
+        };
+        let mut state = self.begun(tenant, id, first).await?;
         let mut told = Told::default();
-        let mut state: Option<Execution> = None;
-        let mut from = 0;
-        loop {
-            let page = self.store.load_from(tenant, id, from, EVENTS_PAGE).await;
-            let Some(page) = page.map_err(|e| store_problem(&e))? else {
-                return Err(Problem::not_found("execution", id.as_str()));
-            };
-            from += page.events.len() as u64;
-            let over = page.events.is_empty() || from >= page.total;
-            for mut event in page.events {
-                self.inflate(tenant, &mut event).await?;
-                match &mut state {
-                    None => state = Some(self.begun(tenant, id, &event).await?),
-                    Some(state) => {
-                        if let EventBody::Judged { effect, verdict, .. } = &event.body
-                            && let Some(effect) = state.effect(*effect)
-                        {
-                            let recorded = Recorded { at: event.at, verdict };
-                            told.compare(state, effect, &recorded, candidate, findings);
-                        }
-                        state.apply(&event);
-                    }
-                }
+        for (position, event) in history.events.iter().enumerate().skip(1) {
+            if let EventBody::Judged { effect, verdict, .. } = &event.body {
+                let Some(effect) = state.effect(*effect) else {
+                    let what = format!("history of `{id}`: it judges effect {}, which it has not", effect.0);
+                    return Err(Problem::machine(what));
+                };
+                let recorded = Recorded { at: event.at, verdict };
+                told.compare(&state, effect, &recorded, candidate, findings);
             }
-            if over {
-                break;
-            }
+            // A history may go back in itself, so an event alone does not say what follows.
+            state.follow(&history.events, position);
         }
-        if let Some(state) = &state {
-            told.close(state, findings);
-        }
+        told.close(&state, findings);
         Ok(())
     }
 

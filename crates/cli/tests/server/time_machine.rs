@@ -128,6 +128,25 @@ async fn a_generous_candidate_saves_approvals_and_one_that_fails_denies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn decisions_after_going_back_are_made_again_too() {
+    let shop = Shop::open().await;
+    let execution = shop.refund_of(25.0).await;
+    let first = shop.approval_of(&execution).await;
+    let back = json!({"to": {"event": 1}, "effects": "keep", "reason": "look once more"});
+    shop.bob.post(&format!("/executions/{execution}/rewind"), back).await.expect(202);
+    eventually(&shop.bob, &format!("/approvals?status=pending&execution={execution}"), |a| {
+        a.json["items"][0]["id"].is_string() && a.json["items"][0]["id"] != first["id"]
+    })
+    .await;
+    shop.approve(&execution).await.expect(200);
+    shop.status(&execution, "completed").await;
+    let simulation = shop.simulate(json!({"modules": {"all.rego": GENEROUS}})).await;
+    assert_eq!(simulation["unreadable"], 0, "{simulation:#}");
+    let twice = json!([{"from": "require-approval", "to": "allow", "count": 2}]);
+    assert_eq!(simulation["transitions"], twice, "before going back, and after: {simulation:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_add_up_and_bad_questions_are_refused() {
     let (shop, _) = with_history().await;
     let admin = &shop.server.admin;
