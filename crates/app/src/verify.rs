@@ -349,6 +349,10 @@ impl App {
             }
         };
         let skip = usize::try_from(version).unwrap_or(usize::MAX);
+        // As for every reader: a state from before the history went back in itself is passed over.
+        if kept.events.iter().skip(skip).any(|event| matches!(event.body, EventBody::Rewound(_))) {
+            return Ok(());
+        }
         for event in kept.events.iter().skip(skip) {
             let mut event = event.clone();
             self.inflate(tenant, &mut event).await?;
