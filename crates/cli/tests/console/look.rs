@@ -103,6 +103,11 @@ async fn busy(shop: &Shop) -> Vec<(&'static str, String)> {
     let waiting = shop.ask().await;
     let approval = shop.approval_of(&waiting).await;
     let admin: &Client = &shop.server.admin;
+    let planned = planned(shop).await;
+    let drilled = drilled(admin).await;
+    let stop = json!({"on": true, "scope": {"workflow": "shop/other"}, "reason": "it looks odd"});
+    let stopped = admin.put("/controls/kill-switch", stop).await.expect(200);
+    let report = stopped.str("/report/report/id").to_owned();
     let list =
         json!({"on": true, "operations": ["refund-*", "http"], "reason": "only refunds while we look"});
     admin.put("/controls/allow-list", list).await;
@@ -126,7 +131,41 @@ async fn busy(shop: &Shop) -> Vec<(&'static str, String)> {
         ("actions", at("actions")),
         ("action", at("actions/refund-create:1.0.0")),
         ("policies", at("policies")),
+        ("plans", at("plans")),
+        ("plan-open", at(&format!("plans/{}", planned[0]))),
+        ("plan-signed", at(&format!("plans/{}", planned[1]))),
+        ("return", at(&format!("executions/{done}/return"))),
+        ("many", at("executions/many?status=suspended&act=cancel")),
+        ("stop-look", at("controls/stop?kind=workflow&name=shop/refund")),
+        ("reports", at("controls/reports")),
+        ("report", at(&format!("controls/reports/{report}"))),
+        ("drill", at(&format!("controls/drills/{drilled}"))),
+        ("system", at("system")),
     ]
+}
+
+/// Two plans: one that waits for somebody, one that is signed.
+async fn planned(shop: &Shop) -> [String; 2] {
+    let mut digests = [String::new(), String::new()];
+    for (n, digest) in digests.iter_mut().enumerate() {
+        let goal = json!({
+            "workflow": {"namespace": "shop", "name": "refund"}, "mode": "plan",
+            "input": {"orderId": "7", "amount": n + 1, "currency": "EUR"},
+        });
+        let plan = shop.alice.post("/goals", goal).await.expect(200);
+        plan.str("/digest").clone_into(digest);
+    }
+    let signed = format!("/plans/{}/approve", digests[1]);
+    shop.bob.post(&signed, json!({"reason": "as agreed"})).await.expect(200);
+    digests
+}
+
+/// A measured stop.
+async fn drilled(admin: &Client) -> String {
+    let begun = admin.post("/controls/drill", json!({"trials": 5, "reason": "monthly"})).await.expect(202);
+    let id = begun.str("/report/id").to_owned();
+    eventually(admin, &format!("/controls/drills/{id}"), |a| a.json["report"]["complete"] == true).await;
+    id
 }
 
 async fn check(window: &Window, screen: Screen, name: &str, path: &str) {
