@@ -24,6 +24,8 @@ cargo xtask <command>
                   damages a data directory of the real binary N times (10,000), asks it everything
   soak [--minutes M] [--seed S]
                   the real binary under load, killed every 2 to 10 s (30 minutes)
+  conformance --kit DIR [--way in-process|binary|replay|all] [--only TEXT]
+                  every scenario of a folder of feature files, in every way
   sim [...]       release build, then the simulator: --seeds N, --seed S, crash-points
 ";
 
@@ -38,6 +40,7 @@ fn main() -> Result<()> {
         Some("bench") => bench(&rest),
         Some("disk") => disk(&rest),
         Some("soak") => disk(&[&["soak"], rest.as_slice()].concat()),
+        Some("conformance") => conformance(&rest),
         Some("sim") => sim(&rest),
         Some("help" | "--help" | "-h") | None => {
             print!("{HELP}");
@@ -69,6 +72,15 @@ fn disk(rest: &[&str]) -> Result<()> {
 /// Figures count only when they are measured on what is shipped.
 fn bench(rest: &[&str]) -> Result<()> {
     let mut arguments = vec!["run", "--release", "--package", "omnihub", "--", "bench"];
+    arguments.extend(rest);
+    run::cargo(&arguments)
+}
+
+/// The program is built first, since one of the ways is to run it.
+fn conformance(rest: &[&str]) -> Result<()> {
+    run::cargo(&["build", "--package", "omnihub", "--package", "conformance"])?;
+    let program = run::root().join("target/debug/omnihub").display().to_string();
+    let mut arguments = vec!["run", "--quiet", "--package", "conformance", "--", "--program", &program];
     arguments.extend(rest);
     run::cargo(&arguments)
 }

@@ -3,6 +3,7 @@
 pub mod action;
 pub mod codes;
 pub mod compile;
+pub mod data;
 pub mod diagnostic;
 mod document;
 pub mod duration;

@@ -10,23 +10,35 @@ use crate::codes;
 use crate::document::node::{Member, Node, NodeData, Path, Style};
 use crate::document::report::Report;
 
-/// Bytes of a document at the most.
-pub(crate) const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
-/// Lists and objects inside each other at the most.
-pub(crate) const NESTING_MAX: usize = 64;
-/// Nodes of a document at the most.
-pub(crate) const NODES_MAX: usize = 100_000;
+/// How large a document may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Bytes at the most.
+    pub bytes: usize,
+    /// Lists and objects inside each other at the most.
+    pub nesting: usize,
+    /// Values at the most.
+    pub values: usize,
+}
+
+/// What a workflow or an action may be.
+pub(crate) const DEFINITION: Limits = Limits { bytes: 1024 * 1024, nesting: 64, values: 100_000 };
 
 /// Reads one document. Problems that keep it from being read at all give none.
 pub(crate) fn read(text: &str, report: &mut Report<'_>) -> Option<Node> {
-    if text.len() > DOCUMENT_BYTES_MAX {
+    read_within(text, DEFINITION, report)
+}
+
+/// As [`read`], with other limits.
+pub(crate) fn read_within(text: &str, limits: Limits, report: &mut Report<'_>) -> Option<Node> {
+    if text.len() > limits.bytes {
         report
             .at(
                 codes::TOO_LARGE,
                 1,
                 1,
                 "",
-                format!("the document has {} bytes; the limit is {DOCUMENT_BYTES_MAX}", text.len()),
+                format!("the document has {} bytes; the limit is {}", text.len(), limits.bytes),
             )
             .hint("split it into several workflows");
         return None;
@@ -36,12 +48,12 @@ pub(crate) fn read(text: &str, report: &mut Report<'_>) -> Option<Node> {
         emit_unresolved_aliases: true,
         emit_comments: false,
         // More than ours, so that ours is the message people see.
-        flow_nesting_limit: NESTING_MAX + 64,
-        block_nesting_limit: NESTING_MAX + 64,
+        flow_nesting_limit: limits.nesting + 64,
+        block_nesting_limit: limits.nesting + 64,
         // JSON has no limit on the length of a name; the document's own limit holds.
         simple_key_max_lookahead: 16 * 1024,
     };
-    let mut builder = Builder { report, nodes: 0, documents: 0, stack: Vec::new(), root: None };
+    let mut builder = Builder { report, limits, nodes: 0, documents: 0, stack: Vec::new(), root: None };
     for next in Parser::new_from_str_with_options(text, options) {
         let step = match next {
             Ok((event, span)) => builder.event(event, span),
@@ -60,6 +72,7 @@ pub(crate) fn read(text: &str, report: &mut Report<'_>) -> Option<Node> {
 
 struct Builder<'r, 's> {
     report: &'r mut Report<'s>,
+    limits: Limits,
     nodes: usize,
     documents: usize,
     stack: Vec<Open>,
@@ -213,14 +226,14 @@ impl Builder<'_, '_> {
         }
         let node = Node { data, line, column, style: Style::Plain, path: self.next_path() };
         self.counted(&node)?;
-        if self.stack.len() >= NESTING_MAX {
+        if self.stack.len() >= self.limits.nesting {
             self.report
                 .at(
                     codes::TOO_DEEP,
                     line,
                     column,
                     node.path.to_string(),
-                    format!("more than {NESTING_MAX} lists and objects inside each other"),
+                    format!("more than {} lists and objects inside each other", self.limits.nesting),
                 )
                 .hint("make the data flatter");
             return None;
@@ -252,7 +265,7 @@ impl Builder<'_, '_> {
 
     fn counted(&mut self, node: &Node) -> Option<()> {
         self.nodes += 1;
-        if self.nodes <= NODES_MAX {
+        if self.nodes <= self.limits.values {
             return Some(());
         }
         self.report
@@ -261,7 +274,7 @@ impl Builder<'_, '_> {
                 node.line,
                 node.column,
                 node.path.to_string(),
-                format!("more than {NODES_MAX} values"),
+                format!("more than {} values", self.limits.values),
             )
             .hint("split it into several workflows");
         None
