@@ -55,6 +55,10 @@ fn ci() -> Result<()> {
     run::step("formatting", || run::cargo(&["fmt", "--all", "--check"]))?;
     run::step("tidy", tidy::tidy)?;
     run::step("lints", || run::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run::step("lints with crash points", || {
+        let lints = ["clippy", "--package", "omnihub", "--features", "crash-points", "--all-targets"];
+        run::cargo(&[&lints[..], &["--", "-D", "warnings"]].concat())
+    })?;
     run::step("generated files", || codegen::codegen(true))?;
     run::step("tests", || test::test(&[]))
 }

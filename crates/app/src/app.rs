@@ -233,12 +233,34 @@ pub fn system_principal() -> model::PrincipalId {
     model::PrincipalId::new("system").expect("a literal identifier is valid")
 }
 
+/// The disk failed, and the store writes nothing until the process is started again.
+pub(crate) fn stopped_problem() -> Problem {
+    Problem::new(
+        503,
+        5003,
+        "store stopped",
+        "the store stopped after an error of the disk; read it again after a restart before you repeat",
+    )
+}
+
+/// The disk is full, and may have room again.
+pub(crate) fn full_problem() -> Problem {
+    Problem::new(
+        503,
+        5004,
+        "disk full",
+        "there is no room on the server's disk, so nothing was changed; try again once there is",
+    )
+}
+
 /// Turns a failure of the store into a problem.
 pub(crate) fn store_problem(error: &store::StoreError) -> Problem {
     match error {
         store::StoreError::Cursor(_) => {
             Problem::new(400, 4002, "bad parameter", error.to_string()).field("cursor", error.to_string())
         }
+        store::StoreError::Stopped(_) => stopped_problem().internal(error),
+        store::StoreError::Full(_) => full_problem().internal(error),
         store::StoreError::Failed(_) | store::StoreError::Corrupt(_) => {
             Problem::new(503, 5001, "store unavailable", "the store could not answer; nothing was changed")
                 .internal(error)
@@ -265,6 +287,8 @@ pub(crate) fn commit_problem(error: &store::CommitError) -> Problem {
         store::CommitError::Overloaded => {
             Problem::new(503, 5002, "overloaded", "too much is being written; try again in a second")
         }
+        store::CommitError::Stopped(_) => stopped_problem().internal(error),
+        store::CommitError::Full(_) => full_problem().internal(error),
         store::CommitError::Failed(_) => Problem::new(
             503,
             5001,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crash::Point;
 use engine::{Execution, Input, Judgement, Phase, Step};
 use model::approval::{Approval, ApprovalStatus};
 use model::control::ControlName;
@@ -209,6 +210,7 @@ impl App {
             self.take_back(&error, &state, works);
             return Err(commit_problem(&error));
         }
+        crash::at(Point::StepAcknowledged);
         self.settle_places(&state, &limited);
         self.after_commit(&row, &state, notices);
         if ends {
@@ -350,12 +352,19 @@ impl App {
             && batch.records.is_empty()
             && cell.due_at == row.due_at
             && cell.blocked_on == row.blocked_on;
+        if state.is_undoing() {
+            crash::at(Point::UndoStep);
+        }
         if !idle && let Err(error) = self.commit_in_turn(batch, turn).await {
             // The state in memory is ahead of the store: it is dropped, and the store is the truth again.
             self.hot.forget(&key, &slot, &mut cell);
             drop(cell);
             self.take_back(&error, &state, works);
             return Err(commit_problem(&error));
+        }
+        crash::at(Point::StepAcknowledged);
+        if state.is_undoing() {
+            crash::at(Point::UndoStepped);
         }
         self.settle_places(&state, &limited);
         self.after_commit(&row, &state, notices);

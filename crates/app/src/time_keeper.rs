@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crash::Point;
 use engine::Input;
 use model::control::ControlName;
 use model::{ExecutionId, Problem, TenantId};
@@ -210,7 +211,15 @@ impl App {
             let app = Arc::clone(self);
             running.spawn(async move {
                 let turn = Some(app.turn(&tenant, Step::GoOn).await);
-                match app.advance_in(turn, &tenant, &id, input).await {
+                let recovers = matches!(input, Input::Recover);
+                if recovers {
+                    crash::at(Point::BeforeRecovery);
+                }
+                let advanced = app.advance_in(turn, &tenant, &id, input).await;
+                if recovers {
+                    crash::at(Point::AfterRecovery);
+                }
+                match advanced {
                     Ok(_) => None,
                     // What was never written, or is gone, waits for nothing.
                     Err(problem) if problem.status == 404 => None,

@@ -731,6 +731,9 @@ pub struct DependencyView {
     pub latency_us: u64,
     /// What is wrong, or how it is.
     pub detail: String,
+    /// The stable code of what is wrong (`OH-nnnn`), where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// Figures for the overview page.

@@ -394,6 +394,7 @@ async fn exchange(
             true => SendError::BadAnswer(format!("the head of the answer is refused: {}", chain(&error))),
             false => failed(format!("no answer: {}", chain(&error))),
         })?;
+        crash::at(crash::Point::Sent);
         attempt.answered(response.status().as_u16());
         take_answer(response, prepared, limits).await
     };

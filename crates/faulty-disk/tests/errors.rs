@@ -5,7 +5,7 @@ use std::sync::Arc;
 use faulty_disk::reading::everything;
 use faulty_disk::workload::{Refused, Still, Workload};
 use faulty_disk::{Disk, Fault, On, Rule};
-use store::{CommitError, Options, SqliteStore, Store};
+use store::{CommitError, Condition, Options, SqliteStore, Store, StoreError};
 
 /// Steps before the disk refuses, and steps that are tried while it does.
 const BEFORE: usize = 12;
@@ -43,11 +43,20 @@ fn with(rule: Rule, log_pages: u32) -> Seen {
     }
     disk.refuse(rule.clone());
     let mut refused = 0;
+    let full = matches!(rule.fault, Fault::NoSpace(_));
     let mut acknowledged = BEFORE;
     for _ in 0..DURING {
         match run.block_on(workload.step(&port)) {
             Ok(_) => acknowledged += 1,
-            Err(Refused::Commit(CommitError::Failed(_)) | Refused::Store(_)) => refused += 1,
+            // Nobody is told that there is no room when the disk is broken, or the other way round.
+            Err(Refused::Commit(CommitError::Full(_)) | Refused::Store(StoreError::Full(_))) => {
+                assert_eq!((store.condition(), full), (Condition::Full, true), "{rule:?}");
+                refused += 1;
+            }
+            Err(Refused::Commit(CommitError::Stopped(_)) | Refused::Store(_)) => {
+                assert_eq!((store.condition(), full), (Condition::Stopped, false), "{rule:?}");
+                refused += 1;
+            }
             Err(other) => panic!("{rule:?}: {other:?}"),
         }
     }
@@ -57,6 +66,8 @@ fn with(rule: Rule, log_pages: u32) -> Seen {
     let after_healing = run.block_on(workload.step(&port)).is_ok();
     acknowledged += usize::from(after_healing);
     let stopped = store.stats().stopped;
+    assert_eq!(store.condition() == Condition::Stopped, stopped, "{rule:?}");
+    assert!(!after_healing || store.condition() == Condition::Working, "{rule:?}");
     drop((store, port));
     let store = open(&disk, log_pages);
     let head = run.block_on(store.head()).expect("a head");

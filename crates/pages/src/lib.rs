@@ -4,7 +4,8 @@
 //! index then hides a row, and one in a row is a wrong answer. [`register`] puts a layer under SQLite that ends each
 //! page with eight bytes over the page and its place. A page that does not fit is an I/O error with the extended code
 //! `SQLITE_IOERR_DATA` ([`is_wrong_sum`]). The price is one pass over each page that is read from or written to the
-//! database file, nothing for what is in SQLite's cache, and 0.2 % of the space.
+//! database file (`cargo bench --package pages` measures it), nothing for what is in SQLite's cache, and 0.2 % of the
+//! space.
 #![expect(
     unsafe_code,
     reason = "a layer under SQLite is C; Rust only registers it and hands it a connection"

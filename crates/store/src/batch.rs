@@ -203,6 +203,13 @@ pub enum CommitError {
     /// The queue of the writer is full.
     #[error("the store is overloaded")]
     Overloaded,
+    /// There is no room on the disk; nothing of the batch is durable.
+    #[error("the disk is full: {0}")]
+    Full(String),
+    /// The store stopped after an error of the disk, and writes nothing until it is opened again. Of the batch that met
+    /// the error it is not known whether it is durable until then.
+    #[error("the store stopped: {0}")]
+    Stopped(String),
     /// The store failed; whether the batch is durable is not known until it is read again.
     #[error("store failed: {0}")]
     Failed(String),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use model::{Digest, TenantId};
 
 use crate::codec::corrupt;
-use crate::files::{Files, read_limited};
+use crate::files::{Files, is_full, read_limited};
 use crate::query::StoreError;
 
 /// Largest blob, in bytes.
@@ -32,7 +32,10 @@ pub(crate) fn put(files: &Files, root: &Path, tenant: &TenantId, bytes: &[u8]) -
         files.sync_directory(owner)?;
         files.replace(&path, bytes)
     };
-    write().map_err(|error| StoreError::Failed(format!("blob `{digest}`: {error}")))?;
+    write().map_err(|error| {
+        let why = format!("blob `{digest}`: {error}");
+        if is_full(&error) { StoreError::Full(why) } else { StoreError::Failed(why) }
+    })?;
     Ok(digest)
 }
 

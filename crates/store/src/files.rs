@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crash::Point;
+
 /// What is about to be done to a file beside the database.
 #[derive(Debug)]
 pub enum FileAct<'a> {
@@ -69,6 +71,7 @@ impl Files {
         let temporary = directory.join(format!(".new-{}", random_hex()?));
         let written = self.write_new(&temporary, bytes).and_then(|()| {
             self.tell(&FileAct::Rename { from: &temporary, to: path })?;
+            crash::at(Point::FileWritten);
             std::fs::rename(&temporary, path)
         });
         if written.is_err() {
@@ -77,6 +80,7 @@ impl Files {
             let _ = std::fs::remove_file(&temporary);
         }
         written?;
+        crash::at(Point::FileRenamed);
         self.sync_directory(directory)
     }
 
@@ -111,6 +115,11 @@ impl Files {
     fn tell(&self, act: &FileAct<'_>) -> Result<(), Error> {
         self.watch.as_ref().map_or(Ok(()), |watch| watch.before(act))
     }
+}
+
+/// True when there was no room for it.
+pub(crate) fn is_full(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 /// The directories that have to be made for this one, the innermost first.

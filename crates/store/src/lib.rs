@@ -16,7 +16,7 @@ mod verify;
 pub use batch::{Batch, CommitError, Committed, ExecutionRow, Expect, Put};
 pub use files::{FileAct, FileWatch};
 pub use query::{
-    ApprovalQuery, AuditQuery, Blocked, ExecutionQuery, History, LeafRow, Page, StoreError, Stored,
+    ApprovalQuery, AuditQuery, Blocked, Condition, ExecutionQuery, History, LeafRow, Page, StoreError, Stored,
 };
 pub use sqlite::open::OpenError;
 pub use sqlite::{Options, SqliteStore, Stats};
@@ -225,6 +225,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Names of the tenant's secrets.
     async fn secret_names(&self, tenant: &TenantId) -> Result<Vec<String>, StoreError>;
+
+    /// Whether the store takes anything, without asking the disk.
+    fn condition(&self) -> Condition;
 
     /// Answers when the store can read and write, with the time it took.
     async fn ping(&self) -> Result<std::time::Duration, StoreError>;

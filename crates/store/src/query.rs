@@ -11,12 +11,29 @@ pub enum StoreError {
     /// Reading or writing failed.
     #[error("store failed: {0}")]
     Failed(String),
+    /// The store stopped after an error of the disk, and writes nothing until it is opened again.
+    #[error("the store stopped: {0}")]
+    Stopped(String),
+    /// There is no room on the disk; nothing was changed.
+    #[error("the disk is full: {0}")]
+    Full(String),
     /// Something stored makes no sense: names table, key and what is wrong.
     #[error("corrupt: {0}")]
     Corrupt(String),
     /// A page cursor that was not made by this store.
     #[error("`{0}` is not a cursor; use the `next` of an earlier page")]
     Cursor(String),
+}
+
+/// Whether the store takes anything, as far as its last write says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// The last write went well.
+    Working,
+    /// The last write found no room; the next one may.
+    Full,
+    /// It stopped after an error of the disk, and writes nothing until it is opened again.
+    Stopped,
 }
 
 /// A page and where the next one begins.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -87,6 +87,12 @@ impl Server {
 
     /// Starts the process on the same data directory.
     pub async fn start_again(&mut self) {
+        let ended = self.start_or_end().await;
+        assert!(ended.is_none(), "the server did not start ({ended:?}):\n{}", self.log());
+    }
+
+    /// Starts the process on the same data directory; answers how it ended, when it did so before it was ready.
+    pub async fn start_or_end(&mut self) -> Option<ExitStatus> {
         let addresses = self.directory.path().join("data").join("addresses.json");
         let _ = std::fs::remove_file(&addresses);
         self.spawn();
@@ -99,17 +105,25 @@ impl Server {
                 self.admin.token = Some(token.trim().to_owned());
                 let ready = self.admin.try_send("GET", "/ready", &[], bytes::Bytes::new()).await;
                 if ready.is_ok_and(|answer| answer.status == 200) {
-                    return;
+                    return None;
                 }
             }
-            let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
-            assert!(
-                ended.is_none() && began.elapsed() < START_MAX,
-                "the server did not start ({ended:?}):\n{}",
-                self.log()
-            );
+            let ended = self.ended();
+            if ended.is_some() {
+                return ended;
+            }
+            assert!(began.elapsed() < START_MAX, "the server did not start:\n{}", self.log());
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// How the process ended, when it did by itself.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let ended = self.child.as_mut()?.try_wait().expect("the process is ours");
+        if ended.is_some() {
+            self.child = None;
+        }
+        ended
     }
 
     fn spawn(&mut self) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use app::{App, Work};
+use crash::Point;
 use egress::{AddressRule, BreakerConfig, Credentials, Door, DoorConfig, Grant, HostRule, Resolver};
 use model::Request;
 use model::effect::{Answer, Authentication, SecretScheme};
@@ -93,9 +94,11 @@ impl Pool {
                         ),
                     })
                 });
+                crash::at(Point::BeforeReport);
                 // The place is given up before the answer is reported: what waits for the outside need not wait for the store.
                 work.place.free();
                 pool.tell(&work, answer).await;
+                crash::at(Point::Reported);
             });
         }
         Ok(())
@@ -107,6 +110,7 @@ impl Pool {
             Ok(credentials) => credentials,
             Err(answer) => return Some(answer),
         };
+        crash::at(Point::BeforeSend);
         if !self.app.may_start(work) {
             return None;
         }
@@ -122,6 +126,7 @@ impl Pool {
                         let may_go = |host: &str, port: u16| {
                             let may = self.app.depart(work, Some(&format!("{host}:{port}")));
                             withdrawn.fetch_or(!may, Ordering::AcqRel);
+                            crash::at(Point::Departed);
                             may
                         };
                         let fencing = work.contract.fencing_header.clone();

@@ -23,12 +23,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("audit", &["model"]),
     ("engine", &["model", "dsl"]),
     ("pages", &[]),
-    ("store", &["model", "audit", "pages"]),
+    ("crash", &[]),
+    ("store", &["model", "audit", "pages", "crash"]),
     ("sandbox", &["model"]),
-    ("egress", &["model"]),
+    ("egress", &["model", "crash"]),
     ("identity", &["model", "egress"]),
-    ("app", &["model", "dsl", "engine", "guard", "audit", "store", "identity"]),
-    ("worker", &["model", "app", "sandbox", "egress"]),
+    ("app", &["model", "dsl", "engine", "guard", "audit", "store", "identity", "crash"]),
+    ("worker", &["model", "app", "sandbox", "egress", "crash"]),
     ("gateway", &["model", "app", "dsl", "audit", "store"]),
 ];
 /// These wire everything together and may use anything.
@@ -52,6 +53,11 @@ pub fn check(breaches: &mut Vec<String>) -> Result<()> {
             breaches.push(format!("`{name}` has no place in the house; add it to the directions on purpose"));
         }
     }
+    if graph.features.get("crash").is_some_and(|on| on.contains("points")) {
+        breaches.push(
+            "`crash` has its points without being asked: no default may enable `crash-points`".to_owned(),
+        );
+    }
     for pure in PURE {
         for impure in graph.under(pure).iter().filter(|name| IMPURE.contains(&name.as_str())) {
             breaches.push(format!("`{impure}` lies under the pure crate `{pure}`"));
@@ -68,6 +74,8 @@ pub fn check(breaches: &mut Vec<String>) -> Result<()> {
 struct Graph {
     members: BTreeSet<String>,
     uses: BTreeMap<String, BTreeSet<String>>,
+    /// Features that are on when nobody asks for one.
+    features: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Graph {
@@ -86,7 +94,10 @@ impl Graph {
             .map(name)
             .collect::<BTreeSet<String>>();
         let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut features: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for node in metadata.get("resolve").map(|resolve| list(resolve, "nodes")).unwrap_or_default() {
+            let on = list(&node, "features").iter().filter_map(Json::as_str).map(str::to_owned).collect();
+            features.insert(name(&text(&node, "id")), on);
             let into = uses.entry(name(&text(&node, "id"))).or_default();
             for used in list(&node, "deps") {
                 if list(&used, "dep_kinds").iter().any(|kind| kind.get("kind").is_none_or(Json::is_null)) {
@@ -94,7 +105,7 @@ impl Graph {
                 }
             }
         }
-        Self { members, uses }
+        Self { members, uses, features }
     }
 
     /// Our crates, each with those of ours that it uses.
@@ -136,11 +147,12 @@ mod tests {
             "resolve": {"nodes": [
                 {"id": "a 1", "deps": [{"pkg": "b 1", "dep_kinds": [{"kind": null}]},
                     {"pkg": "tokio 1", "dep_kinds": [{"kind": "dev"}]}]},
-                {"id": "b 1", "deps": []}
+                {"id": "b 1", "deps": [], "features": ["points"]}
             ]}
         });
         let graph = Graph::of(&metadata);
         assert_eq!(graph.under("a").into_iter().collect::<Vec<_>>(), ["b"]);
         assert_eq!(graph.depth("a", 0), 2);
+        assert!(graph.features["b"].contains("points") && graph.features["a"].is_empty());
     }
 }

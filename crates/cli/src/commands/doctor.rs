@@ -61,6 +61,7 @@ pub(crate) async fn run(args: DoctorArgs, global: &Global, screen: Screen) -> Re
         .map_or_else(|_| config::data_dir(global.data_dir.as_deref()), |s| s.data_dir.clone());
     findings.push(data_directory(&dir));
     findings.push(sqlite());
+    findings.push(crash_points());
     let looked = dir.clone();
     let machine = tokio::task::spawn_blocking(move || machine::findings(&looked)).await;
     findings.extend(machine.unwrap_or_else(|error| vec![finding("machine", Grade::Bad, error.to_string())]));
@@ -104,6 +105,14 @@ fn sqlite() -> Finding {
         finding("sqlite", Grade::Good, version)
     } else {
         finding("sqlite", Grade::Bad, format!("{version} can lose its write-ahead log; 3.51.3 is needed"))
+    }
+}
+
+fn crash_points() -> Finding {
+    if crash::BUILT_IN {
+        finding("crash points", Grade::Bad, "BUILT IN: this build is for tests, never for work")
+    } else {
+        finding("crash points", Grade::Good, "not built in")
     }
 }
 
@@ -171,7 +180,10 @@ async fn server(global: &Global) -> Vec<Finding> {
         let parts = if health.is_array() { list(&health, "") } else { list(&health, "/dependencies") };
         findings.extend(parts.iter().map(|part| {
             let grade = if truth(part, "/ok") { Grade::Good } else { Grade::Bad };
-            finding(format!("server: {}", text(part, "/name")), grade, text(part, "/detail"))
+            let code = text(part, "/code");
+            let detail = text(part, "/detail");
+            let detail = if code.is_empty() { detail } else { format!("{code}: {detail}") };
+            finding(format!("server: {}", text(part, "/name")), grade, detail)
         }));
     }
     findings

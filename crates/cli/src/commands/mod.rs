@@ -103,11 +103,16 @@ pub(crate) fn say_next(screen: Screen, page: &Json) {
 
 fn version(screen: Screen) -> Result<(), Failure> {
     let sqlite = rusqlite::version();
-    let document = serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "sqlite": sqlite});
+    let mut document = serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "sqlite": sqlite});
+    let mut build = "";
+    if crash::BUILT_IN {
+        document["crash_points"] = true.into();
+        build = " WITH CRASH POINTS, FOR TESTS ONLY";
+    }
     match screen.output {
         crate::screen::Output::Json => line(&document.to_string()),
         crate::screen::Output::Table => {
-            line(&format!("omnihub {} (SQLite {sqlite})", env!("CARGO_PKG_VERSION")))
+            line(&format!("omnihub {} (SQLite {sqlite}){build}", env!("CARGO_PKG_VERSION")))
         }
     }
 }

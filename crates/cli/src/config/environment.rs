@@ -12,6 +12,8 @@ use crate::exit::Failure;
 /// Variables of `omnihub` itself that are no keys of the configuration.
 const OWN: &[&str] =
     &["OMNIHUB_ADDRESS", "OMNIHUB_TOKEN", "OMNIHUB_TENANT", "OMNIHUB_CONFIG", "OMNIHUB_DATA_DIR"];
+/// Where the process is to crash. Not among those that are suggested: what is shipped refuses it.
+pub(crate) const CRASH_AT: &str = "OMNIHUB_CRASH_AT";
 
 /// Texts by key name. A variable that begins with `OMNIHUB_` and means nothing is an error: it would look obeyed.
 pub(crate) fn values(
@@ -19,7 +21,10 @@ pub(crate) fn values(
 ) -> Result<BTreeMap<&'static str, String>, Failure> {
     let mut found = BTreeMap::new();
     for (name, value) in variables {
-        if !name.starts_with("OMNIHUB_") || OWN.contains(&name.as_str()) || ControlName::parse(name).is_some()
+        if !name.starts_with("OMNIHUB_")
+            || OWN.contains(&name.as_str())
+            || name == CRASH_AT
+            || ControlName::parse(name).is_some()
         {
             continue;
         }

@@ -9,7 +9,7 @@ use toml::Value;
 
 use crate::config::keys::{KEYS, Key, Kind};
 use crate::config::settings::{Egress, Http, Limits, Log, LogFormat, Sandbox, Settings};
-use crate::config::{data_dir, environment, read_limited, suggest, wrong};
+use crate::config::{crashes, data_dir, environment, read_limited, suggest, wrong};
 use crate::exit::Failure;
 
 /// Largest configuration file, in bytes.
@@ -42,6 +42,7 @@ pub(crate) fn load(dir: Option<&Path>, variables: &BTreeMap<String, String>) -> 
         );
     }
     let mut settings = values.settings(environment::controls(variables)?)?;
+    settings.crash = crashes::planned(variables)?;
     if dir.is_some() || settings.data_dir.as_os_str().is_empty() {
         settings.data_dir = first_dir;
     }
@@ -128,6 +129,7 @@ impl Values {
                 effects: self.number("limits.effects")?,
             },
             controls,
+            crash: None,
         })
     }
 

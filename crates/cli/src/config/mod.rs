@@ -3,6 +3,7 @@
 //! A value comes from, weakest first: the default, the TOML file, the environment, a flag. A key that is not in the
 //! table is an error with the nearest one that is, wherever it stands.
 
+mod crashes;
 mod environment;
 mod keys;
 mod load;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use crate::exit::Failure;
 
+pub(crate) use crashes::arm;
 pub(crate) use load::load;
 pub(crate) use reference::reference;
 pub(crate) use settings::{Log, LogFormat, Settings};

@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     /// Controls that the environment holds, by name, with their operations when it is the allow-list.
     pub(crate) controls: Vec<HeldControl>,
+    /// Where the process is to crash; only in a build for tests.
+    pub(crate) crash: Option<crash::Plan>,
 }
 
 /// API and console.

@@ -58,6 +58,9 @@ async fn start(
     if let Some(format) = format {
         settings.log.format = format;
     }
+    if let Some(plan) = settings.crash {
+        config::arm(plan)?;
+    }
     logs::start(&settings.log)?;
     warn_of_plain_text(screen, &settings);
     let running = wire::start(&settings).await?;

@@ -46,6 +46,7 @@ pub(crate) struct Running {
 impl Running {
     /// Takes no more requests, lets those under way end, and closes the store.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
+        crash::at(crash::Point::StopAsked);
         self.stop.send_replace(true);
         for door in self.doors {
             match door.await {
@@ -57,6 +58,7 @@ impl Running {
         // What is still under way is found again at the next start, by effect class.
         let _ = tokio::time::timeout(REPORT_GRACE, self.time).await;
         self.workers.abort();
+        crash::at(crash::Point::BeforeClose);
         close(self.store).await;
         Ok(())
     }
@@ -83,7 +85,7 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
         .map_err(|e| cannot_listen(settings.http.address, &e))?;
     let admin = TcpListener::bind(settings.admin).await.map_err(|e| cannot_listen(settings.admin, &e))?;
     let store = SqliteStore::open(&settings.data_dir, Arc::new(SystemClock))
-        .map_err(|e| Failure::internal(chain(&e)).code("OH-5010"))?;
+        .map_err(|e| Failure::internal(chain(&e)).code(if e.is_full() { "OH-5004" } else { "OH-5010" }))?;
     let parts =
         Parts { store: store.clone(), clock: Arc::new(SystemClock), ids: Arc::new(RandomIds::default()) };
     let app = App::open(app_settings(settings), parts).await.map_err(|p| of_problem(&p))?;
@@ -236,7 +238,9 @@ async fn keep_first_token(app: &App, data_dir: &Path) -> Result<PathBuf, Failure
         file.sync_all()?;
         // Written whole, renamed, and the name made durable, before the store knows the token.
         std::fs::rename(&next, &path)?;
-        std::fs::File::open(data_dir)?.sync_all()
+        std::fs::File::open(data_dir)?.sync_all()?;
+        crash::at(crash::Point::FirstToken);
+        Ok(())
     };
     app.first_administrator(keep).await.map_err(|p| of_problem(&p))?;
     Ok(path)

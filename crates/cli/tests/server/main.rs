@@ -23,6 +23,7 @@ mod shop;
 mod signals;
 mod soak;
 mod stop;
+mod stopped;
 mod stranger;
 mod time_machine;
 mod verify;

@@ -1,5 +1,6 @@
 //! Is it alive, is it ready, and how are its parts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use app::App;
@@ -30,6 +31,15 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
 struct Status {
     /// `ok`, `starting`, `stopping` or `failing`.
     status: &'static str,
+    /// The stable code of what fails (`OH-nnnn`), for example `OH-5003` for a store that stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+}
+
+impl Status {
+    const fn word(status: &'static str) -> Self {
+        Self { status, code: None }
+    }
 }
 
 /// The state of the parts.
@@ -39,6 +49,9 @@ struct Deep {
     status: &'static str,
     /// Names of the parts that fail.
     failing: Vec<String>,
+    /// The stable codes of what fails (`OH-nnnn`), each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    codes: Vec<String>,
     /// Every part; only for callers with a token.
     #[serde(skip_serializing_if = "Option::is_none")]
     dependencies: Option<Vec<Dependency>>,
@@ -55,6 +68,9 @@ struct Dependency {
     latency_us: u64,
     /// How it is, or what is wrong.
     detail: String,
+    /// The stable code of what is wrong (`OH-nnnn`), where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
 }
 
 /// Whether the process is alive
@@ -62,22 +78,26 @@ struct Dependency {
 /// Answers as long as the process can answer at all; looks at nothing else.
 #[utoipa::path(get, path = "/health", operation_id = "health", tag = "health", responses((status = 200, body = Status)))]
 async fn alive() -> Json<Status> {
-    Json(Status { status: "ok" })
+    Json(Status::word("ok"))
 }
 
 /// Whether the server takes work
+///
+/// 503 while it starts or stops, and while it can write nothing: the code says why.
 #[utoipa::path(
     get, path = "/ready", operation_id = "ready", tag = "health",
-    responses((status = 200, body = Status), (status = 503, body = Status, description = "starting or stopping"))
+    responses((status = 200, body = Status), (status = 503, body = Status, description = "starting, stopping or failing"))
 )]
 async fn ready(Shared(state): Shared<State>) -> Response {
     if *state.shared.stopping.borrow() {
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(Status { status: "stopping" })).into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(Status::word("stopping"))).into_response();
     }
-    if state.app.ready() {
-        return Json(Status { status: "ok" }).into_response();
-    }
-    (StatusCode::SERVICE_UNAVAILABLE, Json(Status { status: "starting" })).into_response()
+    let status = match state.app.readiness().await {
+        Ok(()) => return Json(Status::word("ok")).into_response(),
+        Err(None) => Status::word("starting"),
+        Err(Some(code)) => Status { status: "failing", code: Some(code.to_string()) },
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(status)).into_response()
 }
 
 /// The state of every part the server depends on
@@ -90,6 +110,8 @@ async fn ready(Shared(state): Shared<State>) -> Response {
 async fn deep(Shared(app): Shared<Arc<App>>, caller: Option<Authenticated>) -> Response {
     let parts = app.health_deep().await;
     let failing: Vec<String> = parts.iter().filter(|part| !part.ok).map(|part| part.name.clone()).collect();
+    let codes: BTreeSet<String> = parts.iter().filter_map(|part| part.code.clone()).collect();
+    let codes = codes.into_iter().collect();
     let (status, word) = if failing.is_empty() {
         (StatusCode::OK, "ok")
     } else {
@@ -101,10 +123,11 @@ async fn deep(Shared(app): Shared<Arc<App>>, caller: Option<Authenticated>) -> R
             ok: part.ok,
             latency_us: part.latency_us,
             detail: part.detail,
+            code: part.code,
         };
         parts.into_iter().map(each).collect()
     });
-    (status, Json(Deep { status: word, failing, dependencies })).into_response()
+    (status, Json(Deep { status: word, failing, codes, dependencies })).into_response()
 }
 
 /// The state of the execution engine

@@ -319,11 +319,15 @@ fn put(db: &Connection, row: &Row) -> Result<(), Refused> {
     let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| db.prepare_cached(sql)?.execute(values);
     match row {
         Row::Execution(_) | Row::RemoveExecution { .. } => Ok(0),
-        Row::Snapshot { tenant, execution, version, bytes } => run(
-            "INSERT OR REPLACE INTO snapshots (execution, version, bytes) SELECT key, ?3, ?4 FROM executions \
-             WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) AND id = ?2",
-            params![tenant.as_str(), execution.as_str(), version.cast_signed(), bytes],
-        ),
+        Row::Snapshot { tenant, execution, version, bytes } => {
+            let put = run(
+                "INSERT OR REPLACE INTO snapshots (execution, version, bytes) SELECT key, ?3, ?4 FROM executions \
+                 WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) AND id = ?2",
+                params![tenant.as_str(), execution.as_str(), version.cast_signed(), bytes],
+            );
+            crash::at(crash::Point::SnapshotPut);
+            put
+        }
         Row::RemoveSnapshot { tenant, execution } => run(
             "DELETE FROM snapshots WHERE execution = (SELECT key FROM executions \
              WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) AND id = ?2)",

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use audit::{Frontier, SignedHead, SigningKey, VerifyingKey};
+use crash::Point;
 use model::Clock;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
@@ -78,16 +79,33 @@ pub enum OpenError {
     /// Something that is stored changed on the disk.
     #[error("damaged on the disk: {0}; restore the data directory from a backup")]
     Damaged(String),
+    /// There is no room.
+    #[error("the disk is full: {0}; make room and start again")]
+    Full(String),
     /// The database could not be used.
     #[error("the database cannot be used: {0}")]
     Database(String),
+}
+
+impl OpenError {
+    /// True when there was no room: nothing is wrong with the directory itself.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full(_) => true,
+            Self::File { source, .. } => files::is_full(source),
+            _ => false,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
         match StoreError::from(error) {
             StoreError::Corrupt(what) => Self::Damaged(what),
-            StoreError::Failed(what) | StoreError::Cursor(what) => Self::Database(what),
+            StoreError::Full(what) => Self::Full(what),
+            StoreError::Failed(what) | StoreError::Stopped(what) | StoreError::Cursor(what) => {
+                Self::Database(what)
+            }
         }
     }
 }
@@ -238,7 +256,9 @@ fn migrate(db: &mut Connection, applied: usize) -> Result<(), OpenError> {
         let change = db.transaction()?;
         change.execute_batch(sql)?;
         change.pragma_update(None, "user_version", (number + 1).cast_signed() as i64)?;
+        crash::at(Point::Migration);
         change.commit()?;
+        crash::at(Point::Migrated);
     }
     Ok(())
 }

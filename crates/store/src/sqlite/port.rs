@@ -1,5 +1,6 @@
 //! The port, on SQLite.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -19,7 +20,7 @@ use crate::batch::{Batch, CommitError, Committed, ExecutionRow};
 use crate::blobs;
 use crate::codec::corrupt;
 use crate::query::{
-    ApprovalQuery, AuditQuery, Blocked, ExecutionQuery, History, LeafRow, Page, StoreError, Stored,
+    ApprovalQuery, AuditQuery, Blocked, Condition, ExecutionQuery, History, LeafRow, Page, StoreError, Stored,
 };
 
 /// Longest name of a holder, in bytes.
@@ -311,6 +312,16 @@ impl Store for SqliteStore {
             Ok(names)
         });
         read.await
+    }
+
+    fn condition(&self) -> Condition {
+        if self.gauges.stopped.load(Ordering::Relaxed) {
+            Condition::Stopped
+        } else if self.gauges.full.load(Ordering::Relaxed) {
+            Condition::Full
+        } else {
+            Condition::Working
+        }
     }
 
     async fn ping(&self) -> Result<Duration, StoreError> {

@@ -28,6 +28,9 @@ impl From<rusqlite::Error> for StoreError {
             other if pages::is_wrong_sum(&other) => {
                 Self::Corrupt("a page of the database does not fit its checksum".to_owned())
             }
+            other if other.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => {
+                Self::Full(other.to_string())
+            }
             other => Self::Failed(other.to_string()),
         }
     }

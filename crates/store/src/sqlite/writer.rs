@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use audit::{Frontier, SignedHead, SigningKey};
+use crash::Point;
 use model::Clock;
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, params};
@@ -61,6 +62,8 @@ pub(crate) struct Gauges {
     /// How long the last group took.
     pub(crate) last_micros: AtomicU64,
     pub(crate) stopped: AtomicBool,
+    /// The last write found no room.
+    pub(crate) full: AtomicBool,
 }
 
 /// The writer's own state.
@@ -93,6 +96,8 @@ struct Call {
 enum Spoils {
     Batch,
     Group,
+    /// As a group: nothing of it is durable, because there was no room.
+    Full,
     Store,
 }
 
@@ -129,6 +134,7 @@ impl Writer {
             }
         }
         let writer = writer.lock();
+        crash::at(Point::WriterEnds);
         if head_file_size != Some(writer.head.size) {
             writer.write_head_file();
         }
@@ -187,7 +193,10 @@ impl Writer {
             if frames < i64::from(self.log_pages) {
                 return Ok(());
             }
-            self.db.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))
+            crash::at(Point::BeforeFold);
+            self.db.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))?;
+            crash::at(Point::AfterFold);
+            Ok(())
         });
         if let Err(error) = folded {
             if spoils(&error) == Spoils::Store {
@@ -211,12 +220,13 @@ impl Writer {
     /// Raises the lease, durably. The database commits one statement whole or not at all.
     fn lead(&mut self, holder: &str) -> Result<u64, StoreError> {
         if let Some(reason) = &self.stopped {
-            return Err(StoreError::Failed(reason.clone()));
+            return Err(StoreError::Stopped(reason.clone()));
         }
         let next = self.lease.checked_add(1).and_then(|next| i64::try_from(next).ok());
         let next = next.ok_or_else(|| StoreError::Failed("there are no more leases".to_owned()))?;
         let sql = "INSERT OR REPLACE INTO leadership (id, lease, holder, since) VALUES (1, ?1, ?2, ?3)";
         self.write_alone(sql, params![next, holder, self.clock.now().0])?;
+        crash::at(Point::LeaseTaken);
         self.lease = next.unsigned_abs();
         Ok(self.lease)
     }
@@ -231,7 +241,7 @@ impl Writer {
 
     fn commit_all(&mut self, calls: &mut [Call]) -> Vec<Answers> {
         let failed = match self.stopped.clone() {
-            Some(reason) => reason,
+            Some(reason) => CommitError::Stopped(reason),
             None => match self.attempt(calls, false) {
                 Ok(answers) => return answers,
                 Err(failed) if failed.spoils == Spoils::Batch => match self.attempt(calls, true) {
@@ -241,17 +251,28 @@ impl Writer {
                 Err(failed) => self.failed(failed),
             },
         };
-        calls.iter().map(|call| vec![Err(CommitError::Failed(failed.clone())); call.batches.len()]).collect()
+        calls.iter().map(|call| vec![Err(failed.clone()); call.batches.len()]).collect()
     }
 
     /// Notes a failed group; stops for good when the database can no longer be trusted.
-    fn failed(&mut self, failed: GroupFailed) -> String {
-        if failed.spoils == Spoils::Store {
-            self.stop(failed.error.clone());
+    fn failed(&mut self, failed: GroupFailed) -> CommitError {
+        let GroupFailed { error, spoils } = failed;
+        if spoils == Spoils::Store {
+            self.stop(error.clone());
         } else {
-            tracing::error!(error = failed.error, "a group was not committed");
+            tracing::error!(error, "a group was not committed");
         }
-        failed.error
+        self.note_room(spoils);
+        match spoils {
+            Spoils::Store => CommitError::Stopped(error),
+            Spoils::Full => CommitError::Full(error),
+            Spoils::Batch | Spoils::Group => CommitError::Failed(error),
+        }
+    }
+
+    /// Remembers whether the last failure was want of room.
+    fn note_room(&self, spoils: Spoils) {
+        self.gauges.full.store(spoils == Spoils::Full, Ordering::Relaxed);
     }
 
     fn stop(&mut self, error: String) {
@@ -264,9 +285,12 @@ impl Writer {
     fn attempt(&mut self, calls: &mut [Call], isolate: bool) -> Result<Vec<Answers>, GroupFailed> {
         let before = self.frontier.clone();
         let written = self.write(calls, isolate);
+        crash::at(Point::BeforeCommit);
         match written {
             Ok((answers, head)) => match self.db.execute_batch("COMMIT") {
                 Ok(()) => {
+                    crash::at(Point::AfterCommit);
+                    self.gauges.full.store(false, Ordering::Relaxed);
                     self.head = head.unwrap_or_else(|| self.head.clone());
                     Ok(answers)
                 }
@@ -274,7 +298,7 @@ impl Writer {
                     self.roll_back(before);
                     // A commit that failed may be durable all the same; only a full disk surely is not.
                     let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
-                    let spoils = if full { Spoils::Group } else { Spoils::Store };
+                    let spoils = if full { Spoils::Full } else { Spoils::Store };
                     Err(GroupFailed { error: format!("commit: {error}"), spoils })
                 }
             },
@@ -349,7 +373,7 @@ impl Writer {
 
     fn pulse(&mut self) -> Result<(), StoreError> {
         if let Some(reason) = &self.stopped {
-            return Err(StoreError::Failed(reason.clone()));
+            return Err(StoreError::Stopped(reason.clone()));
         }
         let sql = "INSERT OR REPLACE INTO pulse (id, at) VALUES (1, ?1)";
         self.write_alone(sql, params![self.clock.now().0])
@@ -359,13 +383,16 @@ impl Writer {
     /// stops the store.
     fn write_alone(&mut self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<(), StoreError> {
         let written = self.db.prepare_cached(sql).and_then(|mut write| write.execute(values));
-        if let Err(error) = &written
-            && spoils(error) == Spoils::Store
-        {
+        let Err(error) = written else {
+            self.gauges.full.store(false, Ordering::Relaxed);
+            return Ok(());
+        };
+        self.note_room(spoils(&error));
+        if spoils(&error) == Spoils::Store {
             self.stop(error.to_string());
+            return Err(StoreError::Stopped(error.to_string()));
         }
-        written?;
-        Ok(())
+        Err(error.into())
     }
 
     /// Forgets answers that have run out. A failure shows again at the next commit, so it is only told.
@@ -388,6 +415,7 @@ impl Writer {
     /// Keeps the newest head outside the database, so that cutting leaves and heads together is found.
     /// Answers the size that was written; a failure is tried again.
     pub(crate) fn write_head_file(&self) -> Option<u64> {
+        crash::at(Point::HeadFile);
         let written = serde_json::to_vec(&self.head)
             .map_err(std::io::Error::other)
             .and_then(|text| self.files.replace(&self.head_file, &text));
@@ -410,12 +438,12 @@ fn spoils(error: &rusqlite::Error) -> Spoils {
             | ErrorCode::FileLockingProtocolFailed,
         ) => Spoils::Store,
         Some(
-            ErrorCode::DiskFull
-            | ErrorCode::OutOfMemory
+            ErrorCode::OutOfMemory
             | ErrorCode::DatabaseBusy
             | ErrorCode::DatabaseLocked
             | ErrorCode::OperationInterrupted,
         ) => Spoils::Group,
+        Some(ErrorCode::DiskFull) => Spoils::Full,
         _ => Spoils::Batch,
     }
 }
