@@ -71,7 +71,7 @@ async fn again_and_again_while_executions_are_recovered() {
     let mut house = House::open().await;
     let mut goals = [Goal::careful("torn-1"), Goal::careful("torn-2")];
     assert!(house.crash("sent", &mut goals).await);
-    for again in ["before-recovery", "before-recovery", "after-recovery", "lease-taken", "before-recovery"] {
+    for again in ["before-recovery", "before-recovery", "lease-taken", "before-recovery", "after-recovery"] {
         assert!(house.crash(again, &mut goals).await, "the server never came by `{again}`");
     }
     house.start(None).await;
