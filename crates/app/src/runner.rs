@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crash::Point;
 use engine::{Execution, Input, Judgement, Phase, Step};
@@ -31,13 +31,8 @@ use crate::rows::row_of;
 use crate::schedule::turns::Turn;
 use crate::snapshots::Snapshotted;
 use crate::view::Live;
-use crate::wire::{Manifest, Wire};
-use crate::work::{Fence, Place, Work};
+use crate::work::{Fence, Work, work_of};
 
-/// How long one attempt of an HTTP effect may take.
-const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time limit of what is answered without asking anybody.
-const DECLASSIFY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Judgements of one step at the most; more effects than this wait for the next step.
 const JUDGEMENTS_MAX: usize = 256;
 
@@ -751,53 +746,4 @@ fn ends(batch: &Batch) -> bool {
 
 fn answers(event: &Event, number: EffectNumber) -> bool {
     matches!(&event.body, EventBody::EffectAnswered { effect, .. } if *effect == number)
-}
-
-fn work_of(
-    wire: &Arc<Wire>,
-    state: &Execution,
-    number: EffectNumber,
-    fence: Fence,
-    revocations: u64,
-) -> Option<Work> {
-    let effect = state.effect(number)?;
-    let timeout = match &effect.request {
-        model::Request::Http(_) => HTTP_TIMEOUT,
-        model::Request::Process(process) => Duration::from_millis(process.timeout_ms),
-        // Nothing is asked of anybody.
-        model::Request::Declassify => DECLASSIFY_TIMEOUT,
-    };
-    let started = &state.started;
-    let attempt = effect.attempts.last()?.number;
-    let policy = effect.verdict.as_ref()?.policy;
-    let flight = wire.board(Manifest {
-        tenant: started.tenant.clone(),
-        execution: started.execution.clone(),
-        effect: number,
-        attempt,
-        operation: effect.operation.clone(),
-        target: effect.request.target(),
-        class: effect.contract.class.name(),
-        workflow: format!("{}/{}", started.namespace, started.name),
-        version: started.version.clone(),
-        requester: started.requester.clone(),
-        program: matches!(effect.request, model::Request::Process(_)),
-    });
-    Some(Work {
-        tenant: state.started.tenant.clone(),
-        execution: state.started.execution.clone(),
-        effect: number,
-        attempt,
-        flight,
-        operation: effect.operation.clone(),
-        request: effect.request.clone(),
-        contract: Arc::clone(&effect.contract),
-        fence,
-        revocations,
-        policy,
-        mode: state.started.mode,
-        timeout,
-        priority: state.started.placing.priority,
-        place: Place::default(),
-    })
 }

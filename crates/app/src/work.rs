@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use engine::Execution;
 use model::action::Contract;
 use model::control::Controls;
 use model::effect::{Answer, EffectNumber};
@@ -23,10 +24,14 @@ use crate::record;
 use crate::runner::Change;
 use crate::schedule::fair::{FairQueue, Standing, Taken};
 use crate::schedule::turns::Step;
-use crate::wire::{Fate, Flight};
+use crate::wire::{Fate, Flight, Manifest, Wire};
 
 /// The engine has no place for an input: what it is about is over.
 const NOT_POSSIBLE_NOW: Code = Code(2010);
+/// How long one attempt of an HTTP effect may take.
+const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time limit of what is answered without asking anybody.
+const DECLASSIFY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What outdates a permit: a newer leader, or a newer state of the controls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -490,4 +495,54 @@ fn word_of(input: &engine::Input) -> &'static str {
         engine::Input::Answered { answer: Answer::Lost { .. }, .. } => "lost",
         _ => "void",
     }
+}
+
+/// The attempt that a permit was just given for, with its name on the wire.
+pub(crate) fn work_of(
+    wire: &Arc<Wire>,
+    state: &Execution,
+    number: EffectNumber,
+    fence: Fence,
+    revocations: u64,
+) -> Option<Work> {
+    let effect = state.effect(number)?;
+    let timeout = match &effect.request {
+        model::Request::Http(_) => HTTP_TIMEOUT,
+        model::Request::Process(process) => Duration::from_millis(process.timeout_ms),
+        // Nothing is asked of anybody.
+        model::Request::Declassify => DECLASSIFY_TIMEOUT,
+    };
+    let started = &state.started;
+    let attempt = effect.attempts.last()?.number;
+    let policy = effect.verdict.as_ref()?.policy;
+    let flight = wire.board(Manifest {
+        tenant: started.tenant.clone(),
+        execution: started.execution.clone(),
+        effect: number,
+        attempt,
+        operation: effect.operation.clone(),
+        target: effect.request.target(),
+        class: effect.contract.class.name(),
+        workflow: format!("{}/{}", started.namespace, started.name),
+        version: started.version.clone(),
+        requester: started.requester.clone(),
+        program: matches!(effect.request, model::Request::Process(_)),
+    });
+    Some(Work {
+        tenant: state.started.tenant.clone(),
+        execution: state.started.execution.clone(),
+        effect: number,
+        attempt,
+        flight,
+        operation: effect.operation.clone(),
+        request: effect.request.clone(),
+        contract: Arc::clone(&effect.contract),
+        fence,
+        revocations,
+        policy,
+        mode: state.started.mode,
+        timeout,
+        priority: state.started.placing.priority,
+        place: Place::default(),
+    })
 }

@@ -168,6 +168,7 @@ fn house_pages(theme: Option<&'static str>) -> Vec<(&'static str, String)> {
                 ok: i != 4,
                 latency_us: 140 * i as u64 * i as u64 * 7,
                 detail: t("reads and writes"),
+                code: None,
             })
             .collect(),
         limits: vec![],

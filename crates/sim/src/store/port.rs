@@ -9,8 +9,8 @@ use model::id::{ApprovalId, DeadLetterId, TokenId};
 use model::{Clock as _, Digest, ExecutionId, PrincipalId, TenantId, Timestamp};
 use serde_json::{Value as Json, json};
 use store::{
-    ApprovalQuery, AuditQuery, Batch, Blocked, CommitError, Committed, ExecutionQuery, ExecutionRow, History,
-    LeafRow, Page, Store, StoreError,
+    ApprovalQuery, AuditQuery, Batch, Blocked, CommitError, Committed, Condition, ExecutionQuery,
+    ExecutionRow, History, LeafRow, Page, Store, StoreError,
 };
 
 use super::disk::Stored;
@@ -112,6 +112,11 @@ impl Store for NodeStore {
         // Whoever dies here has been answered, and tells nobody any more.
         world.at_boundary(&self.life, Boundary::CommitAnswered);
         answers
+    }
+
+    /// What fails here fails once: the simulated store never stops for good.
+    fn condition(&self) -> Condition {
+        Condition::Working
     }
 
     async fn load(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<History>, StoreError> {
