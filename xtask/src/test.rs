@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result, bail};
 use crate::{install, run};
 
 /// The one test target that needs a binary with crash points. It goes first, so that the binary that is left in `target`
-/// has none.
+/// has none. All of the workspace is chosen so that what others wrote is built once, with the same features.
 const CRASH_POINTS: &[&str] =
-    &["test", "--package", "omnihub", "--features", "crash-points", "--test", "crash_points"];
+    &["test", "--workspace", "--features", "omnihub/crash-points", "--test", "crash_points"];
 
 /// Installs what is missing, builds once, runs everything, and ends with one plain line of totals. With arguments of
 /// cargo's, only the tests that they choose, without crash points.

@@ -59,10 +59,14 @@ impl Reply {
     }
 }
 
+/// Looks at a request and all that came before it, and answers it; none leaves it to the replies by path.
+type Answering = Box<dyn Fn(&Seen, &[Seen]) -> Option<Reply> + Send>;
+
 #[derive(Default)]
 struct Inner {
     seen: Mutex<Vec<Seen>>,
     replies: Mutex<BTreeMap<String, VecDeque<Reply>>>,
+    answering: Mutex<Option<Answering>>,
 }
 
 /// A running recorder. Paths without a reply answer 200 `{"ok":true}`.
@@ -89,6 +93,11 @@ impl Recorder {
         self.inner.replies.lock().insert(path.to_owned(), replies.into_iter().collect());
     }
 
+    /// Answers by what came before, for an outside that tells the truth about itself.
+    pub fn answer_by(&self, answering: impl Fn(&Seen, &[Seen]) -> Option<Reply> + Send + 'static) {
+        *self.inner.answering.lock() = Some(Box::new(answering));
+    }
+
     /// Every request so far, in order of arrival.
     pub fn seen(&self) -> Vec<Seen> {
         self.inner.seen.lock().clone()
@@ -108,18 +117,25 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
         .headers
         .iter()
         .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
-    inner.seen.lock().push(Seen {
+    let request = Seen {
         method: head.method.to_string(),
         path: path.clone(),
         headers: headers.collect(),
         body: String::from_utf8_lossy(&bytes).into_owned(),
-    });
-    let reply = match inner.replies.lock().get_mut(&path) {
+    };
+    let known = {
+        let mut seen = inner.seen.lock();
+        let answering = inner.answering.lock();
+        let known = answering.as_ref().and_then(|answer| answer(&request, &seen));
+        seen.push(request);
+        known
+    };
+    let told = match inner.replies.lock().get_mut(&path) {
         Some(replies) if replies.len() > 1 => replies.pop_front(),
         Some(replies) => replies.front().cloned(),
         None => None,
     };
-    let reply = reply.unwrap_or_else(|| Reply::new(200, "{\"ok\":true}"));
+    let reply = known.or(told).unwrap_or_else(|| Reply::new(200, "{\"ok\":true}"));
     let mut response = Response::builder().status(reply.status);
     if reply.headers.iter().all(|(name, _)| name != "content-type") {
         response = response.header("content-type", "application/json");

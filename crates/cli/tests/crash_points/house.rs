@@ -6,12 +6,14 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
-use testkit::{Answer, Client, Outside, Recorder, Reply, Server};
+use testkit::{Answer, Client, Outside, Recorder, Reply, Seen, Server};
 
 /// Rounds of what people do before something never comes to be, and the pause between two: five minutes.
 const ROUNDS_MAX: u32 = 6000;
 const PAUSE: Duration = Duration::from_millis(50);
 const ABORTED: i32 = 6;
+/// A person who had to look so often at one goal would stop.
+const REDRIVES_MAX: usize = 20;
 
 /// A read before and after the refund, a timer between, so that there is a step of every kind.
 const CAREFUL: &str = "
@@ -40,6 +42,7 @@ pub struct Goal {
     workflow: &'static str,
     input: Json,
     accepted: bool,
+    long: bool,
     /// The execution as it was seen last.
     pub seen: Json,
     /// How often it was parked for a person and put back to work.
@@ -48,7 +51,15 @@ pub struct Goal {
 
 impl Goal {
     fn new(id: &str, workflow: &'static str, input: Json) -> Self {
-        Self { id: id.to_owned(), workflow, input, accepted: false, seen: Json::Null, redriven: 0 }
+        Self {
+            id: id.to_owned(),
+            workflow,
+            input,
+            accepted: false,
+            long: false,
+            seen: Json::Null,
+            redriven: 0,
+        }
     }
 
     /// A refund between two reads.
@@ -58,7 +69,7 @@ impl Goal {
 
     /// So many reads.
     pub fn each(id: &str, count: u32) -> Self {
-        Self::new(id, "each", json!({"orderId": id, "count": count}))
+        Self { long: true, ..Self::new(id, "each", json!({"orderId": id, "count": count})) }
     }
 
     /// Two reservations and a payment that is refused, so that they are taken back.
@@ -107,8 +118,11 @@ impl House {
         for workflow in [CAREFUL, EACH, &trip] {
             server.admin.post_yaml("/workflows", workflow).await.expect(201);
         }
-        recorder.reply("/look", [Reply::new(200, "{\"gone\":true}")]);
         recorder.reply("/pay", [Reply::new(422, "{}")]);
+        recorder.answer_by(|request, before| {
+            let key = request.path.strip_prefix("/look/")?;
+            Some(Reply::new(200, &json!({"gone": is_gone(key, before)}).to_string()))
+        });
         let alice = server.principal("user:alice", &["developer", "operator"]).await;
         let bob = server.principal("user:bob", &["operator"]).await;
         Self { server, outside, recorder, alice, bob, crashes: 0 }
@@ -198,6 +212,9 @@ impl House {
             });
             return;
         }
+        if goal.long && !self.has_ended(&goal.id).await {
+            return;
+        }
         let Some(found) = get(&self.bob, &format!("/executions/{}", goal.id)).await else { return };
         assert_eq!(found.status, 200, "what was accepted is lost: {}", found.text);
         goal.seen = found.json;
@@ -216,6 +233,14 @@ impl House {
         }
     }
 
+    /// As the list has it, which costs nothing, however many effects there are.
+    async fn has_ended(&self, execution: &str) -> bool {
+        let found = get(&self.bob, &format!("/executions?q={execution}")).await;
+        let items = found.as_ref().and_then(|found| found.json["items"].as_array());
+        let own = items.and_then(|items| items.iter().find(|item| item["execution_id"] == execution));
+        own.is_some_and(|own| own["ended_at"].is_string())
+    }
+
     /// What could not be known in time, because the server was down for too long, is parked; a person looks again.
     async fn redrive(&self, goal: &mut Goal) {
         let Some(letters) = get(&self.bob, "/dead-letters?open=true").await else { return };
@@ -226,6 +251,7 @@ impl House {
             let path = format!("/api/v1/dead-letters/{}/redrive", letter["id"].as_str().unwrap_or_default());
             let body = json!({"reason": "look again"}).to_string();
             goal.redriven += 1;
+            assert!(goal.redriven <= REDRIVES_MAX, "it is parked again and again: {:#}", goal.seen);
             if let Ok(answer) = self.bob.try_send("POST", &path, &[], body.into()).await {
                 assert!(matches!(answer.status, 202 | 409 | 503), "{}", answer.text);
             }
@@ -313,11 +339,26 @@ async fn get(client: &Client, path: &str) -> Option<Answer> {
     client.try_send("GET", &format!("/api/v1{path}"), &[], Default::default()).await.ok()
 }
 
+/// Whether what was booked under that key is not there: its last drop came after its last booking.
+fn is_gone(key: &str, requests: &[Seen]) -> bool {
+    // A payment is refused: there is never one to drop.
+    let booking = |seen: &Seen| {
+        matches!(seen.path.as_str(), "/flight" | "/room") && seen.header("idempotency-key") == key
+    };
+    let dropping = |seen: &Seen| {
+        let of = serde_json::from_str::<Json>(&seen.body).unwrap_or_default();
+        seen.path.ends_with("/drop") && of["of"] == key
+    };
+    let last =
+        |what: &dyn Fn(&Seen) -> bool| requests.iter().rposition(|seen| seen.method == "POST" && what(seen));
+    last(&booking) <= last(&dropping)
+}
+
 /// Reservations that can be taken back, and a payment.
 fn saga(at: &str) -> Vec<String> {
     let look = json!({
         "action": "look:1.0.0", "title": "look", "effect": "read", "class": "read",
-        "run": {"call": "http", "with": {"method": "get", "endpoint": format!("http://{at}/look")}},
+        "run": {"call": "http", "with": {"method": "get", "endpoint": format!("http://{at}/look/{{of}}")}},
     });
     let mut all = vec![look.to_string()];
     for (name, path, undo) in [
@@ -331,7 +372,8 @@ fn saga(at: &str) -> Vec<String> {
             "action": format!("{name}:1.0.0"), "title": name, "effect": "write",
             "class": if undo.is_some() { "compensable" } else { "idempotent" },
             "idempotency": {"key": format!("\"{name}-\" + $workflow.id"), "header": "Idempotency-Key"},
-            "retries": 0,
+            // What is booked is never sent twice; what drops it may be, after each of the crashes.
+            "retries": if undo.is_some() { 0 } else { 9 },
             "run": {"call": "http", "with": {"method": "post", "endpoint": format!("http://{at}{path}"), "body": "${ . }"}},
         });
         match undo {
@@ -340,7 +382,7 @@ fn saga(at: &str) -> Vec<String> {
                     json!({"call": format!("{undo}:1.0.0"), "with": {"of": "${ $action.key }"}});
             }
             None => {
-                action["ensure"] = json!({"probe": {"call": "look:1.0.0", "with": {}}, "that": ".gone", "every": "PT0.1S", "within": "PT5S"});
+                action["ensure"] = json!({"probe": {"call": "look:1.0.0", "with": {"of": "${ .of }"}}, "that": ".gone", "every": "PT0.1S", "within": "PT5S"});
             }
         }
         all.push(action.to_string());
