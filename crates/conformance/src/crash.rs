@@ -8,8 +8,8 @@ use model::approval::Approval;
 use model::id::{ApprovalId, DeadLetterId, TokenId};
 use model::{Digest, ExecutionId, PrincipalId, TenantId, Timestamp};
 use store::{
-    ApprovalQuery, AuditQuery, Batch, Blocked, CommitError, Committed, ExecutionQuery, ExecutionRow, History,
-    LeafRow, Page, Store, StoreError, Stored,
+    ApprovalQuery, AuditQuery, Batch, Blocked, CommitError, Committed, Condition, ExecutionQuery,
+    ExecutionRow, History, LeafRow, Page, Store, StoreError, Stored,
 };
 use tokio::sync::Notify;
 
@@ -105,6 +105,10 @@ impl Store for Mortal {
             results.push(done);
         }
         results
+    }
+
+    fn condition(&self) -> Condition {
+        self.inner.condition()
     }
 
     async fn lead(&self, holder: &str) -> Result<u64, StoreError> {
