@@ -84,6 +84,7 @@ pub struct App {
     pub(crate) limits: Limits,
     pub(crate) admission: Admission,
     pub(crate) rules: Rules,
+    pub(crate) schedules: crate::schedules::Schedules,
     pub(crate) live: broadcast::Sender<Live>,
     pub(crate) timers_changed: Notify,
     pub(crate) held_changed: Notify,
@@ -130,6 +131,7 @@ impl App {
             limits: Limits::load(&*parts.store).await?,
             admission: Admission::default(),
             rules: Rules::load(&*parts.store).await?,
+            schedules: crate::schedules::Schedules::default(),
             wire: Arc::default(),
             store: parts.store,
             clock: parts.clock,
@@ -157,6 +159,7 @@ impl App {
         });
         app.policies_of(&system_tenant()).await?;
         app.record_environment_controls().await?;
+        app.read_schedules().await?;
         Ok(app)
     }
 
@@ -183,7 +186,8 @@ impl App {
             self.keep_shadows(),
             self.keep_limits(),
             self.keep_places(),
-            self.keep_retention()
+            self.keep_retention(),
+            self.keep_schedules()
         );
     }
 

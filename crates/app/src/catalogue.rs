@@ -21,6 +21,8 @@ use crate::view::{ActionView, Checked, GraphNode, PageOf, WorkflowName, Workflow
 
 const WORKFLOW: &str = "workflow";
 const ACTION: &str = "action";
+/// Times that a publication is tried again because its schedule was just used.
+const SCHEDULE_TRIES: u32 = 5;
 /// Documents of one kind that a tenant may publish.
 const PUBLISHED_MAX: u32 = 10_000;
 
@@ -85,8 +87,32 @@ impl App {
             by: caller.principal.id.to_string(),
             at: self.clock.now(),
         };
-        let entry = self.publish(caller, WORKFLOW, &key, entry).await?;
-        self.catalogue.definitions.write().insert((tenant.clone(), key), Arc::clone(&definition));
+        let mut tries = 0;
+        let entry = loop {
+            let newest = self.is_newest(&definition, tenant).await?;
+            let set = self.published_schedule(caller, &definition, newest, entry.at)?;
+            match self.publish(caller, WORKFLOW, &key, entry.clone(), set.as_ref()).await {
+                Ok((entry, fresh)) => {
+                    self.catalogue
+                        .definitions
+                        .write()
+                        .insert((tenant.clone(), key.clone()), Arc::clone(&definition));
+                    if let Some(set) = set.filter(|_| fresh) {
+                        self.schedule_set(set);
+                    }
+                    break entry;
+                }
+                // An execution began by the schedule that this one takes the place of.
+                Err(problem)
+                    if problem.code == model::problem::Code(4090)
+                        && set.is_some()
+                        && tries < SCHEDULE_TRIES =>
+                {
+                    tries += 1
+                }
+                Err(problem) => return Err(problem),
+            }
+        };
         self.catalogue.publications.fetch_add(1, Ordering::AcqRel);
         self.catalogue.intents.write().remove(tenant);
         self.notify(tenant, "workflow", &format!("{}/{}", definition.namespace, definition.name), 0);
@@ -165,7 +191,7 @@ impl App {
             by: caller.principal.id.to_string(),
             at: self.clock.now(),
         };
-        let entry = self.publish(caller, ACTION, &key, entry).await?;
+        let (entry, _) = self.publish(caller, ACTION, &key, entry, None).await?;
         self.catalogue.publications.fetch_add(1, Ordering::AcqRel);
         self.catalogue.actions.write().remove(tenant);
         self.notify(tenant, "action", &action.reference.to_string(), 0);
@@ -326,17 +352,28 @@ impl App {
         Ok(actions)
     }
 
+    /// True when no published version of the workflow is newer.
+    async fn is_newest(&self, definition: &Definition, tenant: &TenantId) -> Result<bool, Problem> {
+        match self.newest(tenant, &definition.namespace, &definition.name).await {
+            Ok(newest) => Ok(version_order(&definition.version) >= version_order(&newest)),
+            Err(problem) if problem.status == 404 => Ok(true),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// Publishes an entry, with what becomes of a schedule. Answers what is published, and whether it is new.
     async fn publish(
         &self,
         caller: &Caller,
         kind: &str,
         key: &str,
         entry: Published,
-    ) -> Result<Published, Problem> {
+        set: Option<&crate::schedules::Set>,
+    ) -> Result<(Published, bool), Problem> {
         let tenant = &caller.principal.tenant;
         if let Some(before) = self.entry(tenant, kind, key).await? {
             return if before.digest == entry.digest {
-                Ok(before)
+                Ok((before, false))
             } else {
                 let detail = format!(
                     "{kind} `{key}` is published with other content; a published version never changes, so raise the version"
@@ -352,7 +389,7 @@ impl App {
             format!("{kind}s/{key}"),
             json!({ "digest": entry.digest }),
         );
-        self.commit_one(Batch {
+        let mut batch = Batch {
             expect: vec![Expect::NoDocument(tenant.clone(), kind.to_owned(), key.to_owned())],
             puts: vec![Put::Document {
                 tenant: tenant.clone(),
@@ -362,9 +399,12 @@ impl App {
             }],
             records: vec![record],
             ..Batch::default()
-        })
-        .await?;
-        Ok(entry)
+        };
+        if let Some(set) = set {
+            set.join(&mut batch);
+        }
+        self.commit_one(batch).await?;
+        Ok((entry, true))
     }
 
     async fn entry(&self, tenant: &TenantId, kind: &str, key: &str) -> Result<Option<Published>, Problem> {

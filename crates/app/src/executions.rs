@@ -225,6 +225,7 @@ fn view(row: ExecutionSummary, state: &Execution) -> ExecutionView {
         branches: crate::compensation::branches(state),
         compensation: crate::compensation::view(state),
         kept: state.kept_aside().iter().map(crate::rewind::kept_view).collect(),
+        scheduled: state.started.scheduled,
         origin: state.started.origin.as_ref().map(|origin| (origin.execution.to_string(), origin.event)),
         version: state.version,
         explanation: explanation(&row, state),

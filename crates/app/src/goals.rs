@@ -7,7 +7,7 @@ use guard::filter::{self, InputLimits, TextLimits};
 use guard::intent::Parsed;
 use model::control::ControlName;
 use model::event::{Mode, Started};
-use model::placing::Placing;
+use model::placing::{Placing, Priority};
 use model::principal::Permission;
 use model::stop::Subject;
 use model::{Digest, ExecutionId, Label, Problem, TenantId, Timestamp, Value};
@@ -64,7 +64,7 @@ impl App {
         }
         let understood = self.understand(caller, &goal).await?;
         let mut started = self.started(caller, &understood, id.clone(), now)?;
-        started.placing = placing(&goal, &understood.definition, &understood.input)?;
+        started.placing = placing(goal.priority, &understood.definition, &understood.input)?;
         if goal.plan_only {
             let content = self.forecast(understood.definition, started, &goal.planning, now).await?;
             let view = self.keep_plan(caller, StoredPlan::open(content)?).await?;
@@ -133,7 +133,7 @@ impl App {
         let now = self.clock.now();
         let mut redeemed = self.redeem(caller, digest, chosen).await?;
         self.refuse_stopped(&redeemed.started)?;
-        redeemed.started.placing = placing(goal, &redeemed.definition, &redeemed.started.input)?;
+        redeemed.started.placing = placing(goal.priority, &redeemed.definition, &redeemed.started.input)?;
         redeemed.started.placing.queued = self.place_for(&redeemed.started)?;
         let mut accepted = GoalAccepted {
             execution_id: redeemed.started.execution.clone(),
@@ -324,6 +324,7 @@ impl App {
             signed: None,
             deadline,
             placing: Placing::default(),
+            scheduled: None,
             origin: None,
         })
     }
@@ -447,7 +448,7 @@ impl App {
 }
 
 /// The answer to new work that a stop concerns.
-fn stopped(holds: &str) -> Problem {
+pub(crate) fn stopped(holds: &str) -> Problem {
     let detail = match holds.split_once(':') {
         None => "the kill switch is on: no new work is accepted until an operator turns it off".to_owned(),
         Some((_, stop)) => {
@@ -491,10 +492,14 @@ pub(crate) fn refuse_filtered(verdict: &filter::FilterVerdict, field: &str) -> R
 }
 
 /// How the execution will stand in line: as the goal says, or else its workflow.
-fn placing(goal: &GoalRequest, definition: &Definition, input: &Value) -> Result<Placing, Problem> {
+pub(crate) fn placing(
+    asked: Option<Priority>,
+    definition: &Definition,
+    input: &Value,
+) -> Result<Placing, Problem> {
     let key = dsl::placing::key(definition, input).map_err(|detail| {
         Problem::new(422, 5064, "no key for limits", detail.clone()).field("/input", detail)
     })?;
-    let priority = goal.priority.unwrap_or_else(|| dsl::placing::priority(definition));
+    let priority = asked.unwrap_or_else(|| dsl::placing::priority(definition));
     Ok(Placing { priority, key, queued: None })
 }

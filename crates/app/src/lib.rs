@@ -37,6 +37,7 @@ mod rewind;
 mod rows;
 mod runner;
 mod schedule;
+pub mod schedules;
 mod signals;
 mod snapshots;
 mod standing;

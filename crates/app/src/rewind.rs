@@ -291,6 +291,7 @@ impl App {
             requester_roles: caller.principal.roles.clone(),
             mode: if safe { Mode::Advisory } else { Mode::Live },
             deadline: after.map(|after| now.plus(after)),
+            scheduled: None,
             origin: Some(origin),
             placing: model::placing::Placing { queued: None, ..first.placing.clone() },
             ..(**first).clone()

@@ -210,6 +210,7 @@ impl App {
         self.after_commit(&row, &state, notices);
         if ends {
             self.figures.ended(&state, row.updated_at);
+            self.schedules.ended(&state.started.tenant, &state.started.execution, row.updated_at);
         }
         cell.blocked_on.clone_from(&row.blocked_on);
         self.keep(&key, &slot, &mut cell, state, row.due_at);
@@ -365,6 +366,7 @@ impl App {
         self.after_commit(&row, &state, notices);
         if ends {
             self.figures.ended(&state, row.updated_at);
+            self.schedules.ended(&state.started.tenant, &state.started.execution, row.updated_at);
         }
         cell.fresh &= !recovers && works.is_empty();
         cell.blocked_on.clone_from(&row.blocked_on);

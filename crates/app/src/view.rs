@@ -196,6 +196,8 @@ pub struct ExecutionView {
     pub kept: Vec<KeptView>,
     /// The execution that it was forked from, and the event there.
     pub origin: Option<(String, u64)>,
+    /// The moment of its workflow's schedule that it stands for, when it began by schedule.
+    pub scheduled: Option<Timestamp>,
     /// Number of events.
     pub version: u64,
     /// A sentence for people: what it waits for and what to do.

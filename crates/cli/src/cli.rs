@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     actions, approvals, audit, bench, controls, dead_letters, doctor, executions, goals, limits, login,
-    plans, policies, retention, secrets, tenants, tokens, verify, workflows,
+    plans, policies, retention, schedules, secrets, tenants, tokens, verify, workflows,
 };
 use crate::demo;
 use crate::screen::Output;
@@ -101,6 +101,9 @@ pub(crate) enum Command {
     /// Say how long ended executions are kept.
     #[command(subcommand)]
     Retention(retention::Retention),
+    /// Look at what begins by itself, pause it, resume it.
+    #[command(subcommand)]
+    Schedules(schedules::Schedules),
     /// Manage API tokens.
     #[command(subcommand)]
     Tokens(tokens::Tokens),

@@ -97,6 +97,8 @@ codes! {
         "`metadata.omnihub` tells how a goal in words finds this workflow: `owner`, `intents` (example sentences with `{slot}` places), `slots` (name, type, and where the value goes) and `riskNotes`. A slot of an intent must be declared.";
     OTHER_SCOPE = "OH-1042" Error "`then` to another list"
         "The named task exists, but in another list. The flow can only go to a task of the same list; leave the list with `exit` first.";
+    SCHEDULE = "OH-1043" Error "bad schedule"
+        "A schedule that cannot be read, never comes, names an unknown time zone, or gives an input that the workflow's schema refuses would be in force in name only.";
     CONTEXT_LOST = "OH-1050" Warning "`$context` is replaced"
         "`export.as` replaces the whole `$context`. This one does not mention `$context`, although something was exported before: what stood there is lost.";
     MISSING_KEY_EXPRESSION = "OH-1060" Error "idempotent action without a key"

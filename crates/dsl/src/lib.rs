@@ -10,6 +10,7 @@ pub mod duration;
 pub mod expr;
 pub mod placing;
 pub mod plan;
+pub mod schedule;
 pub mod template;
 
 pub use compile::{Catalogue, Compiled, compile};

@@ -37,6 +37,8 @@ pub struct Definition {
     pub output: Output,
     /// The workflow's own time limit; not catchable.
     pub timeout: Option<Template>,
+    /// When executions begin by themselves.
+    pub schedule: Option<crate::schedule::Schedule>,
     /// The main task list.
     pub tasks: TaskList,
     /// Every action the workflow can reach (its calls, their probes and compensations), pinned.

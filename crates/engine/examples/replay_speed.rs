@@ -128,6 +128,7 @@ fn started(definition: &dsl::Definition) -> Result<Started, Box<dyn std::error::
         signed: None,
         deadline: None,
         placing: Default::default(),
+        scheduled: None,
         origin: None,
     })
 }

@@ -481,6 +481,9 @@ pub struct Started {
     /// When the whole execution must have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// The moment of its workflow's schedule that it stands for, when it began by schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<Timestamp>,
     /// How it stands in line with others.
     #[serde(default, skip_serializing_if = "Placing::is_usual")]
     pub placing: Placing,

@@ -20,6 +20,7 @@ pub(crate) mod policies;
 mod reference;
 pub(crate) mod retention;
 pub(crate) mod returns;
+pub(crate) mod schedules;
 pub(crate) mod secrets;
 pub(crate) mod tenants;
 pub(crate) mod tokens;
@@ -56,6 +57,10 @@ pub(crate) async fn run(arguments: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Audit(command) => audit::run(&global, screen, command).await,
         Command::Limits(command) => limits::run(&client()?, screen, command).await,
         Command::Retention(command) => retention::run(&client()?, screen, command).await,
+        Command::Schedules(schedules::Schedules::Next { pattern, zone, count }) => {
+            schedules::next(screen, &pattern, &zone, count)
+        }
+        Command::Schedules(command) => schedules::run(&client()?, screen, command).await,
         Command::Tokens(command) => tokens::run(&client()?, screen, command).await,
         Command::Tenants(command) => tenants::run(&client()?, screen, command).await,
         Command::Secrets(command) => secrets::run(&client()?, screen, command).await,

@@ -57,9 +57,17 @@ async fn every_page_of_an_empty_console_says_what_will_stand_there() {
     window.live().await;
     for screen in [SCREENS[0], SCREENS[3]] {
         window.show_on(screen).await;
-        for name in
-            ["", "executions", "approvals", "dead-letters", "workflows", "actions", "policies", "audit"]
-        {
+        for name in [
+            "",
+            "executions",
+            "approvals",
+            "dead-letters",
+            "workflows",
+            "schedules",
+            "actions",
+            "policies",
+            "audit",
+        ] {
             let path = if name.is_empty() { "/console".to_owned() } else { format!("/console/{name}") };
             check(
                 &window,
@@ -103,6 +111,9 @@ async fn busy(shop: &Shop) -> Vec<(&'static str, String)> {
     let waiting = shop.ask().await;
     let approval = shop.approval_of(&waiting).await;
     let admin: &Client = &shop.server.admin;
+    let nightly = "document: { dsl: '1.0.3', namespace: shop, name: nightly, version: '1.0.0', metadata: { omnihub: { timeZone: Europe/Madrid } } }\n\
+        schedule: { cron: '30 2 * * *' }\ndo: [ { count: { set: { done: true } } } ]\n";
+    admin.post_yaml("/workflows", nightly).await.expect(201);
     let planned = planned(shop).await;
     let drilled = drilled(admin).await;
     let stop = json!({"on": true, "scope": {"workflow": "shop/other"}, "reason": "it looks odd"});
@@ -131,6 +142,7 @@ async fn busy(shop: &Shop) -> Vec<(&'static str, String)> {
         ("actions", at("actions")),
         ("action", at("actions/refund-create:1.0.0")),
         ("policies", at("policies")),
+        ("schedules", at("schedules")),
         ("plans", at("plans")),
         ("plan-open", at(&format!("plans/{}", planned[0]))),
         ("plan-signed", at(&format!("plans/{}", planned[1]))),

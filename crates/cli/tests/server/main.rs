@@ -18,6 +18,7 @@ mod plans;
 mod policies;
 mod provenance;
 mod sagas;
+mod schedules;
 mod security;
 mod shop;
 mod signals;

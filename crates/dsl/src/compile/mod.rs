@@ -9,6 +9,7 @@ mod parts;
 mod profile;
 mod reach;
 mod saga;
+mod schedule;
 pub(crate) mod schema;
 mod task;
 mod work;
@@ -127,6 +128,7 @@ impl<'a, 's> Compiler<'a, 's> {
         self.savepoints_known();
         let timeout = self.timeout(root.get("timeout"), Place::WorkflowTimeout, &scope);
         let output = self.output(root.get("output"), Place::WorkflowOutput, &scope);
+        let schedule = self.schedule(&input);
         let head = root.get("document")?;
         let text = |name: &str| head.text_of(name).map(str::to_owned);
         let document = root.value();
@@ -140,6 +142,7 @@ impl<'a, 's> Compiler<'a, 's> {
             input,
             output,
             timeout,
+            schedule,
             tasks: tasks?,
             digest: self.digest(&document),
             actions: std::mem::take(&mut self.actions),

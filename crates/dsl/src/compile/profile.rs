@@ -22,9 +22,6 @@ impl Compiler<'_, '_> {
     /// Looks at the parts outside the tasks.
     pub fn profile(&mut self) {
         let root = self.root;
-        if let Some(schedule) = root.get("schedule") {
-            self.not_built(schedule, "`schedule`");
-        }
         if let Some(dsl) = root.get("document").and_then(|d| d.get("dsl"))
             && dsl.text().is_some_and(|t| !t.starts_with("1.0."))
         {

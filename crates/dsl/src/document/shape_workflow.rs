@@ -101,8 +101,16 @@ pub(crate) static OMNIHUB: Object = Object::closed(
         may("timeZone", &TEXT),
         may("priority", &PRIORITY),
         may("concurrencyKey", &TEXT),
+        may("schedule", &SCHEDULE_OPTIONS),
     ],
 );
+static SCHEDULE_OPTIONS: Shape = Shape::Object(&SCHEDULE_OPTIONS_OBJECT);
+static SCHEDULE_OPTIONS_OBJECT: Object = Object::closed(
+    "`metadata.omnihub.schedule`",
+    &[may("overlap", &OVERLAP), may("catchUp", &CATCH_UP), may("input", &Shape::Any)],
+);
+static OVERLAP: Shape = Shape::Word(&crate::schedule::Overlap::NAMES);
+static CATCH_UP: Shape = Shape::Word(&crate::schedule::CatchUp::NAMES);
 static PRIORITY: Shape = Shape::Word(&["low", "normal", "high", "critical"]);
 static RISK_NOTES: Shape = Shape::Either(&[Shape::Text, Shape::List(&TEXT, 0)]);
 static SLOTS: Shape = Shape::Named(&SLOT, 0);

@@ -99,6 +99,7 @@ impl Run {
             signed: None,
             deadline: None,
             placing: Default::default(),
+            scheduled: None,
             origin: None,
         };
         let (state, step) = Execution::start(Arc::clone(&definition), change(started), now);

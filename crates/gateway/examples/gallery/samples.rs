@@ -505,6 +505,7 @@ fn running() -> ExecutionView {
             task("/do/1/refund", "refund", "call", "running", 91_000, None, 1),
         ],
         kept: Vec::new(),
+        scheduled: None,
         origin: None,
         version: 9,
         explanation: t("The refund waits for one operator or admin to agree; silence for an hour means no."),

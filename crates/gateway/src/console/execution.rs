@@ -165,6 +165,7 @@ pub fn page(
                 section.card {
                     h2 { "Record" }
                     dl.facts {
+                        @if let Some(at) = view.scheduled { dt { "Scheduled" } dd { "for " (format::moment(at, shell.now)) } }
                         @if let Some((id, event)) = &view.origin { dt { "Forked from" } dd { (format::execution_link(id)) " after event " (event) } }
                         dt { "Plan" } dd { (format::id(&view.plan_digest.to_string())) }
                         dt { "Events" } dd { (format::count(view.version)) }

@@ -54,6 +54,8 @@ pub const SLIDERS: &str = "M4 2v6M4 11v3M8 2v2M8 7v7M12 2v8M12 13v1M2.500 8h3M6.
 pub const BOOK: &str = "M3 2.500h8.500a1.500 1.500 0 0 1 1.500 1.500v10H4.500A1.500 1.500 0 0 1 3 12.500zM3 12.500A1.500 1.500 0 0 1 4.500 11H13";
 /// Boxes in a flow.
 pub const FLOW: &str = "M2 2.500h5v3H2zM9 10.500h5v3H9zM4.500 5.500V12H9";
+/// A clock.
+pub const CLOCK: &str = "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2M8 4.500V8l2.500 2";
 /// A plug.
 pub const PLUG: &str = "M5.500 1.500v3M10.500 1.500v3M4 4.500h8V8a4 4 0 0 1-8 0zM8 12v2.500";
 /// Scales.

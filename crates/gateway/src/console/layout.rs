@@ -30,6 +30,8 @@ pub enum Section {
     Audit,
     /// Published definitions.
     Workflows,
+    /// What begins by itself.
+    Schedules,
     /// The catalogue.
     Actions,
     /// Rego bundles.
@@ -40,7 +42,7 @@ pub enum Section {
 
 impl Section {
     /// All, in the order of the navigation.
-    pub const ALL: [Section; 11] = [
+    pub const ALL: [Section; 12] = [
         Self::Overview,
         Self::Executions,
         Self::Plans,
@@ -49,6 +51,7 @@ impl Section {
         Self::DeadLetters,
         Self::Audit,
         Self::Workflows,
+        Self::Schedules,
         Self::Actions,
         Self::Policies,
         Self::System,
@@ -70,6 +73,7 @@ impl Section {
             Self::DeadLetters => ("/console/dead-letters", "Dead letters", icon::BOX, "d"),
             Self::Audit => ("/console/audit", "Audit", icon::BOOK, "u"),
             Self::Workflows => ("/console/workflows", "Workflows", icon::FLOW, "w"),
+            Self::Schedules => ("/console/schedules", "Schedules", icon::CLOCK, "h"),
             Self::Actions => ("/console/actions", "Actions", icon::PLUG, "t"),
             Self::Policies => ("/console/policies", "Policies", icon::SCALES, "p"),
             Self::System => ("/console/system", "System", icon::PULSE, "s"),

@@ -37,6 +37,7 @@ pub mod policies;
 mod recovery;
 pub mod reports;
 pub mod returning;
+pub mod schedules;
 mod session;
 pub mod sign_in;
 pub mod stops;
@@ -88,6 +89,8 @@ pub fn routes() -> Router<crate::State> {
         .route("/console/audit/proof/{index}", get(audit::proof))
         .route("/console/workflows", get(workflows::list))
         .route("/console/workflows/{namespace}/{name}/{version}", get(workflows::get))
+        .route("/console/schedules", get(schedules::get))
+        .route("/console/schedules/{namespace}/{name}/{act}", post(schedules::act))
         .route("/console/actions", get(actions::list))
         .route("/console/actions/{reference}", get(actions::get))
         .route("/console/policies", get(policies::list))

@@ -14,6 +14,7 @@ mod overview;
 mod plans;
 mod policies;
 mod retention;
+mod schedules;
 mod secrets;
 mod tenants;
 mod tokens;
@@ -38,6 +39,7 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
         .nest("/policies", policies::routes())
         .nest("/limits", limits::routes())
         .nest("/retention", retention::routes())
+        .nest("/schedules", schedules::routes())
         .nest("/dead-letters", dead_letters::routes())
         .nest("/audit", audit::routes())
         .nest("/tokens", tokens::routes())

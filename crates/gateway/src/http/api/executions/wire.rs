@@ -119,6 +119,8 @@ pub(crate) struct Execution {
     kept: Vec<KeptEffect>,
     /// The execution that it was forked from, when it was.
     origin: Option<Origin>,
+    /// The moment of its workflow's schedule that it stands for, when it began by schedule.
+    scheduled_for: Option<String>,
     /// Number of events.
     version: u64,
     /// A sentence for people: what it waits for and what to do.
@@ -154,6 +156,7 @@ impl From<ExecutionView> for Execution {
             compensation: view.compensation.into(),
             kept: view.kept.into_iter().map(KeptEffect::from).collect(),
             origin: view.origin.map(|(execution_id, event)| Origin { execution_id, event }),
+            scheduled_for: view.scheduled.map(moment),
             version: view.version,
             explanation: view.explanation,
         }
