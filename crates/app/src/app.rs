@@ -76,6 +76,7 @@ pub struct App {
     pub(crate) catalogue: Catalogue,
     pub(crate) compiled: Arc<Compiled>,
     pub(crate) hot: Hot,
+    pub(crate) mail: crate::family::mail::Mail,
     pub(crate) work: WorkQueue,
     pub(crate) wire: Arc<crate::wire::Wire>,
     pub(crate) turns: Turns,
@@ -142,6 +143,7 @@ impl App {
             catalogue: Catalogue::default(),
             compiled,
             hot: Hot::default(),
+            mail: crate::family::mail::Mail::default(),
             live,
             timers_changed: Notify::new(),
             held_changed: Notify::new(),
@@ -186,6 +188,7 @@ impl App {
             self.keep_shadows(),
             self.keep_limits(),
             self.keep_places(),
+            self.keep_mail(),
             self.keep_retention(),
             self.keep_schedules()
         );

@@ -572,6 +572,10 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
         TaskKind::Work(Work::Process(process)) => {
             ("run", process.language.clone().unwrap_or_else(|| "shell".to_owned()), Vec::new())
         }
+        TaskKind::Child(child) => {
+            let version = child.version.as_deref().unwrap_or("latest");
+            ("run", format!("{}/{}:{version}", child.namespace, child.name), Vec::new())
+        }
         TaskKind::Action { action, .. } => ("call", action.to_string(), Vec::new()),
         TaskKind::Fork(fork) => {
             let label = if fork.compete { "the first success wins" } else { "at the same time" };

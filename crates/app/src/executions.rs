@@ -220,7 +220,7 @@ fn view(row: ExecutionSummary, state: &Execution) -> ExecutionView {
         output,
         error,
         context: state.context().to_json(),
-        effects: state.effects.iter().map(|effect| effect_view(effect, &row)).collect(),
+        effects: state.effects.iter().map(|effect| effect_view(effect, state, &row)).collect(),
         tasks: tasks.collect(),
         branches: crate::compensation::branches(state),
         compensation: crate::compensation::view(state),
@@ -233,7 +233,7 @@ fn view(row: ExecutionSummary, state: &Execution) -> ExecutionView {
     }
 }
 
-pub(crate) fn effect_view(effect: &engine::Effect, row: &ExecutionSummary) -> EffectView {
+pub(crate) fn effect_view(effect: &engine::Effect, state: &Execution, row: &ExecutionSummary) -> EffectView {
     let held = row
         .blocked_on
         .as_deref()
@@ -244,6 +244,7 @@ pub(crate) fn effect_view(effect: &engine::Effect, row: &ExecutionSummary) -> Ef
         && effect.output.is_some()
         && effect.reused.is_none()
         && !answered;
+    let execution = state.execution_of(effect);
     let state = match &effect.phase {
         Phase::Requested if held => "held",
         Phase::Requested => "requested",
@@ -291,6 +292,7 @@ pub(crate) fn effect_view(effect: &engine::Effect, row: &ExecutionSummary) -> Ef
             })
             .collect(),
         reused: effect.reused.as_ref().map(|(of, _)| of.0),
+        execution,
         probe_of: effect.probe_of.map(|n| n.0),
         compensates: effect.compensates.map(|n| n.0),
         undo: effect.undo,
@@ -345,6 +347,7 @@ fn explanation(row: &ExecutionSummary, state: &Execution) -> String {
             "it went back or was forked: choose what becomes of effect {what} (keep, compensate or repeat)"
         ),
         "effect" => format!("effect {what} is under way"),
+        "child" => format!("it waits for the end of execution {what}, which it runs"),
         "retry" => format!("effect {what} failed for now and is tried again at {}", wake(state)),
         "verification" => {
             format!("effect {what} answered; whether it is real is asked again at {}", wake(state))
@@ -384,6 +387,9 @@ fn summary(body: &model::EventBody) -> String {
             Answer::Done { .. } | Answer::Stored { .. } => {
                 format!("effect {} answered, attempt {attempt}", effect.0)
             }
+            Answer::Child(end) => {
+                format!("effect {}: execution {} {}", effect.0, end.execution, end.status.name())
+            }
             Answer::Refused { error, transient, .. } => format!(
                 "effect {} refused{}: {}",
                 effect.0,
@@ -397,6 +403,9 @@ fn summary(body: &model::EventBody) -> String {
             ),
         },
         E::EffectVoided { effect, reason, .. } => format!("effect {}: permit given back: {reason}", effect.0),
+        E::UndoAsked { parent, effect } => {
+            format!("execution {parent} asks it to undo what it did, for effect {}", effect.0)
+        }
         E::Woke => "time came".to_owned(),
         E::Released => "a limit gave it a place".to_owned(),
         E::Cancelled { by, reason, mode } => format!("cancelled ({}) by {by}: {reason}", mode.name()),

@@ -13,9 +13,11 @@ use dsl::plan::{Task, TaskKind, TaskList, UriPiece, UriTemplate, Work};
 use engine::{Effect, Execution, Foresight, Input, Judgement};
 use model::action::ContractCost;
 use model::control::Controls;
+use model::effect::EffectNumber;
 use model::event::{Mode, Started};
+use model::family::Family;
 use model::verdict::Decision;
-use model::{Digest, Label, Problem, Timestamp, Value};
+use model::{Digest, Label, Problem, TenantId, Timestamp, Value};
 use store::ExecutionQuery;
 
 use crate::app::{App, store_problem};
@@ -31,8 +33,13 @@ const EFFECTS_MAX: usize = 200;
 const WAKES_MAX: usize = 1000;
 /// Ended executions whose answers are looked through, newest first.
 const RECORDED_MAX: u32 = 50;
+/// Workflows that a forecast looks into at the most.
+const KIN_MAX: usize = 200;
 /// Between the two moments that a forecast is made for: no two parts of a date stay the same.
 const LATER: Duration = Duration::from_secs(403 * 24 * 3600 + 11 * 3600 + 13 * 60 + 7);
+
+/// Definitions that may be run, with what `latest` means in each.
+type Kin = BTreeMap<String, (Arc<Definition>, Family)>;
 
 /// Answers of earlier executions by operation and arguments: the output, and whose it was.
 type Recorded = HashMap<(String, Digest), (Value, String)>;
@@ -42,6 +49,8 @@ struct Seen {
     effects: Vec<PlannedEffect>,
     foresight: Foresight,
     note: Option<String>,
+    /// Its output, when it comes to its end.
+    output: Option<Value>,
 }
 
 /// What a forecast is made with.
@@ -50,6 +59,7 @@ struct Grounds<'a> {
     controls: &'a Controls,
     recorded: &'a Recorded,
     planning: &'a Planning,
+    kin: &'a Kin,
 }
 
 impl App {
@@ -65,7 +75,9 @@ impl App {
         let controls = self.switches.now();
         let recorded =
             if planning.recorded { self.recorded_answers(&started).await? } else { Recorded::new() };
-        let grounds = Grounds { policies: &policies, controls: &controls, recorded: &recorded, planning };
+        let kin = self.kin_of(&started.tenant, &definition).await?;
+        let grounds =
+            Grounds { policies: &policies, controls: &controls, recorded: &recorded, planning, kin: &kin };
         let started = Started { mode: Mode::Advisory, ..started };
         let mut seen = self.foresee(&definition, &started, &grounds, now);
         let later = self.foresee(&definition, &started, &grounds, now.plus(LATER));
@@ -113,6 +125,7 @@ impl App {
         state.foresight = Some(Foresight::default());
         let mut effects = Vec::new();
         let mut shown = BTreeSet::new();
+        let mut ran: BTreeMap<EffectNumber, Value> = BTreeMap::new();
         let mut note = None;
         let mut now = now;
         'time: for _ in 0..WAKES_MAX {
@@ -132,10 +145,23 @@ impl App {
                     let mut entry = planned(effect, &ruled, listed);
                     entry.stand_in = stand_in(effect, grounds.recorded).1;
                     effects.push(entry);
+                    if let Some(inner) = self.foresee_child(&state, effect, grounds, now) {
+                        let within = |entry: PlannedEffect| PlannedEffect {
+                            task: format!("{} > {}", effect.task, entry.task),
+                            ..entry
+                        };
+                        let room = EFFECTS_MAX.saturating_sub(effects.len());
+                        effects.extend(inner.effects.into_iter().take(room).map(within));
+                        note = note.or(inner.note);
+                        ran.extend(inner.output.map(|output| (number, output)));
+                    }
                 }
                 let Some(effect) = state.effect(number) else { break };
                 let Ruled { digest, verdict } = self.rule(&state, effect, grounds.policies, grounds.controls);
-                let (output, _) = stand_in(effect, grounds.recorded);
+                let output = match ran.remove(&number) {
+                    Some(output) => output,
+                    None => stand_in(effect, grounds.recorded).0,
+                };
                 let judgement = Judgement::Predict { digest, verdict, output };
                 if engine::step(&mut state, Input::Judged(number, judgement), now).is_err() {
                     break;
@@ -166,7 +192,63 @@ impl App {
                 entry.per_iteration_of = Some(pointer.to_string());
             }
         }
-        Seen { effects, foresight, note }
+        let output = match state.end {
+            Some(engine::End::Completed(output)) => Some(output),
+            _ => None,
+        };
+        Seen { effects, foresight, note, output }
+    }
+
+    /// What another execution would do; none when that cannot be foreseen.
+    fn foresee_child(
+        &self,
+        state: &Execution,
+        effect: &Effect,
+        grounds: &Grounds<'_>,
+        now: Timestamp,
+    ) -> Option<Seen> {
+        let model::Request::Workflow(workflow) = &effect.request else { return None };
+        let name = format!("{}/{}:{}", workflow.namespace, workflow.name, workflow.version);
+        let (definition, family) = grounds.kin.get(&name)?;
+        let input = effect.arguments.get("input").cloned().unwrap_or(Value::NULL);
+        let started = Started {
+            execution: state.child_of(effect.number),
+            namespace: definition.namespace.clone(),
+            name: definition.name.clone(),
+            version: definition.version.clone(),
+            definition: definition.digest,
+            plan: model::digest_of(&(definition.digest, &input)),
+            input,
+            input_label: Label::DEFINITION,
+            deadline: crate::goals::deadline_of(definition, now).ok()?,
+            family: Family { parent: state.parent_of(effect), ..family.clone() },
+            ..(*state.started).clone()
+        };
+        Some(self.foresee(definition, &started, grounds, now))
+    }
+
+    /// Everything that a workflow may run, directly or not, by `namespace/name:version`.
+    async fn kin_of(&self, tenant: &TenantId, definition: &Arc<Definition>) -> Result<Kin, Problem> {
+        let mut kin = Kin::new();
+        let mut next = vec![(Arc::clone(definition), self.family_of(tenant, definition).await?)];
+        while let Some((definition, family)) = next.pop() {
+            for (workflow, versions) in &definition.children {
+                for version in versions {
+                    let version =
+                        family.latest.get(workflow).filter(|_| version == "latest").unwrap_or(version);
+                    let name = format!("{workflow}:{version}");
+                    let Some((namespace, short)) = workflow.split_once('/') else { continue };
+                    if kin.contains_key(&name) || kin.len() >= KIN_MAX {
+                        continue;
+                    }
+                    let found = self.definition(tenant, namespace, short, version).await?;
+                    let own = self.family_of(tenant, &found).await?;
+                    kin.insert(name, (Arc::clone(&found), own.clone()));
+                    next.push((found, own));
+                }
+            }
+        }
+        Ok(kin)
     }
 
     /// What actions answered in executions that have ended: of several equal requests the newest.
@@ -372,6 +454,10 @@ fn not_reached(tasks: &TaskList, effects: &[PlannedEffect]) -> Vec<NotReached> {
             TaskKind::Work(Work::Http(http)) => Some(format!("http:{}", http.method)),
             TaskKind::Work(Work::Process(process)) => {
                 Some(format!("run:{}", process.language.as_deref().unwrap_or("shell")))
+            }
+            TaskKind::Child(child) => {
+                let version = child.version.as_deref().unwrap_or("latest");
+                Some(format!("workflow:{}/{}:{version}", child.namespace, child.name))
             }
             _ => None,
         };

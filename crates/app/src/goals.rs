@@ -65,6 +65,7 @@ impl App {
         let understood = self.understand(caller, &goal).await?;
         let mut started = self.started(caller, &understood, id.clone(), now)?;
         started.placing = placing(goal.priority, &understood.definition, &understood.input)?;
+        started.family = self.family_of(&caller.principal.tenant, &understood.definition).await?;
         if goal.plan_only {
             let content = self.forecast(understood.definition, started, &goal.planning, now).await?;
             let view = self.keep_plan(caller, StoredPlan::open(content)?).await?;
@@ -292,18 +293,7 @@ impl App {
         now: Timestamp,
     ) -> Result<Started, Problem> {
         let plan = model::digest_of(&(definition.digest, &input));
-        let deadline = match &definition.timeout {
-            Some(dsl::template::Template::Constant(value)) => {
-                let after =
-                    dsl::duration::of(value).map_err(|e| Problem::new(422, 1000, "workflow refused", e))?;
-                Some(now.plus(after))
-            }
-            Some(_) => {
-                let detail = "the workflow's `timeout.after` is an expression, which is not built yet: write a duration";
-                return Err(Problem::new(501, 2900, "not built yet", detail));
-            }
-            None => None,
-        };
+        let deadline = deadline_of(definition, now)?;
         let safe = self.switches.now().on(ControlName::SafeMode);
         Ok(Started {
             execution: id,
@@ -326,6 +316,7 @@ impl App {
             placing: Placing::default(),
             scheduled: None,
             origin: None,
+            family: Default::default(),
         })
     }
 
@@ -489,6 +480,23 @@ pub(crate) fn refuse_filtered(verdict: &filter::FilterVerdict, field: &str) -> R
             .field(format!("{field}{}", finding.pointer), format!("{}: `{}`", finding.rule, finding.matched));
     }
     Err(problem)
+}
+
+/// When an execution of this definition must have ended that begins now.
+pub(crate) fn deadline_of(definition: &Definition, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+    match &definition.timeout {
+        Some(dsl::template::Template::Constant(value)) => {
+            let after =
+                dsl::duration::of(value).map_err(|e| Problem::new(422, 1000, "workflow refused", e))?;
+            Ok(Some(now.plus(after)))
+        }
+        Some(_) => {
+            let detail =
+                "the workflow's `timeout.after` is an expression, which is not built yet: write a duration";
+            Err(Problem::new(501, 2900, "not built yet", detail))
+        }
+        None => Ok(None),
+    }
 }
 
 /// How the execution will stand in line: as the goal says, or else its workflow.

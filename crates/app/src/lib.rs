@@ -16,6 +16,7 @@ mod controls;
 mod dead_letters;
 mod drill;
 mod executions;
+mod family;
 mod forecast;
 mod goals;
 mod health;

@@ -14,6 +14,11 @@ impl App {
     pub(crate) async fn offload(&self, tenant: &TenantId, event: &mut Event) -> Result<(), Problem> {
         match &mut event.body {
             EventBody::EffectAnswered { answer, .. } => {
+                if let Answer::Child(end) = answer
+                    && let Some(output) = end.output.take_if(|output| weighs_more(output, INLINE_BYTES_MAX))
+                {
+                    end.output_blob = Some(self.put_blob(tenant, &output).await?);
+                }
                 if let Answer::Done { output } = answer
                     && weighs_more(output, INLINE_BYTES_MAX)
                 {
@@ -86,6 +91,11 @@ impl App {
     pub(crate) async fn inflate(&self, tenant: &TenantId, event: &mut Event) -> Result<(), Problem> {
         match &mut event.body {
             EventBody::EffectAnswered { answer, .. } => {
+                if let Answer::Child(end) = answer
+                    && let Some(digest) = end.output_blob.take()
+                {
+                    end.output = Some(self.read_blob(tenant, &digest).await?);
+                }
                 if let Answer::Stored { digest } = answer {
                     *answer = Answer::Done { output: self.read_blob(tenant, digest).await? };
                 }

@@ -309,7 +309,8 @@ pub(crate) fn from_ruling(ruling: Ruling, policy: Digest, risk: Risk) -> Verdict
 fn may_read(effect: &Effect, decision: &Decision) -> bool {
     let reads = matches!(effect.contract.class, EffectClass::Pure | EffectClass::Read)
         && effect.contract.effect == model::EffectKind::Read;
-    reads && *decision == Decision::Allow
+    // Another execution is begun in the same mode, and its own effects are judged in that.
+    (reads || effect.request.is_execution()) && *decision == Decision::Allow
 }
 
 fn predicted(effect: &Effect) -> Value {
@@ -386,6 +387,9 @@ struct PolicyInput<'a> {
     provenance: &'a [Provenance],
     risk: &'a Risk,
     mode: Mode,
+    /// Who runs it, the root first; absent when nobody does.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    callers: &'a [model::family::Ancestor],
 }
 
 #[derive(Serialize)]
@@ -455,6 +459,7 @@ fn policy_input<'a>(
         provenance: origins,
         risk,
         mode: started.mode,
+        callers: started.family.parent.as_ref().map_or(&[], |parent| parent.callers.as_slice()),
     }
 }
 
@@ -471,5 +476,15 @@ pub(crate) fn in_one_line(effect: &Effect) -> String {
             }
         },
         model::Request::Declassify => "a value from outside becomes trusted".to_owned(),
+        model::Request::Workflow(workflow) => format!(
+            "run workflow {}/{}:{}{}",
+            workflow.namespace,
+            workflow.name,
+            workflow.version,
+            if workflow.waits { "" } else { ", and go on at once" }
+        ),
+        model::Request::Unwind(unwind) => {
+            format!("undo execution {} of workflow {}", unwind.execution, unwind.workflow)
+        }
     }
 }

@@ -133,6 +133,9 @@ pub(crate) fn described(state: &engine::Execution, body: &EventBody) -> Option<D
                 "workflow": format!("{}/{}:{}", started.namespace, started.name, started.version),
                 "plan": started.plan, "requester": started.requester, "mode": started.mode,
                 "intent": started.intent.as_deref().map(guard::pii::redact),
+                "parent": started.family.parent.as_ref().map(|parent| json!({
+                    "execution": parent.execution, "effect": parent.effect, "waits": parent.waits,
+                })),
             }),
         ),
         // An edit is recorded with its reason and digest by whoever takes it.
@@ -162,6 +165,9 @@ pub(crate) fn described(state: &engine::Execution, body: &EventBody) -> Option<D
                 Answer::Done { .. } | Answer::Stored { .. } => ("done", None),
                 Answer::Refused { error, .. } => ("refused", error.detail.as_deref()),
                 Answer::Lost { error } => ("lost", error.detail.as_deref()),
+                Answer::Child(end) => {
+                    (end.word(), end.error.as_ref().and_then(|error| error.detail.as_deref()))
+                }
             };
             let known = state.effect(*effect);
             (
@@ -244,6 +250,9 @@ pub(crate) fn described(state: &engine::Execution, body: &EventBody) -> Option<D
             None,
             json!({ "name": name, "id": id, "by": by, "data": model::digest_of(data) }),
         ),
+        EventBody::UndoAsked { parent, effect } => {
+            ("execution.undo-asked", None, json!({ "parent": parent, "effect": effect }))
+        }
         EventBody::Ended { status, outcome, digest } => {
             ("execution.ended", None, json!({ "status": status, "outcome": outcome, "digest": digest }))
         }

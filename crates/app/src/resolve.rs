@@ -107,7 +107,7 @@ impl App {
     ) -> Result<EffectView, Problem> {
         let row = self.row(tenant, id).await?;
         let whole = self.replayed(tenant, id, true).await?;
-        whole.effect(number).map(|effect| effect_view(effect, &row)).ok_or_else(|| missing(number))
+        whole.effect(number).map(|effect| effect_view(effect, &whole, &row)).ok_or_else(|| missing(number))
     }
 }
 

@@ -308,9 +308,30 @@ impl App {
         }
     }
 
+    /// True while an execution may still be asked to undo what it did: until the last of those that run it has ended.
+    async fn may_be_undone(&self, row: &ExecutionRow) -> Result<bool, Problem> {
+        let mut above = row.parent.clone();
+        for _ in 0..=engine::FAMILY_DEPTH_MAX {
+            let Some(id) = above else { return Ok(false) };
+            let found = self.store.execution(&row.tenant, &id).await.map_err(|e| store_problem(&e))?;
+            let Some(parent) = found else { return Ok(false) };
+            if parent.ended_at.is_none() {
+                return Ok(true);
+            }
+            above = parent.parent;
+        }
+        Ok(false)
+    }
+
     async fn remove_executions(&self, rule: &Rule, rows: Vec<ExecutionRow>) -> Result<u64, Problem> {
         let now = self.clock.now();
-        let removals = rows.into_iter().filter_map(|row| removal(rule, row, now));
+        let mut free = Vec::with_capacity(rows.len());
+        for row in rows {
+            if !self.may_be_undone(&row).await? {
+                free.push(row);
+            }
+        }
+        let removals = free.into_iter().filter_map(|row| removal(rule, row, now));
         let batches: Vec<Batch> = removals.map(|batch| Batch { lease: Some(self.lease), ..batch }).collect();
         if batches.is_empty() {
             return Ok(0);

@@ -209,7 +209,7 @@ impl App {
             return Err(Problem::new(429, 5060, "limit reached", detail).with("limit", limit.into()));
         }
         let (begin, extra) = (Box::new(move |_| Ok(made)), (Vec::new(), Vec::new()));
-        let begun = self.begin_execution(caller, key, begin, extra, None).await;
+        let begun = self.begin_execution(Some(caller), key, begin, extra, None).await;
         match begun {
             Ok(advanced) => Ok(return_view(advanced.row, &place, kept)),
             // Somebody forked to the same id at the same time: theirs is the answer.
@@ -269,6 +269,7 @@ impl App {
                 EventBody::Rewound(rewound) => rewound.input.as_deref(),
                 _ => None,
             });
+        let replaces = input.or(edited_before).is_some();
         let (value, label) = match input.or(edited_before) {
             Some(input) => (input.value.clone(), input.label),
             None => (first.input.clone(), first.input_label),
@@ -294,6 +295,12 @@ impl App {
             scheduled: None,
             origin: Some(origin),
             placing: model::placing::Placing { queued: None, ..first.placing.clone() },
+            // Whoever forks it runs it: it works for no other execution.
+            family: model::family::Family {
+                parent: None,
+                origins: if replaces { Default::default() } else { first.family.origins.clone() },
+                latest: first.family.latest.clone(),
+            },
             ..(**first).clone()
         })
     }
@@ -428,6 +435,7 @@ fn edited(
 pub(crate) fn no_return(no: &NoReturn) -> Problem {
     match no {
         NoReturn::Over(_)
+        | NoReturn::Told
         | NoReturn::UnderWay(_)
         | NoReturn::Undone(_)
         | NoReturn::InLine

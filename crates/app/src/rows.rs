@@ -15,7 +15,7 @@ pub(crate) fn row_of(state: &Execution, held: Option<&str>, now: Timestamp) -> E
     let status = state.status();
     let blocked_on = if state.end.is_some() { None } else { blocked_on(state, held) };
     // What is on the wire is found again after a crash by its status: it runs, whatever else is held.
-    let sent = state.open_effects().any(|effect| effect.phase == Phase::Started);
+    let sent = state.open_effects().any(|e| e.phase == Phase::Started && !e.request.is_execution());
     let status = match (held, status) {
         (Some(_), Status::Running) if !sent => Status::Waiting,
         (_, status) => status,
@@ -50,6 +50,7 @@ pub(crate) fn row_of(state: &Execution, held: Option<&str>, now: Timestamp) -> E
         updated_at: now,
         ended_at: state.end.is_some().then_some(state.now),
         due_at: state.next_wakeup().map(|(at, _)| at),
+        parent: started.family.parent.as_ref().map(|parent| parent.execution.clone()),
     }
 }
 
@@ -72,7 +73,10 @@ fn blocked_on(state: &Execution, held: Option<&str>) -> Option<String> {
             Phase::AwaitingApproval { .. } => effect.approval.as_ref().map(|id| format!("approval:{id}")),
             Phase::Parked { .. } => Some(format!("dead-letter:{}", dead_letter_id(state, effect))),
             _ if effect.undo => Some(format!("compensation:{}", effect.number.0)),
-            Phase::Started => Some(format!("effect:{}", effect.number.0)),
+            Phase::Started => Some(match state.execution_of(effect) {
+                Some(child) => format!("child:{child}"),
+                None => format!("effect:{}", effect.number.0),
+            }),
             Phase::Backoff { .. } => Some(format!("retry:{}", effect.number.0)),
             Phase::Verifying(v) if v.probe.is_none() => Some(format!("verification:{}", effect.number.0)),
             Phase::Verifying(_) | Phase::Requested | Phase::Denied | Phase::Settled => None,

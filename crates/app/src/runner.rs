@@ -23,6 +23,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::app::{App, commit_problem, store_problem};
 use crate::caller::Caller;
+use crate::family::mail::Message;
 use crate::letters::opened;
 use crate::permit::{Gate, Grounds};
 use crate::record;
@@ -117,6 +118,8 @@ struct Outcome {
     limited: Vec<EffectNumber>,
     /// Effects are left to judge: the next step follows at once.
     more: bool,
+    /// What it waited for before the step.
+    family: crate::family::Before,
 }
 
 impl App {
@@ -129,23 +132,33 @@ impl App {
         extra: (Vec<Put>, Vec<Expect>),
         turn: Turn,
     ) -> Result<Advanced, Problem> {
+        let mut started = started;
+        if started.family.is_none() {
+            started.family = match self.family_of(&started.tenant, &definition).await {
+                Ok(family) => family,
+                Err(problem) => {
+                    self.give_back_place(&started.tenant, &started.execution, false).await;
+                    return Err(problem);
+                }
+            };
+        }
         let key = (started.tenant.clone(), started.execution.clone());
         let begin = move |now| Ok(Execution::start(definition, started, now));
-        self.begin_execution(caller, key, Box::new(begin), extra, Some(turn)).await
+        self.begin_execution(Some(caller), key, Box::new(begin), extra, Some(turn)).await
     }
 
     /// Begins an execution that `begin` makes. Answers the row; a conflict when the id is taken.
     pub(crate) async fn begin_execution(
         self: &Arc<Self>,
-        caller: &Caller,
+        caller: Option<&Caller>,
         key: Key,
         begin: Begin,
         extra: (Vec<Put>, Vec<Expect>),
         turn: Option<Turn>,
     ) -> Result<Advanced, Problem> {
-        let (app, caller) = (Arc::clone(self), caller.clone());
+        let (app, caller) = (Arc::clone(self), caller.cloned());
         to_the_end(async move {
-            let done = app.start_whole(&caller, key.clone(), begin, extra, turn).await;
+            let done = app.start_whole(caller.as_ref(), key.clone(), begin, extra, turn).await;
             if let Err(problem) = &done {
                 app.give_back_place(&key.0, &key.1, problem.status == 409).await;
             }
@@ -156,7 +169,7 @@ impl App {
 
     async fn start_whole(
         self: &Arc<Self>,
-        caller: &Caller,
+        caller: Option<&Caller>,
         key: Key,
         begin: Begin,
         extra: (Vec<Put>, Vec<Expect>),
@@ -189,8 +202,8 @@ impl App {
         let mut events = step.events;
         let mut outcome = self.pass_gate(&mut state, &grounds, &mut events, now);
         let limited = std::mem::take(&mut outcome.limited);
-        let advanced = self.seal(&state, 0, events, outcome, Some(caller), now, &mut batch).await;
-        let (row, works) = match advanced {
+        let advanced = self.seal(&state, 0, events, outcome, caller, now, &mut batch).await;
+        let (row, works, mail) = match advanced {
             Ok(sealed) => sealed,
             Err(problem) => {
                 self.hot.forget(&key, &slot, &mut cell);
@@ -215,6 +228,7 @@ impl App {
         cell.blocked_on.clone_from(&row.blocked_on);
         self.keep(&key, &slot, &mut cell, state, row.due_at);
         drop(cell);
+        self.mail.post(mail);
         self.dispatch(works);
         Ok(Advanced { row })
     }
@@ -301,6 +315,7 @@ impl App {
         let now = self.clock.now();
         let before = state.version;
         let settled_before = state.effects.iter().filter(|e| e.outcome.is_some()).map(|e| e.number).collect();
+        let family = crate::family::before(&state);
         let returns = replaced.is_some();
         let stepped = match (replaced, input) {
             (Some(replaced), _) => {
@@ -324,11 +339,11 @@ impl App {
             return Err(problem);
         }
         let mut outcome =
-            Outcome { settled_before, ..self.pass_gate(&mut state, &grounds, &mut events, now) };
+            Outcome { settled_before, family, ..self.pass_gate(&mut state, &grounds, &mut events, now) };
         let limited = std::mem::take(&mut outcome.limited);
         let mut batch = Batch { puts, records, ..Batch::default() };
         let sealed = self.seal(&state, before, events, outcome, caller, now, &mut batch).await;
-        let (row, works) = match sealed {
+        let (row, works, mail) = match sealed {
             Ok(sealed) => sealed,
             Err(problem) => {
                 self.hot.forget(&key, &slot, &mut cell);
@@ -372,6 +387,7 @@ impl App {
         cell.blocked_on.clone_from(&row.blocked_on);
         self.keep(&key, &slot, &mut cell, state, row.due_at);
         drop(cell);
+        self.mail.post(mail);
         self.dispatch(works);
         Ok(Advanced { row })
     }
@@ -559,7 +575,7 @@ impl App {
         caller: Option<&Caller>,
         now: Timestamp,
         batch: &mut Batch,
-    ) -> Result<(ExecutionRow, Vec<Work>), Problem> {
+    ) -> Result<(ExecutionRow, Vec<Work>, Vec<Message>), Problem> {
         let tenant = &state.started.tenant;
         let mut row = row_of(state, outcome.held.as_deref(), now);
         if state.pending
@@ -612,6 +628,10 @@ impl App {
                 details,
             ));
         }
+        let mail = crate::family::messages(state, &events, &outcome.family);
+        for message in &mail {
+            batch.puts.push(message.put()?);
+        }
         batch.puts.extend(outcome.puts);
         batch.puts.extend(self.closed_approvals(state, &events, now).await?);
         batch.puts.extend(self.dead_letters_of(state, &events, &row, now).await?);
@@ -622,7 +642,7 @@ impl App {
         if !events.is_empty() {
             batch.events = Some((tenant.clone(), state.started.execution.clone(), before, events));
         }
-        Ok((row, outcome.works))
+        Ok((row, outcome.works, mail))
     }
 
     /// Commits what was made in a turn: the turn is over, and a place before the writer is taken instead.
@@ -682,7 +702,10 @@ impl App {
 
     /// Keeps what is under way in memory, and drops what waits.
     fn keep(&self, key: &Key, slot: &Slot, cell: &mut Cell, state: Execution, due_at: Option<Timestamp>) {
-        if state.open_effects().any(|effect| effect.phase == Phase::Started) {
+        // What another execution does is not under way in this process.
+        let performs =
+            |effect: &engine::Effect| effect.phase == Phase::Started && !effect.request.is_execution();
+        if state.open_effects().any(performs) {
             cell.due_at = due_at;
             cell.state = Some(state);
         } else {

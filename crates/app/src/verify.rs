@@ -3,6 +3,7 @@
 //! The history is the truth; everything else is held against it: its own numbers, the recorded end, the snapshot, the
 //! row that lists show, blobs, approvals, and the audit leaves. One execution is in memory at a time.
 
+mod family;
 mod permits;
 mod trail;
 
@@ -35,7 +36,7 @@ const TENANTS_MAX: u32 = 10_000;
 /// What is wrong with something, by a stable code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// `OH-5040` to `OH-5049`; each has a page in `docs/errors`.
+    /// `OH-5040` to `OH-5050`; each has a page in `docs/errors`.
     pub code: String,
     /// Whose.
     pub tenant: String,
@@ -263,6 +264,7 @@ impl App {
         check_row(&kept, found);
         self.check_snapshot(tenant, id, &kept, found).await?;
         trail::check(&kept, found);
+        self.check_family(&kept, found).await?;
         self.check_permits(&kept, found).await
     }
 
@@ -279,6 +281,9 @@ impl App {
             let digest = match &event.body {
                 EventBody::EffectAnswered { answer: model::effect::Answer::Stored { digest }, .. } => {
                     Some(*digest)
+                }
+                EventBody::EffectAnswered { answer: model::effect::Answer::Child(end), .. } => {
+                    end.output_blob
                 }
                 EventBody::Started(started) => started.input_blob,
                 _ => None,

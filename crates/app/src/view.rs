@@ -313,6 +313,8 @@ pub struct EffectView {
     pub attempts: Vec<AttemptView>,
     /// The effect that did it in its place, when the flow went back: nothing was sent for this one.
     pub reused: Option<u32>,
+    /// The execution that it runs or undoes, when it does.
+    pub execution: Option<model::ExecutionId>,
     /// The effect that this one checks, when it is a probe.
     pub probe_of: Option<u32>,
     /// The effect that this one undoes.

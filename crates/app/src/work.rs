@@ -352,6 +352,7 @@ impl App {
     pub async fn report(self: &Arc<Self>, work: &Work, answer: Answer, connections: Vec<Connection>) {
         let fate = match &answer {
             Answer::Done { .. } | Answer::Stored { .. } | Answer::Refused { .. } => Fate::Answered,
+            Answer::Child(_) => Fate::Answered,
             Answer::Lost { .. } => Fate::Unknown,
         };
         self.admission.performed();
@@ -493,11 +494,12 @@ fn word_of(input: &engine::Input) -> &'static str {
         engine::Input::Answered { answer: Answer::Done { .. } | Answer::Stored { .. }, .. } => "done",
         engine::Input::Answered { answer: Answer::Refused { .. }, .. } => "refused",
         engine::Input::Answered { answer: Answer::Lost { .. }, .. } => "lost",
+        engine::Input::Answered { answer: Answer::Child(end), .. } => end.word(),
         _ => "void",
     }
 }
 
-/// The attempt that a permit was just given for, with its name on the wire.
+/// The work of an effect that was just permitted; none when no worker performs it.
 pub(crate) fn work_of(
     wire: &Arc<Wire>,
     state: &Execution,
@@ -511,6 +513,8 @@ pub(crate) fn work_of(
         model::Request::Process(process) => Duration::from_millis(process.timeout_ms),
         // Nothing is asked of anybody.
         model::Request::Declassify => DECLASSIFY_TIMEOUT,
+        // No worker performs it: a message begins the other execution.
+        model::Request::Workflow(_) | model::Request::Unwind(_) => return None,
     };
     let started = &state.started;
     let attempt = effect.attempts.last()?.number;

@@ -3,7 +3,7 @@
 //! This is what `engine` walks. It has no names left to look up: `then` targets are positions, functions are
 //! pinned by digest, reusable errors and retries are put in place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub struct Definition {
     pub tasks: TaskList,
     /// Every action the workflow can reach (its calls, their probes and compensations), pinned.
     pub actions: BTreeMap<ActionRef, Arc<Action>>,
+    /// Every workflow that it may run, by `namespace/name`, in the versions that it names; `latest` for the newest.
+    pub children: BTreeMap<String, BTreeSet<String>>,
     /// Digest over the canonical document, the digests of all actions and the evaluator's version.
     pub digest: Digest,
 }
@@ -202,6 +204,8 @@ pub enum TaskKind {
         /// `with`; an empty object when it is absent.
         with: Template,
     },
+    /// `run: workflow`: another workflow as an execution of its own.
+    Child(ChildWork),
     /// `call: checkpoint:1.0.0`: names a place on the compensation stack.
     Checkpoint(Arc<str>),
     /// `call: on-rollback:1.0.0`: arms a catalogued action with its arguments.
@@ -217,6 +221,21 @@ pub enum TaskKind {
     Release(Option<Arc<str>>),
     /// `call: declassify:1.0.0`: asks a person to answer for a value.
     Declassify(Declassify),
+}
+
+/// `run: workflow`
+#[derive(Debug)]
+pub struct ChildWork {
+    /// `namespace`
+    pub namespace: String,
+    /// `name`
+    pub name: String,
+    /// `version`; none for `latest`.
+    pub version: Option<String>,
+    /// `input`; an empty object when it is absent.
+    pub input: Option<Template>,
+    /// `await`: false when the flow goes on as soon as the other one has begun.
+    pub waits: bool,
 }
 
 /// `call: declassify:1.0.0`

@@ -130,5 +130,6 @@ fn started(definition: &dsl::Definition) -> Result<Started, Box<dyn std::error::
         placing: Default::default(),
         scheduled: None,
         origin: None,
+        family: Default::default(),
     })
 }

@@ -26,9 +26,10 @@ impl Execution {
         at: Timestamp,
         tracing: bool,
     ) -> Self {
-        let input = started.input.with_label_everywhere(started.input_label);
+        let input = started.labelled_input();
         let workflow_var = workflow_var(&definition, &started, input.clone(), at);
         let pending = started.placing.queued.is_some();
+        let editor = started.family.parent.as_ref().and_then(|parent| parent.editor.clone());
         let mut state = Self {
             definition,
             started,
@@ -47,6 +48,8 @@ impl Execution {
             trace: tracing.then(Vec::new),
             foresight: None,
             entries: std::collections::BTreeMap::new(),
+            children: 0,
+            undo_for: None,
             inbox: crate::listen::Inbox::default(),
             workflow_var,
             runtime_var: runtime_var(),
@@ -57,7 +60,7 @@ impl Execution {
             open: Vec::new(),
             transitions: 0,
             behind: Vec::new(),
-            editor: None,
+            editor,
         };
         if !state.pending {
             let signal = state.enter_workflow(input);
@@ -235,6 +238,7 @@ impl Execution {
             EventBody::Forked(forked) => self.forked(forked),
             EventBody::Chosen { effect, choice, .. } => self.chosen(*effect, *choice),
             EventBody::EffectReused { effect, of, origin } => self.reused(*effect, *of, origin.as_ref()),
+            EventBody::UndoAsked { parent, effect } => self.undo_asked(parent, *effect),
             EventBody::Ended { .. } => {
                 if self.end.is_none() {
                     self.end_as_recorded();
@@ -255,7 +259,7 @@ impl Execution {
             let waited = self.now.since(self.started_at);
             Arc::make_mut(&mut self.started).deadline = Some(deadline.plus(waited));
         }
-        let input = self.started.input.with_label_everywhere(self.started.input_label);
+        let input = self.started.labelled_input();
         self.enter_workflow(input)
     }
 
@@ -423,6 +427,7 @@ pub(crate) fn effect_of(body: &EventBody) -> Option<EffectNumber> {
         | EventBody::Rewound(_)
         | EventBody::Forked(_)
         | EventBody::Chosen { .. }
+        | EventBody::UndoAsked { .. }
         | EventBody::Ended { .. } => None,
     }
 }

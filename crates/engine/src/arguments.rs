@@ -53,8 +53,8 @@ pub(crate) fn inline_arguments(request: &Request) -> Value {
             }
             Value::object(members)
         }
-        // Its arguments are not made from the request.
-        Request::Declassify => Value::NULL,
+        // Their arguments are not made from the request.
+        Request::Declassify | Request::Workflow(_) | Request::Unwind(_) => Value::NULL,
         Request::Process(process) => Value::object([
             (
                 "program",
@@ -90,6 +90,16 @@ pub(crate) fn inline_edited(request: &Request, arguments: &Value) -> Result<Requ
             return Err(invalid(
                 "a value to declassify cannot be edited: approve exactly this one, or reject it",
             ));
+        }
+        Request::Unwind(_) => return Err(invalid("which execution is undone cannot be edited")),
+        Request::Workflow(workflow) => {
+            let fixed = arguments.get("workflow") == Some(&crate::child::workflow_value(workflow));
+            let whole = matches!(&arguments.data, Data::Object(members) if members.len() == 2);
+            return if fixed && whole && arguments.get("input").is_some() {
+                Ok(edited)
+            } else {
+                Err(invalid("only `input` of another workflow can be edited"))
+            };
         }
         Request::Http(http) => {
             if arguments.get("method").and_then(Value::as_str) != Some(&http.method) {

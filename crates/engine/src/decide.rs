@@ -107,6 +107,8 @@ pub enum Input {
         /// Why.
         reason: String,
     },
+    /// The execution that runs this one asks it to undo what it did, for this effect.
+    Undo(EffectNumber),
     /// A signal comes. The very same one changes nothing.
     Signal(Signalled),
 }
@@ -347,6 +349,7 @@ fn decide(state: &Execution, input: Input, now: Timestamp) -> Result<Vec<EventBo
         }
         Input::Choose { effect, choice, by, reason } => state.decide_choice(effect, choice, by, reason),
         Input::Resolve { resolved, looked_up } => state.decide_resolved(*resolved, looked_up),
+        Input::Undo(effect) => state.decide_undo(effect),
         Input::Signal(signal) => {
             let comes = state.admits(&signal)?;
             let Signalled { id, name, data, label, by } = signal;
@@ -455,7 +458,8 @@ fn recovered(state: &Execution) -> Vec<EventBody> {
     }
     state
         .open_effects()
-        .filter(|effect| effect.phase == Phase::Started)
+        // Another execution is not lost with the process: it tells how it ended.
+        .filter(|effect| effect.phase == Phase::Started && !effect.request.is_execution())
         .filter_map(|effect| {
             let attempt = effect.attempts.last()?.number;
             let detail = "the process that performed it ended before the answer came";
@@ -472,6 +476,9 @@ fn retried(
     now: Timestamp,
 ) -> Result<Vec<EventBody>, Rejected> {
     match &state.end {
+        Some(End::Faulted(_)) if state.started.is_awaited() => Err(Rejected::Nothing(
+            "the execution that runs it was told of its fault and went on from there: try that one again",
+        )),
         Some(End::Faulted(_)) => match refusal(state, now) {
             Some(why) => Err(Rejected::Nothing(why)),
             None => Ok(vec![EventBody::Retried { by, reason }]),

@@ -94,6 +94,7 @@ impl Execution {
         let operation = match &request {
             Request::Http(http) => format!("http:{}", http.method),
             Request::Declassify => DECLASSIFY.to_owned(),
+            Request::Workflow(_) | Request::Unwind(_) => request.target(),
             Request::Process(process) => match &process.program {
                 model::effect::Program::Shell { .. } => "run:shell".to_owned(),
                 model::effect::Program::Script { language, .. } => format!("run:{language}"),
@@ -138,7 +139,7 @@ impl Execution {
         clippy::too_many_arguments,
         reason = "one place makes effects; a struct would repeat the effect's own members"
     )]
-    fn push_effect(
+    pub(crate) fn push_effect(
         &mut self,
         task: Arc<str>,
         operation: String,
@@ -337,10 +338,12 @@ impl Execution {
                 Answer::Done { .. } | Answer::Stored { .. } => "done",
                 Answer::Refused { .. } => "refused",
                 Answer::Lost { .. } => "lost",
+                Answer::Child(end) => end.word(),
             });
             entry.error = match answer {
                 Answer::Done { .. } | Answer::Stored { .. } => None,
                 Answer::Refused { error, .. } | Answer::Lost { error } => Some(error.clone()),
+                Answer::Child(end) => end.error.clone(),
             };
         }
         if let Some(checked) = effect.probe_of {
@@ -361,6 +364,7 @@ impl Execution {
                 self.resume_with_error(number, error.clone())
             }
             Answer::Lost { error } => self.lost(number, error),
+            Answer::Child(end) => self.child_answered(number, end),
             Answer::Stored { digest } => {
                 self.park(number, format!("its answer {digest} was not put back from the blob store"), true)
             }
@@ -700,6 +704,8 @@ pub(crate) fn contract_of(action: Option<&Action>, request: &Request) -> Arc<Con
         (Some(action), _) => action.contract.clone(),
         (None, Request::Process(_)) => Contract::sandboxed(),
         (None, Request::Declassify) => Contract::declassify(),
+        (None, Request::Workflow(workflow)) => Contract::execution(workflow.waits),
+        (None, Request::Unwind(_)) => Contract::execution(false),
         (None, Request::Http(http)) => Contract::unreviewed(kind_of_method(&http.method)),
     })
 }

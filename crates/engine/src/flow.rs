@@ -174,8 +174,11 @@ impl Execution {
         match self.shape(&definition.output, data.clone(), self.outer_scope(), "the workflow's output") {
             Ok(output) => {
                 self.give_up_everything();
-                for item in std::mem::take(&mut self.live.armed) {
-                    self.forget_armed(&item);
+                // Who waits for it may have to undo it as a whole.
+                if !self.started.is_awaited() {
+                    for item in std::mem::take(&mut self.live.armed) {
+                        self.forget_armed(&item);
+                    }
                 }
                 self.end = Some(End::Completed(output));
                 Signal::Blocked

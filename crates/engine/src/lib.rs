@@ -6,6 +6,7 @@
 
 mod apply;
 mod arguments;
+mod child;
 mod decide;
 mod effects;
 mod errors;
@@ -57,6 +58,12 @@ pub const EFFECTS_MAX: u32 = 1_000_000;
 
 /// Branches of one execution that run at the same time, at the most.
 pub const THREADS_MAX: usize = 10_000;
+
+/// Executions of which each runs the next, at the most.
+pub const FAMILY_DEPTH_MAX: usize = 16;
+
+/// Executions that one execution runs at the most.
+pub const CHILDREN_MAX: u32 = 10_000;
 
 /// Entries on one compensation stack at the most.
 pub const ARMED_MAX: usize = 100_000;

@@ -61,7 +61,7 @@ fn may_be_undone(kept: &KeptEffect) -> bool {
 /// Whether its contract says how it is undone, and it is this execution's to undo.
 fn is_undoable(effect: &Effect) -> bool {
     let foreign = effect.reused.as_ref().is_some_and(|(_, origin)| origin.is_some());
-    !foreign && !effect.undo && effect.action.as_ref().is_some_and(|action| action.compensate.is_some())
+    !foreign && effect.has_undo()
 }
 
 impl Execution {
@@ -209,7 +209,7 @@ impl Execution {
             return Signal::Blocked;
         }
         // It stood in line there: it begins.
-        let input = self.started.input.with_label_everywhere(self.started.input_label);
+        let input = self.started.labelled_input();
         self.enter_workflow(input)
     }
 

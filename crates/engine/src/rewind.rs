@@ -48,6 +48,9 @@ pub enum NoReturn {
     /// It completed or was cancelled.
     #[error("the execution has ended ({0}): fork it instead")]
     Over(&'static str),
+    /// Another execution was told.
+    #[error("the execution that runs it was told how it ended: go back in that one")]
+    Told,
     /// An answer is awaited that nobody may miss.
     #[error("effect {0} is under way: wait until its outcome is known")]
     UnderWay(u32),
@@ -104,6 +107,9 @@ impl Execution {
         let (point, mut last) = Self::both(definition, events, rewinding.to)?;
         if last.is_over() {
             return Err(NoReturn::Over(last.status().name()));
+        }
+        if last.end.is_some() && last.started.is_awaited() {
+            return Err(NoReturn::Told);
         }
         if let Some(effect) = last.open_effects().find(|effect| must_be_awaited(effect)) {
             return Err(NoReturn::UnderWay(effect.number.0));
@@ -315,9 +321,13 @@ impl Execution {
             input: input.value.clone(),
             input_label: input.label,
             plan: input.plan,
+            family: model::family::Family {
+                origins: model::family::Origins::default(),
+                ..self.started.family.clone()
+            },
             ..(*self.started).clone()
         };
-        let value = started.input.with_label_everywhere(started.input_label);
+        let value = started.labelled_input();
         self.workflow_var = workflow_var(&self.definition, &started, value.clone(), self.started_at);
         self.started = Arc::new(started);
         self.editor = Some(by.clone());

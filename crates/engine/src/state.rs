@@ -106,6 +106,10 @@ pub struct Execution {
     pub foresight: Option<Foresight>,
     /// Which entries of the signed plan its effects have used, each by the names of its uses (see `entry_use`).
     pub entries: BTreeMap<u32, BTreeSet<String>>,
+    /// Executions that it asked for so far.
+    pub(crate) children: u32,
+    /// The effect of the parent for which it undoes, or undid, what it did after it had completed.
+    pub(crate) undo_for: Option<EffectNumber>,
     /// Signals that came.
     pub(crate) inbox: Inbox,
     /// `$workflow`
@@ -413,11 +417,13 @@ impl Execution {
         if self.stuck().is_some() || open().any(|p| matches!(p, Phase::Parked { .. })) {
             return Status::Suspended;
         }
-        if open().any(|p| matches!(p, Phase::Requested | Phase::Started)) {
-            Status::Running
-        } else {
-            Status::Waiting
-        }
+        // Another execution runs; this one waits for it.
+        let runs = |effect: &Effect| match effect.phase {
+            Phase::Requested => true,
+            Phase::Started => !effect.request.is_execution(),
+            _ => false,
+        };
+        if self.open.iter().any(|n| runs(self.effect_ref(*n))) { Status::Running } else { Status::Waiting }
     }
 
     /// Whether the effects are real; none before the end.

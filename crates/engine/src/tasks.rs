@@ -113,6 +113,7 @@ impl Execution {
                 let arguments = self.scope(&input).fill(with, &input)?;
                 self.begin_action(action, arguments, Purpose::Task)?
             }
+            TaskKind::Child(child) => self.begin_child(child, &input)?,
             TaskKind::Fork(fork) => self.begin_fork(fork, &input)?,
             TaskKind::Checkpoint(name) => {
                 self.savepoint(name)?;
@@ -319,6 +320,6 @@ pub(crate) fn kind_name(kind: &TaskKind) -> &'static str {
         | TaskKind::Rollback(_)
         | TaskKind::Release(_)
         | TaskKind::Declassify(_) => "call",
-        TaskKind::Work(Work::Process(_)) => "run",
+        TaskKind::Work(Work::Process(_)) | TaskKind::Child(_) => "run",
     }
 }

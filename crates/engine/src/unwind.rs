@@ -103,8 +103,7 @@ impl Execution {
     /// Arms an effect that is about to be sent, when its contract says how it is undone.
     pub(crate) fn arm_effect(&mut self, number: EffectNumber) {
         let effect = self.effect_mut(number);
-        let compensable = effect.action.as_ref().is_some_and(|action| action.compensate.is_some());
-        if compensable && !effect.armed && !effect.undo && effect.probe_of.is_none() {
+        if effect.has_undo() && !effect.armed && effect.probe_of.is_none() {
             effect.armed = true;
             // Sent is sent: an effect is armed even when the stack is full of savepoints.
             self.live.armed.push(Armed::Effect(number));
@@ -270,6 +269,11 @@ impl Execution {
 
     /// Requests the undo of what is on top of the stack.
     fn request_undo(&mut self) -> Result<Signal, WorkflowError> {
+        if let Some(Armed::Effect(number)) = self.live.armed.last()
+            && let model::Request::Workflow(workflow) = &self.effect_ref(*number).request
+        {
+            return self.request_unwind(*number, &workflow.clone());
+        }
         let (reference, arguments, task, key, of) = match self.live.armed.last() {
             Some(Armed::Action { action, arguments, task, key }) => {
                 (action.clone(), arguments.clone(), Arc::clone(task), key.clone(), None)

@@ -73,6 +73,7 @@ impl Execution {
                 self.settle(probe, Outcome::Failed, describe(error));
                 self.probe_again(checked, false)
             }
+            Answer::Child(_) => Signal::Blocked,
             Answer::Stored { digest } => {
                 self.settle(
                     probe,

@@ -164,6 +164,7 @@ impl Workload {
             started_at: Timestamp(1_000),
             updated_at: Timestamp(self.step),
             ended_at: None,
+            parent: None,
             due_at: (status == "waiting").then(|| Timestamp(self.step + 10)),
         }
     }

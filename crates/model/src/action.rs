@@ -254,6 +254,15 @@ impl Contract {
         Self { class: EffectClass::Pure, ..Self::unreviewed(EffectKind::Read) }
     }
 
+    /// What holds for running another workflow: that by itself touches nothing outside, and each effect of the execution is
+    /// judged on its own. What it did can be undone as a whole when somebody waits for its end.
+    pub fn execution(waits: bool) -> Self {
+        let class = if waits { EffectClass::Compensable } else { EffectClass::Idempotent };
+        let blast_radius =
+            BlastRadius { scope: "execution".to_owned(), max: 1, unit: "execution".to_owned() };
+        Self { class, blast_radius, reviewed: true, verified: true, ..Self::unreviewed(EffectKind::Write) }
+    }
+
     /// What holds for declassification: nothing outside changes, and the language itself says what it does.
     pub fn declassify() -> Self {
         Self { reviewed: true, ..Self::sandboxed() }

@@ -21,13 +21,40 @@ pub enum Request {
     Process(ProcessRequest),
     /// A value becomes trusted: nothing leaves the house, and the arguments hold the value and the reason.
     Declassify,
+    /// Another workflow runs as an execution of its own; the arguments hold its input.
+    Workflow(WorkflowRequest),
+    /// An execution that completed undoes what it did.
+    Unwind(UnwindRequest),
+}
+
+/// Which workflow runs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WorkflowRequest {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its version; never `latest`.
+    pub version: String,
+    /// False when the flow goes on as soon as it has begun.
+    pub waits: bool,
+}
+
+/// Which execution undoes what it did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UnwindRequest {
+    /// Which.
+    pub execution: crate::id::ExecutionId,
+    /// `namespace/name:version` of its workflow.
+    pub workflow: String,
 }
 
 /// The operation of [`Request::Declassify`], as allow-lists and policies name it.
 pub const DECLASSIFY: &str = "declassify:1.0.0";
 
 impl Request {
-    /// Who is acted upon: `host:port` of a URI, `sandbox`, or `provenance`. Part of the permit's digest.
+    /// Who is acted upon: `host:port` of a URI, `sandbox`, `provenance`, or `workflow:` and a name. Part of the permit's
+    /// digest.
     pub fn target(&self) -> String {
         match self {
             Self::Http(http) => match url::Url::parse(&http.uri) {
@@ -42,7 +69,17 @@ impl Request {
             },
             Self::Process(_) => "sandbox".to_owned(),
             Self::Declassify => "provenance".to_owned(),
+            Self::Workflow(workflow) => format!("workflow:{}/{}", workflow.namespace, workflow.name),
+            Self::Unwind(unwind) => match unwind.workflow.rsplit_once(':') {
+                Some((name, _)) => format!("workflow:{name}"),
+                None => format!("workflow:{}", unwind.workflow),
+            },
         }
+    }
+
+    /// True for what another execution does: nothing is sent to the outside, and nobody's answer can be lost.
+    pub fn is_execution(&self) -> bool {
+        matches!(self, Self::Workflow(_) | Self::Unwind(_))
     }
 }
 
@@ -195,6 +232,8 @@ pub enum Answer {
         /// What went wrong.
         error: crate::problem::WorkflowError,
     },
+    /// Another execution tells how it ended.
+    Child(Box<crate::family::ChildAnswer>),
 }
 
 /// Whether an effect, or all effects of an execution, are real.

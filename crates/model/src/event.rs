@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical::Digest;
 use crate::effect::{Answer, EffectNumber, Outcome};
+use crate::family::Family;
 use crate::id::{ApprovalId, ExecutionId, PermitId, PrincipalId, TenantId};
 use crate::placing::Placing;
 use crate::time::Timestamp;
@@ -225,6 +226,13 @@ pub enum EventBody {
         /// The execution that did it, when it was another one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         origin: Option<ExecutionId>,
+    },
+    /// The execution that runs this one asks it, after it completed, to undo what it did.
+    UndoAsked {
+        /// Who asks.
+        parent: ExecutionId,
+        /// Its effect that this is.
+        effect: EffectNumber,
     },
     /// The execution came to its end; recorded so that a replay can be checked against it.
     Ended {
@@ -490,4 +498,19 @@ pub struct Started {
     /// The execution that it was forked from, when it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// What it has to do with other executions.
+    #[serde(default, skip_serializing_if = "Family::is_none")]
+    pub family: Family,
+}
+
+impl Started {
+    /// The input with where it came from.
+    pub fn labelled_input(&self) -> Value {
+        self.family.origins.onto(&self.input.with_label_everywhere(self.input_label))
+    }
+
+    /// True when another execution waits for the end of this one.
+    pub fn is_awaited(&self) -> bool {
+        self.family.parent.as_ref().is_some_and(|parent| parent.waits)
+    }
 }

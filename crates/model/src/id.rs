@@ -100,6 +100,16 @@ id!(
     TokenId
 );
 
+impl ExecutionId {
+    /// The identifier that follows from a moment and a seed: time-ordered like any other, and always the same.
+    pub fn derived(at: Timestamp, seed: &crate::canonical::Digest) -> Self {
+        let mut rest = [0; 10];
+        rest.copy_from_slice(&seed.0[..10]);
+        let moment = u64::try_from(at.0).unwrap_or(0);
+        Self(Arc::from(uuid::Builder::from_unix_timestamp_millis(moment, &rest).into_uuid().to_string()))
+    }
+}
+
 /// Makes unique, time-ordered identifiers. The one place where randomness enters.
 pub trait Ids: Send + Sync {
     /// The next identifier; its leading bits are `now` in milliseconds.

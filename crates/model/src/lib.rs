@@ -11,6 +11,7 @@ pub mod compact;
 pub mod control;
 pub mod effect;
 pub mod event;
+pub mod family;
 pub mod id;
 pub mod placing;
 pub mod principal;

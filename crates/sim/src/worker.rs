@@ -82,6 +82,15 @@ async fn perform(world: &Arc<World>, node: &Node, work: &Work) -> Option<Answer>
         }
         Request::Process(process) => run(world, process).await,
         Request::Declassify => Answer::Done { output: model::Value::NULL },
+        // No worker is ever given one: a message begins the other execution.
+        Request::Workflow(_) | Request::Unwind(_) => Answer::Lost {
+            error: model::problem::WorkflowError::standard(
+                "configuration",
+                500,
+                "Configuration Error",
+                "no worker runs executions",
+            ),
+        },
     };
     node.life.or_hang().await;
     Some(answer)

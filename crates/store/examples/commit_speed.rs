@@ -166,6 +166,7 @@ fn batch(tenant: &TenantId, id: &ExecutionId, requester: &PrincipalId, step: u64
         updated_at: now,
         ended_at: None,
         due_at: None,
+        parent: None,
     };
     Batch {
         lease: None,

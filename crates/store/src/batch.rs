@@ -175,6 +175,9 @@ pub struct ExecutionRow {
     pub ended_at: Option<Timestamp>,
     /// When it wants to be woken, if nothing else happens before.
     pub due_at: Option<Timestamp>,
+    /// The execution that runs it.
+    #[serde(default)]
+    pub parent: Option<ExecutionId>,
 }
 
 /// A batch that is durable.

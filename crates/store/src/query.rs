@@ -78,6 +78,8 @@ pub struct ExecutionQuery {
     pub blocked_on: Option<String>,
     /// Who asked.
     pub requester: Option<String>,
+    /// Run by this execution.
+    pub parent: Option<String>,
     /// Text in id, workflow name, intent, requester or error.
     pub text: Option<String>,
     /// Started at or after.

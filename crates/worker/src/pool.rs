@@ -154,6 +154,15 @@ impl Pool {
             }
             // Its permit is the act: a person said yes, and the engine puts the label.
             Request::Declassify => Answer::Done { output: model::Value::NULL },
+            // No worker is ever given one: a message begins the other execution.
+            Request::Workflow(_) | Request::Unwind(_) => Answer::Lost {
+                error: WorkflowError::standard(
+                    "configuration",
+                    500,
+                    "Configuration Error",
+                    "no worker runs executions",
+                ),
+            },
             Request::Process(request) => match &self.sandbox {
                 Ok(sandbox) => {
                     let limits = sandbox::Limits {
@@ -200,6 +209,7 @@ impl Pool {
                     Answer::Done { .. } | Answer::Stored { .. } => "done",
                     Answer::Refused { .. } => "refused",
                     Answer::Lost { .. } => "lost",
+                    Answer::Child(end) => end.word(),
                 };
                 metrics::counter!("omnihub_effects_total", "answer" => word).increment(1);
                 self.app.report(work, answer, self.ledger.take(work)).await;

@@ -198,7 +198,8 @@ impl App {
             return Ok(judgement);
         }
         let started = &state.started;
-        if !self.work.has_room(&started.tenant, &started.execution) {
+        // No worker performs what another execution does.
+        if !effect.request.is_execution() && !self.work.has_room(&started.tenant, &started.execution) {
             return Err(Full::Workers);
         }
         match self.room_for(state, effect) {

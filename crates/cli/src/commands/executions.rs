@@ -23,6 +23,11 @@ pub(crate) enum Executions {
         /// The execution.
         id: String,
     },
+    /// Show the executions that one runs, those that they run, and so on, as a tree.
+    Children {
+        /// The execution.
+        id: String,
+    },
     /// Show every recorded event of one execution.
     History {
         /// The execution.
@@ -115,6 +120,9 @@ pub(crate) struct ListArgs {
     /// Only of this principal, for example `user:alice`.
     #[arg(long)]
     requester: Option<String>,
+    /// Only those that this execution runs.
+    #[arg(long)]
+    parent: Option<String>,
     /// Text in id, workflow, intent, requester or error.
     #[arg(long, short = 's')]
     search: Option<String>,
@@ -170,6 +178,7 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Executions) ->
             let view = client.get(&format!("/executions/{}", segment(&id))).await?;
             screen.data(&view, || view::execution::draw(screen, &view))
         }
+        Executions::Children { id } => children(client, screen, &id).await,
         Executions::History { id, after, limit } => history(client, screen, &id, after, limit).await,
         Executions::Watch { id } => {
             watch(client, screen, &id).await?;
@@ -221,6 +230,7 @@ async fn show_list(client: &Client, screen: Screen, args: ListArgs) -> Result<()
     let query = [
         ("blocked_on", args.blocked_on),
         ("requester", args.requester),
+        ("parent", args.parent),
         ("status", status),
         ("workflow", args.workflow),
         ("outcome", args.outcome),
@@ -237,6 +247,52 @@ async fn show_list(client: &Client, screen: Screen, args: ListArgs) -> Result<()
     })?;
     say_next(screen, &page);
     Ok(())
+}
+
+/// Executions that a tree shows at the most; whoever runs more is listed page by page.
+const TREE_MAX: usize = 500;
+/// Levels of a tree at the most; the server allows no more.
+const LEVELS_MAX: usize = 16;
+
+/// The executions that one runs, oldest first, each with those that it runs below it.
+async fn children(client: &Client, screen: Screen, id: &str) -> Result<(), Failure> {
+    let root = client.get(&format!("/executions/{}", segment(id))).await?;
+    let mut next = vec![(0, root)];
+    let mut tree: Vec<(usize, Json)> = Vec::new();
+    while let Some((level, row)) = next.pop() {
+        if level < LEVELS_MAX && tree.len() < TREE_MAX {
+            let query = [("parent", Some(id_of(&row))), ("limit", Some("500".to_owned()))];
+            let page = client.query("/executions", &query).await?;
+            // Newest first as they come, so that the oldest is the next one taken.
+            next.extend(items(&page).iter().map(|child| (level + 1, child.clone())));
+        }
+        tree.push((level, row));
+    }
+    let listed: Vec<Json> = tree
+        .iter()
+        .map(|(level, row)| {
+            let mut row = row.clone();
+            if let Some(members) = row.as_object_mut() {
+                members.retain(|name, _| {
+                    ["execution_id", "workflow", "status", "outcome", "blocked_on", "parent", "started_at"]
+                        .contains(&name.as_str())
+                });
+                members.insert("level".to_owned(), json!(level));
+            }
+            row
+        })
+        .collect();
+    screen.data(&json!({ "items": listed }), || {
+        let row = |(level, row): &(usize, Json)| {
+            let mut cells = row_of(screen, row);
+            if let Some(id) = cells.first_mut() {
+                *id = format!("{}{id}", "  ".repeat(*level));
+            }
+            cells
+        };
+        let rows = tree.iter().map(row).collect();
+        screen.table(&["id", "workflow", "status", "outcome", "blocked on", "started", "requester"], rows)
+    })
 }
 
 fn row_of(screen: Screen, row: &Json) -> Vec<String> {

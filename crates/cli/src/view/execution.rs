@@ -54,6 +54,14 @@ fn header(screen: Screen, view: &Json) -> Vec<String> {
         lines.push(format!("goal      {}", clean(&intent)));
     }
     lines.push(format!("asked by  {}  {}", text(view, "/requester"), when(view, "/started_at")));
+    let parent = text(view, "/parent");
+    if !parent.is_empty() {
+        lines.push(format!("run by    {parent}"));
+    }
+    for effect in list(view, "/effects").iter().filter(|effect| !text(effect, "/execution").is_empty()) {
+        let word = if effect["undo"] == true { "undoes" } else { "runs" };
+        lines.push(format!("{word:<9} {}  {}", text(effect, "/execution"), text(effect, "/operation")));
+    }
     if text(view, "/mode") == "advisory" {
         lines.push(screen.paint(Tone::Care, "safe mode: reads are performed, the rest is predicted"));
     }

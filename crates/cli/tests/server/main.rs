@@ -5,6 +5,7 @@ mod api;
 mod approvals;
 mod attacks;
 mod audit_log;
+mod children;
 mod controls;
 mod crashes;
 mod flips;

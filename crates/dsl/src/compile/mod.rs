@@ -1,5 +1,6 @@
 //! Compiles a workflow document: shape, then meaning, then the plan that `engine` walks.
 
+mod child;
 pub(crate) mod expression;
 mod flow;
 mod fork;
@@ -79,6 +80,8 @@ pub(crate) struct Compiler<'a, 's> {
     pub catalogue: &'a dyn Catalogue,
     /// Everything reached so far.
     pub actions: BTreeMap<ActionRef, Arc<Action>>,
+    /// The workflows that tasks run, by `namespace/name`, in these versions.
+    pub children: BTreeMap<String, BTreeSet<String>>,
     /// The names of all tasks of the document, to tell another scope from nowhere.
     task_names: BTreeSet<Arc<str>>,
     /// True once an earlier task has exported something.
@@ -109,6 +112,7 @@ impl<'a, 's> Compiler<'a, 's> {
             root,
             catalogue,
             actions: BTreeMap::new(),
+            children: BTreeMap::new(),
             task_names: BTreeSet::new(),
             exported: false,
             thread: saga::Thread::default(),
@@ -146,6 +150,7 @@ impl<'a, 's> Compiler<'a, 's> {
             tasks: tasks?,
             digest: self.digest(&document),
             actions: std::mem::take(&mut self.actions),
+            children: std::mem::take(&mut self.children),
             document,
         })
     }

@@ -86,6 +86,7 @@ impl Compiler<'_, '_> {
             "try" => self.attempt(node, body, scope).map(TaskKind::Try),
             "wait" => self.duration(body, Place::Task, scope).map(TaskKind::Wait),
             "call" => self.call(name, node, body, scope),
+            "run" if body.get("workflow").is_some() => self.child(body, scope).map(TaskKind::Child),
             "run" => self.run(name, body, Place::Task, scope).map(TaskKind::Work),
             "fork" => self.fork(body, scope).map(TaskKind::Fork),
             "listen" => self.listen(name, node, body, scope).map(TaskKind::Listen),

@@ -79,6 +79,7 @@ fn collect(list: &dsl::plan::TaskList, pointers: &mut Vec<String>) {
             | TaskKind::Listen(_)
             | TaskKind::Work(_)
             | TaskKind::Action { .. }
+            | TaskKind::Child(_)
             | TaskKind::Checkpoint(_)
             | TaskKind::OnRollback { .. }
             | TaskKind::Rollback(_)

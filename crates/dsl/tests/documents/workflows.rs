@@ -92,7 +92,7 @@ const CASES: &[(&str, &str)] = &[
     ("schedule", "schedule: { cron: '@daily' }\ndo: [ { a: { set: { x: 1 } } } ]\n"),
     (
         "not built",
-        "schedule: { on: { one: { with: { type: a } } } }\nuse: { functions: { f: { set: { x: 1 } } } }\ndo:\n  - a: { fork: { branches: [ { x: { set: { x: 1 } } } ] } }\n  - b: { emit: { event: { with: { source: 'https://a.example', type: t } } } }\n  - c: { listen: { to: { any: [] } } }\n  - d: { call: grpc, with: { proto: { endpoint: 'file://x' }, service: { name: s, host: h }, method: m } }\n  - e: { run: { container: { image: i } } }\n  - f: { run: { workflow: { namespace: n, name: w, version: '1.0.0' } } }\n  - g: { run: { shell: { command: ls }, await: false } }\n  - h: { call: 'approval:1.0.0', with: { quorum: 2 } }\n  - i: { call: f }\n  - j: { call: http, with: { method: get, endpoint: { uri: 'https://a.example', authentication: { oauth2: { use: s } } } } }\n",
+        "schedule: { on: { one: { with: { type: a } } } }\nuse: { functions: { f: { set: { x: 1 } } } }\ndo:\n  - a: { fork: { branches: [ { x: { set: { x: 1 } } } ] } }\n  - b: { emit: { event: { with: { source: 'https://a.example', type: t } } } }\n  - c: { listen: { to: { any: [] } } }\n  - d: { call: grpc, with: { proto: { endpoint: 'file://x' }, service: { name: s, host: h }, method: m } }\n  - e: { run: { container: { image: i } } }\n  - f: { run: { workflow: { namespace: '${ .n }', name: w, version: newest }, return: all } }\n  - g: { run: { shell: { command: ls }, await: false } }\n  - h: { call: 'approval:1.0.0', with: { quorum: 2 } }\n  - i: { call: f }\n  - j: { call: http, with: { method: get, endpoint: { uri: 'https://a.example', authentication: { oauth2: { use: s } } } } }\n",
     ),
     (
         "signals",

@@ -69,6 +69,11 @@ pub struct Snapshot {
     /// Uses of the entries of the signed plan.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     entries: BTreeMap<u32, BTreeSet<String>>,
+    /// Executions that it asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    children: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    undo_for: Option<EffectNumber>,
     /// Signals that nobody took yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     inbox: Vec<usize>,
@@ -101,6 +106,11 @@ pub enum SnapshotError {
     /// It names an effect that it does not hold.
     #[error("the snapshot does not hold effect {}", .0.0)]
     Effect(EffectNumber),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -178,6 +188,8 @@ impl Execution {
             requested: self.effects.requested,
             effects,
             entries: self.entries.clone(),
+            children: self.children,
+            undo_for: self.undo_for,
             inbox,
             signals: self.inbox.seen.clone(),
             values: pool.values,
@@ -206,7 +218,7 @@ impl Execution {
             let effect = image.restore(&definition, &values)?;
             effects.kept.insert(effect.number, effect);
         }
-        let input = started.input.with_label_everywhere(started.input_label);
+        let input = started.labelled_input();
         let mut state = Self {
             workflow_var: workflow_var(&definition, &started, input, snapshot.started_at),
             runtime_var: runtime_var(),
@@ -229,6 +241,8 @@ impl Execution {
             trace: None,
             foresight: None,
             entries: snapshot.entries,
+            children: snapshot.children,
+            undo_for: snapshot.undo_for,
             inbox: Inbox {
                 waiting: snapshot.inbox.into_iter().map(|n| values.get(n)).collect::<Result<_, _>>()?,
                 seen: snapshot.signals,

@@ -71,7 +71,7 @@ impl Run {
         Self::start_as(document, actions, input, |started| Started { placing, deadline, ..started })
     }
 
-    fn start_as(
+    pub fn start_as(
         document: &str,
         actions: &Actions,
         input: Json,
@@ -101,6 +101,7 @@ impl Run {
             placing: Default::default(),
             scheduled: None,
             origin: None,
+            family: Default::default(),
         };
         let (state, step) = Execution::start(Arc::clone(&definition), change(started), now);
         Self::of(state, step.events, now, definition)

@@ -444,6 +444,7 @@ fn effect(
         undo: false,
         undone_by: None,
         reused: None,
+        execution: None,
         probe_of: (operation.starts_with("refund-read")).then_some(2),
         output: outcome.map(|_| free(json!({"id": "r-77", "status": "settled"}))),
         requested_at: at(from),

@@ -25,6 +25,7 @@ pub fn card(shell: &Shell, of: &ExecutionView, effect: &EffectView) -> Markup {
                 @if let Some(of) = effect.probe_of { span.tag.quiet { "checks effect " (of) } }
                 @if let Some(of) = effect.compensates { span.tag.quiet { "undoes effect " (of) } }
                 @if let Some(by) = effect.reused { span.tag.quiet title="nothing was sent for this one" { "stands in: effect " (by) } }
+                @if let Some(id) = &effect.execution { span.tag.quiet { (format::execution_link(id.as_str())) } }
                 @if let Some(by) = effect.undone_by { span.tag.quiet { "undone by effect " (by) } }
                 span.push { @if effect.state == "settled" { (format::outcome(effect.outcome.as_deref())) } @else { (format::effect_state(&effect.state)) } }
             }

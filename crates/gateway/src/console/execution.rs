@@ -167,6 +167,7 @@ pub fn page(
                     dl.facts {
                         @if let Some(at) = view.scheduled { dt { "Scheduled" } dd { "for " (format::moment(at, shell.now)) } }
                         @if let Some((id, event)) = &view.origin { dt { "Forked from" } dd { (format::execution_link(id)) " after event " (event) } }
+                        @if let Some(id) = &summary.parent { dt { "Run by" } dd { (format::execution_link(id.as_str())) } }
                         dt { "Plan" } dd { (format::id(&view.plan_digest.to_string())) }
                         dt { "Events" } dd { (format::count(view.version)) }
                         @if shell.may(Permission::ReadAudit) { dt { "Audit" } dd { a href={ "/console/audit?correlation=" (format::segment(summary.id.as_str())) } { "records of this execution" } } }

@@ -55,6 +55,7 @@ impl Filter {
             workflow: some(&self.workflow),
             blocked_on: None,
             requester: None,
+            parent: None,
             outcome: some(&self.outcome).filter(|word| OUTCOMES.contains(&word.as_str())),
             text: some(&self.q),
             after: None,

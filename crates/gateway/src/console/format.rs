@@ -229,6 +229,7 @@ pub fn explained(text: &str, blocked_on: Option<&str>) -> Markup {
         "dead-letter" => format!("/console/dead-letters#{name}"),
         "control" => "/console/controls".to_owned(),
         "limit" => "/console/system".to_owned(),
+        "child" => format!("/console/executions/{}", segment(name)),
         _ => return prose(text),
     };
     let Some((before, after)) = text.split_once(name).filter(|_| !name.is_empty()) else {

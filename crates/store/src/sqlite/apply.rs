@@ -249,8 +249,8 @@ fn insert_execution(
     row: &ExecutionRow,
 ) -> Result<i64, Refused> {
     let sql = "INSERT INTO executions (tenant, id, events, namespace, name, version, status, outcome, blocked_on, \
-               requester, intent, error, started_at, updated_at, ended_at, due_at) \
-               VALUES (?1, ?2, ?16, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+               requester, intent, error, started_at, updated_at, ended_at, due_at, parent) \
+               VALUES (?1, ?2, ?16, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17)";
     let tenant = tenants.key(db, &row.tenant)?;
     Ok(db.prepare_cached(sql)?.insert(params![
         tenant,
@@ -269,6 +269,7 @@ fn insert_execution(
         row.ended_at.map(|at| at.0),
         row.due_at.map(|at| at.0),
         events.cast_signed(),
+        row.parent.as_ref().map(ExecutionId::as_str),
     ])?)
 }
 

@@ -26,10 +26,11 @@ pub(crate) const LOCK_FILE: &str = "omnihub.lock";
 pub(crate) const HEAD_FILE_BYTES_MAX: u64 = 4096;
 
 /// Steps of the schema; each is applied once, in order. Only ever add at the end.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/0001_start.sql"),
     include_str!("../../migrations/0002_snapshots.sql"),
     include_str!("../../migrations/0003_leadership.sql"),
+    include_str!("../../migrations/0004_children.sql"),
 ];
 /// SQLite before 3.51.3 can lose commits when a log is checkpointed while it is written.
 const SQLITE_MIN: i32 = 3_051_003;

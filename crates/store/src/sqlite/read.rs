@@ -159,7 +159,7 @@ pub(crate) fn blocked(
 }
 
 const EXECUTION_COLUMNS: &str = "key, id, namespace, name, version, status, outcome, blocked_on, requester, intent, \
-                                 error, started_at, updated_at, ended_at, due_at";
+                                 error, started_at, updated_at, ended_at, due_at, parent";
 
 pub(crate) fn execution(
     db: &Connection,
@@ -188,13 +188,14 @@ pub(crate) fn executions(
         _ => None,
     };
     let by_status = if status.is_some() { "AND status = ?3" } else { "AND ?3 IS NULL" };
+    let by_parent = if query.parent.is_some() { "AND parent = ?4" } else { "AND ?4 IS NULL" };
     let sql = format!(
         "SELECT {EXECUTION_COLUMNS} FROM executions \
-         WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) AND key < ?2 {by_status} ORDER BY key DESC"
+         WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) AND key < ?2 {by_status} {by_parent} ORDER BY key DESC"
     );
     let text = query.text.as_ref().map(|text| text.to_lowercase());
     let mut select = db.prepare_cached(&sql)?;
-    let mut rows = select.query(params![tenant.as_str(), below, status])?;
+    let mut rows = select.query(params![tenant.as_str(), below, status, query.parent])?;
     let mut items = Vec::new();
     let (mut last, mut scanned) = (below, 0);
     while let Some(row) = rows.next()? {
@@ -457,6 +458,10 @@ fn execution_of(tenant: &TenantId, row: &Row<'_>) -> Result<ExecutionRow, StoreE
         updated_at: Timestamp(row.get(12)?),
         ended_at: row.get::<_, Option<i64>>(13)?.map(Timestamp),
         due_at: row.get::<_, Option<i64>>(14)?.map(Timestamp),
+        parent: row
+            .get::<_, Option<String>>(15)?
+            .map(|id| ExecutionId::new(&id).map_err(|e| corrupt("executions", &id, e)))
+            .transpose()?,
     })
 }
 

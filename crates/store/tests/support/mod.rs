@@ -46,6 +46,7 @@ pub fn row(tenant: &TenantId, id: &ExecutionId) -> ExecutionRow {
         updated_at: Timestamp(1_000),
         ended_at: None,
         due_at: None,
+        parent: None,
     }
 }
 

@@ -290,7 +290,7 @@ mod tests {
             }
             Answer::Refused { error, transient: false, .. } => format!("refused {}", error.status),
             Answer::Lost { error } => format!("lost {}", error.status),
-            Answer::Stored { .. } => "stored".to_owned(),
+            Answer::Stored { .. } | Answer::Child(_) => "stored".to_owned(),
         }
     }
 

@@ -140,7 +140,7 @@ mod tests {
         match answer {
             Answer::Done { output } => output.to_string(),
             Answer::Refused { error, transient, .. } => format!("refused {} {transient}", error.status),
-            Answer::Lost { .. } | Answer::Stored { .. } => "another".to_owned(),
+            Answer::Lost { .. } | Answer::Stored { .. } | Answer::Child(_) => "another".to_owned(),
         }
     }
 

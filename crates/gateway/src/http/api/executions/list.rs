@@ -35,6 +35,8 @@ pub(crate) struct Search {
     blocked_on: Option<String>,
     /// Who asked, for example `user:alice`.
     requester: Option<String>,
+    /// Run by this execution: its id.
+    parent: Option<String>,
     /// Text in id, workflow name, intent, requester or error.
     q: Option<String>,
     /// Started at or after this moment (RFC 3339).
@@ -64,6 +66,7 @@ pub(crate) async fn list(
         outcome: query::word("outcome", search.outcome.as_deref(), &["verified", "unknown", "failed"])?,
         blocked_on: search.blocked_on,
         requester: search.requester,
+        parent: search.parent,
         text: search.q,
         after: query::moment("after", search.after)?,
         before: query::moment("before", search.before)?,

@@ -40,6 +40,8 @@ pub(crate) struct ExecutionSummary {
     ended_at: Option<String>,
     /// When it goes on by itself.
     due_at: Option<String>,
+    /// The execution that runs it.
+    parent: Option<String>,
 }
 
 impl From<AppSummary> for ExecutionSummary {
@@ -58,6 +60,7 @@ impl From<AppSummary> for ExecutionSummary {
             updated_at: moment(row.updated_at),
             ended_at: row.ended_at.map(moment),
             due_at: row.due_at.map(moment),
+            parent: row.parent.map(|id| id.to_string()),
         }
     }
 }
@@ -89,6 +92,8 @@ pub(crate) struct Execution {
     ended_at: Option<String>,
     /// When it goes on by itself.
     due_at: Option<String>,
+    /// The execution that runs it.
+    parent: Option<String>,
     /// The workflow's title.
     title: Option<String>,
     /// `live`, or `advisory` when safe mode was on at the start.
@@ -143,6 +148,7 @@ impl From<ExecutionView> for Execution {
             updated_at: row.updated_at,
             ended_at: row.ended_at,
             due_at: row.due_at,
+            parent: row.parent,
             title: view.title,
             mode: view.mode,
             plan_digest: view.plan_digest.to_string(),
@@ -335,6 +341,8 @@ pub(crate) struct Effect {
     attempts: Vec<Attempt>,
     /// The effect that did it in its place, when the flow went back: nothing was sent for this one.
     reused: Option<u32>,
+    /// The execution that this effect runs or undoes, when it does.
+    execution: Option<String>,
     /// The effect that this one checks, when it is a probe.
     probe_of: Option<u32>,
     /// The effect that this one undoes.
@@ -374,6 +382,7 @@ impl From<EffectView> for Effect {
             permit: effect.permit,
             attempts: effect.attempts.into_iter().map(Attempt::from).collect(),
             reused: effect.reused,
+            execution: effect.execution.map(|id| id.to_string()),
             probe_of: effect.probe_of,
             compensates: effect.compensates,
             undo: effect.undo,
