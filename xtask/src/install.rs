@@ -1,4 +1,5 @@
-//! Installs the programs that tests start: an interpreter for scripts, a browser for the console.
+//! Installs the programs that tests start: interpreters for scripts, a browser for the console,
+//! a clock that can be set.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,6 +14,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("node", "nodejs"),
     ("cc", "build-essential"),
+    ("faketime", "faketime"),
 ];
 
 /// Installs what is missing through apt-get; does nothing when all is there.

@@ -54,7 +54,7 @@ pub use caller::Caller;
 pub use compiled::Compiled;
 pub use controls::from_environment;
 pub use drill::{DRILL_KIND, TRIALS_MAX};
-pub use machine::{RandomIds, SystemClock};
+pub use machine::{RandomIds, SteadyClock, SystemClock};
 pub use stops::SEAL_KIND;
 pub use verify::{Finding, Verification};
 pub use wire::{Fate, Flight};

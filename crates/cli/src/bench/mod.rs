@@ -7,6 +7,7 @@ mod limit;
 mod overload;
 mod served;
 mod steps;
+mod stop;
 mod waiting;
 
 use serde_json::{Value as Json, json};
@@ -60,6 +61,10 @@ pub(crate) async fn run(args: &BenchArgs, screen: Screen) -> Result<(), Failure>
     if wanted("overload") {
         screen.say("offering three times what can be done");
         figures.extend(overload::measure(each).await?);
+    }
+    if wanted("stop") {
+        screen.say("stopping 1,000 executions in full motion");
+        figures.extend(stop::measure().await?);
     }
     if wanted("waiting") {
         screen.say(format!("measuring what waits, with {} executions stored", args.stored));

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use app::{App, Parts, RandomIds, SystemClock};
+use app::{App, Parts, RandomIds, SteadyClock, SystemClock};
 use egress::{AddressRule, HostRule, SystemResolver};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use model::Clock as _;
-use store::SqliteStore;
+use store::{SqliteStore, Store};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -24,6 +24,9 @@ use crate::exit::Failure;
 const PROGRAMS_MAX: u32 = 8;
 /// Time that the last effects get to be reported when the server stops.
 const REPORT_GRACE: Duration = Duration::from_secs(2);
+
+/// A clock that is behind what is recorded by less than this is an ordinary clock.
+const CLOCK_BEHIND: Duration = Duration::from_secs(1);
 
 /// Pause between looks at who still holds the store.
 const CLOSE_PAUSE: Duration = Duration::from_millis(2);
@@ -84,11 +87,13 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
         .await
         .map_err(|e| cannot_listen(settings.http.address, &e))?;
     let admin = TcpListener::bind(settings.admin).await.map_err(|e| cannot_listen(settings.admin, &e))?;
-    let store = SqliteStore::open(&settings.data_dir, Arc::new(SystemClock))
+    let clock = Arc::new(SteadyClock::new(SystemClock));
+    let store = SqliteStore::open(&settings.data_dir, clock.clone())
         .map_err(|e| Failure::internal(chain(&e)).code(if e.is_full() { "OH-5004" } else { "OH-5010" }))?;
-    let parts =
-        Parts { store: store.clone(), clock: Arc::new(SystemClock), ids: Arc::new(RandomIds::default()) };
-    let app = App::open(app_settings(settings), parts).await.map_err(|p| of_problem(&p))?;
+    keep_time(&clock, &*store).await?;
+    let settings_of_app = app_settings(settings, clock.now());
+    let parts = Parts { store: store.clone(), clock, ids: Arc::new(RandomIds::default()) };
+    let app = App::open(settings_of_app, parts).await.map_err(|p| of_problem(&p))?;
     let token_file = keep_first_token(&app, &settings.data_dir).await?;
     app.record_start(serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"), "sandbox": sandbox.as_ref().err(),
@@ -124,8 +129,22 @@ pub(crate) fn openapi() -> Result<String, Failure> {
     serde_json::to_string_pretty(&gateway::openapi()).map_err(|e| Failure::internal(e.to_string()))
 }
 
-fn app_settings(settings: &Settings) -> app::Settings {
-    let now = SystemClock.now();
+/// A clock that was set back since the last commit does not make anything valid again that had expired by then.
+async fn keep_time(clock: &SteadyClock<SystemClock>, store: &dyn Store) -> Result<(), Failure> {
+    let newest = store.head().await.map_err(|e| Failure::internal(chain(&e)).code("OH-5010"))?;
+    clock.not_before(newest.at);
+    let ahead = clock.ahead();
+    if ahead >= CLOCK_BEHIND {
+        tracing::warn!(
+            behind_seconds = ahead.as_secs(),
+            newest = newest.at.to_rfc3339(),
+            "this machine's clock is behind what is recorded already: time goes on from there, slower, until the clock has caught up"
+        );
+    }
+    Ok(())
+}
+
+fn app_settings(settings: &Settings, now: model::Timestamp) -> app::Settings {
     let environment: BTreeMap<_, _> = settings
         .controls
         .iter()

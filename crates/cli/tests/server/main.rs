@@ -6,6 +6,7 @@ mod approvals;
 mod attacks;
 mod audit_log;
 mod children;
+mod clock;
 mod controls;
 mod crashes;
 mod flips;
