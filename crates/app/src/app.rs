@@ -40,6 +40,8 @@ pub struct Settings {
     pub environment: BTreeMap<ControlName, Control>,
     /// Permitted effects of one tenant that wait for a worker at the most.
     pub work_max: usize,
+    /// What the shell knows of this machine and this build, by name, as health tells it.
+    pub machine: Vec<(&'static str, String)>,
 }
 
 impl Default for Settings {
@@ -50,6 +52,7 @@ impl Default for Settings {
             answers_keep: Duration::from_secs(24 * 3600),
             environment: BTreeMap::new(),
             work_max: 1_024,
+            machine: Vec::new(),
         }
     }
 }

@@ -43,12 +43,6 @@ impl<C: Clock> SteadyClock<C> {
         self.latest.fetch_max(moment.0, Ordering::AcqRel);
     }
 
-    /// How far the clock behind it is behind.
-    pub fn ahead(&self) -> Duration {
-        let ahead = self.latest.load(Ordering::Acquire).saturating_sub(self.inner.now().0);
-        Duration::from_millis(u64::try_from(ahead).unwrap_or(0))
-    }
-
     fn by_itself(&self, latest: i64) -> i64 {
         let mut behind = self.behind.lock();
         let now = Instant::now();
@@ -77,6 +71,11 @@ impl<C: Clock> Clock for SteadyClock<C> {
         }
         let by_itself = self.by_itself(latest);
         Timestamp(self.latest.fetch_max(by_itself, Ordering::AcqRel).max(by_itself))
+    }
+
+    fn ahead(&self) -> Duration {
+        let ahead = self.latest.load(Ordering::Acquire).saturating_sub(self.inner.now().0);
+        Duration::from_millis(u64::try_from(ahead).unwrap_or(0))
     }
 }
 

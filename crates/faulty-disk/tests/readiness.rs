@@ -47,7 +47,7 @@ async fn a_full_disk_is_told_by_its_code_until_there_is_room() {
     let refused = app.create_tenant(&caller, "during", "no room").await.expect_err("there is no room");
     assert_eq!((refused.status, refused.code), (503, FULL), "{refused}");
     assert_eq!(app.readiness().await, Err(Some(FULL)));
-    let parts = app.health_deep().await;
+    let parts = app.health_deep(None).await;
     let store = parts.iter().find(|part| part.name == "store").expect("the store is a part");
     assert_eq!((store.ok, store.code.as_deref()), (false, Some("OH-5004")), "{store:?}");
     disk.heal();

@@ -51,4 +51,9 @@ impl fmt::Debug for Timestamp {
 pub trait Clock: Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
+
+    /// How far it is ahead of the machine's clock; only a clock that does not follow that back is ever ahead.
+    fn ahead(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
 }

@@ -32,14 +32,14 @@ const READS: u32 = 500;
 const TRIALS: usize = 25;
 /// Reads that arrive before each stop, so that everything is in motion; a little more each time, so that the stop does not
 /// always meet the same moment.
-const MOTION: usize = 1500;
-const MOTION_MORE: usize = 37;
+const MOTION: usize = 1000;
+const MOTION_MORE: usize = 17;
 /// How long the outside takes to answer a read, so that there is always something on the wire.
 const ANSWERS_AFTER: Duration = Duration::from_millis(10);
 /// So long is looked for what still arrives after an acknowledgement.
 const AFTERMATH: Duration = Duration::from_millis(500);
 /// A flow that does not come back within this time has failed.
-const MOTION_WITHIN: Duration = Duration::from_secs(60);
+const MOTION_WITHIN: Duration = Duration::from_secs(120);
 /// Pause between two looks at the flow.
 const LOOK: Duration = Duration::from_millis(2);
 /// Connections over which executions are started.

@@ -91,7 +91,8 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     let store = SqliteStore::open(&settings.data_dir, clock.clone())
         .map_err(|e| Failure::internal(chain(&e)).code(if e.is_full() { "OH-5004" } else { "OH-5010" }))?;
     keep_time(&clock, &*store).await?;
-    let settings_of_app = app_settings(settings, clock.now());
+    let machine = of_machine(sandbox.as_ref().err());
+    let settings_of_app = app::Settings { machine, ..app_settings(settings, clock.now()) };
     let parts = Parts { store: store.clone(), clock, ids: Arc::new(RandomIds::default()) };
     let app = App::open(settings_of_app, parts).await.map_err(|p| of_problem(&p))?;
     let token_file = keep_first_token(&app, &settings.data_dir).await?;
@@ -142,6 +143,17 @@ async fn keep_time(clock: &SteadyClock<SystemClock>, store: &dyn Store) -> Resul
         );
     }
     Ok(())
+}
+
+/// What is in force on this machine and what is not, as `doctor` says it.
+fn of_machine(no_sandbox: Option<&String>) -> Vec<(&'static str, String)> {
+    let sandbox = no_sandbox
+        .map_or_else(|| "in force".to_owned(), |why| format!("NOT IN FORCE ({why}): programs are refused"));
+    let mut told = vec![("sandbox", sandbox)];
+    if crash::BUILT_IN {
+        told.push(("crash points", "BUILT IN: this build is for tests, never for work".to_owned()));
+    }
+    told
 }
 
 fn app_settings(settings: &Settings, now: model::Timestamp) -> app::Settings {

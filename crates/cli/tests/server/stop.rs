@@ -192,6 +192,31 @@ async fn several_stops_stand_at_once_and_each_is_lifted_by_its_scope() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn deep_health_says_what_is_stopped_to_those_whom_it_concerns() {
+    let shop = Shop::with_reads(&[]).await;
+    let acme = shop.server.principal_in("acme", "user:zoe", "user", &["operator"]).await;
+    let told = |client: Client| async move {
+        let deep = client.try_send("GET", "/health/deep", &[], Default::default()).await.expect("an answer");
+        let parts = deep.expect(200).json["dependencies"].as_array().cloned().unwrap_or_default();
+        let of = |name: &str| {
+            let part = parts.iter().find(|part| part["name"] == name);
+            text(&part.unwrap_or_else(|| panic!("no `{name}` in {parts:?}"))["detail"]).to_owned()
+        };
+        (of("controls"), of("clock"), of("sandbox"))
+    };
+    let (controls, clock, sandbox) = told(shop.bob.clone()).await;
+    assert_eq!((controls.as_str(), clock.as_str()), ("none is on", "time is the machine's"));
+    assert!(sandbox.starts_with("in force") || sandbox.starts_with("NOT IN FORCE"), "{sandbox}");
+    shop.stop(&json!({"workflow": "shop/refund"}), "finish").await;
+    let own = json!({"on": true, "reason": "ours", "scope": {"workflow": "shop/reads"}});
+    acme.put("/controls/kill-switch", own).await.expect(200);
+    let (ours, theirs) = (told(shop.bob.clone()).await.0, told(acme.clone()).await.0);
+    assert!(ours.contains("stop workflow:shop/refund") && ours.contains("it looks wrong"), "{ours}");
+    assert!(!ours.contains("acme"), "{ours}");
+    assert!(theirs.contains("stop workflow:shop/reads@acme stands: ours"), "{theirs}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_stops_itself_and_nobody_else() {
     let shop = Shop::with_reads(&[]).await;
     shop.server.admin.post("/tenants", json!({"id": "acme", "title": "Acme"})).await.expect(201);

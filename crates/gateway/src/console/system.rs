@@ -29,7 +29,7 @@ pub struct Facts {
 pub(crate) async fn get(State(state): State<crate::State>, mut session: Session) -> Result<Markup, Failure> {
     let shell = Shell::load(&state, &mut session, Section::System).await.watching(&["execution", "control"]);
     let facts = Facts {
-        dependencies: state.app.health_deep().await,
+        dependencies: state.app.health_deep(Some(&session.caller.principal.tenant)).await,
         limits: state.app.limits(&session.caller).await?,
         rules: match state.app.retention_rules(&session.caller).await {
             Ok(rules) => Some(rules),

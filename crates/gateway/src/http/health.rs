@@ -108,7 +108,8 @@ async fn ready(Shared(state): Shared<State>) -> Response {
     responses((status = 200, body = Deep), (status = 503, body = Deep, description = "some part fails"))
 )]
 async fn deep(Shared(app): Shared<Arc<App>>, caller: Option<Authenticated>) -> Response {
-    let parts = app.health_deep().await;
+    let viewer = caller.as_ref().map(|Authenticated(caller)| &caller.principal.tenant);
+    let parts = app.health_deep(viewer).await;
     let failing: Vec<String> = parts.iter().filter(|part| !part.ok).map(|part| part.name.clone()).collect();
     let codes: BTreeSet<String> = parts.iter().filter_map(|part| part.code.clone()).collect();
     let codes = codes.into_iter().collect();
