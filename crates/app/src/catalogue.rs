@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{Batch, Expect, Put};
 
+use crate::apis::{NoActions, Pinned, Pins, With};
 use crate::app::{App, store_problem};
 use crate::caller::Caller;
 use crate::record;
@@ -65,6 +66,9 @@ struct Published {
     digest: model::Digest,
     by: String,
     at: Timestamp,
+    /// Descriptions of APIs that it calls.
+    #[serde(default, skip_serializing_if = "Pins::is_empty")]
+    apis: Pins,
 }
 
 impl App {
@@ -72,7 +76,14 @@ impl App {
     pub async fn publish_workflow(&self, caller: &Caller, text: &str) -> Result<WorkflowView, Problem> {
         caller.demand(Permission::PublishWorkflow)?;
         let tenant = &caller.principal.tenant;
-        let compiled = dsl::compile(text, &*self.actions_of(tenant).await?);
+        let actions = self.actions_of(tenant).await?;
+        let mut compiled = dsl::compile(text, &*actions);
+        let mut pinned = Pinned::default();
+        if !compiled.wanted.is_empty() {
+            let before = self.pins_before(tenant, WORKFLOW, text).await?;
+            pinned = self.pinned(caller, &compiled.wanted, before).await?;
+            compiled = dsl::compile(text, &With { actions: &*actions, apis: &pinned.apis });
+        }
         let Some(definition) = compiled.definition else {
             return Err(document_problem("workflow", &compiled.problems));
         };
@@ -86,12 +97,13 @@ impl App {
             digest: definition.digest,
             by: caller.principal.id.to_string(),
             at: self.clock.now(),
+            apis: pinned.pins.clone(),
         };
         let mut tries = 0;
         let entry = loop {
             let newest = self.is_newest(&definition, tenant).await?;
             let set = self.published_schedule(caller, &definition, newest, entry.at)?;
-            match self.publish(caller, WORKFLOW, &key, entry.clone(), set.as_ref()).await {
+            match self.publish(caller, WORKFLOW, &key, entry.clone(), set.as_ref(), &pinned).await {
                 Ok((entry, fresh)) => {
                     self.catalogue
                         .definitions
@@ -124,8 +136,9 @@ impl App {
         caller.demand(Permission::Read)?;
         let compiled = dsl::compile(text, &*self.actions_of(&caller.principal.tenant).await?);
         let definition = compiled.definition;
+        let errors = compiled.problems.iter().any(|problem| problem.severity == Severity::Error);
         Ok(Checked {
-            valid: definition.is_some(),
+            valid: !errors,
             problems: compiled.problems,
             workflow: definition.as_ref().map(|d| WorkflowName {
                 namespace: d.namespace.clone(),
@@ -172,7 +185,8 @@ impl App {
         let entry =
             self.entry(tenant, WORKFLOW, &key).await?.ok_or_else(|| Problem::not_found("workflow", &key))?;
         let definition = self.definition_by_key(tenant, &key, Some(&entry)).await?;
-        let warnings = dsl::compile(&entry.source, &*self.actions_of(tenant).await?).problems;
+        let (actions, apis) = (self.actions_of(tenant).await?, self.kept_apis(tenant, &entry.apis).await?);
+        let warnings = dsl::compile(&entry.source, &With { actions: &*actions, apis: &apis }).problems;
         Ok(workflow_view(&definition, &entry, warnings))
     }
 
@@ -180,7 +194,13 @@ impl App {
     pub async fn publish_action(&self, caller: &Caller, text: &str) -> Result<ActionView, Problem> {
         caller.demand(Permission::PublishAction)?;
         let tenant = &caller.principal.tenant;
-        let compiled = dsl::action::compile(text);
+        let mut compiled = dsl::action::compile(text);
+        let mut pinned = Pinned::default();
+        if !compiled.wanted.is_empty() {
+            let before = self.pins_before(tenant, ACTION, text).await?;
+            pinned = self.pinned(caller, &compiled.wanted, before).await?;
+            compiled = dsl::action::compile_with(text, &With { actions: &NoActions, apis: &pinned.apis });
+        }
         let Some(action) = compiled.action else {
             return Err(document_problem("action", &compiled.problems));
         };
@@ -190,8 +210,9 @@ impl App {
             digest: action.digest,
             by: caller.principal.id.to_string(),
             at: self.clock.now(),
+            apis: pinned.pins.clone(),
         };
-        let (entry, _) = self.publish(caller, ACTION, &key, entry, None).await?;
+        let (entry, _) = self.publish(caller, ACTION, &key, entry, None, &pinned).await?;
         self.catalogue.publications.fetch_add(1, Ordering::AcqRel);
         self.catalogue.actions.write().remove(tenant);
         self.notify(tenant, "action", &action.reference.to_string(), 0);
@@ -299,18 +320,19 @@ impl App {
         if let Some(found) = self.catalogue.definitions.read().get(&cached) {
             return Ok(Arc::clone(found));
         }
-        let source = match entry {
-            Some(entry) => entry.source.clone(),
+        let Published { source, apis: pins, .. } = match entry {
+            Some(entry) => entry.clone(),
             None => {
-                self.entry(tenant, WORKFLOW, key)
-                    .await?
-                    .ok_or_else(|| Problem::not_found("workflow", key))?
-                    .source
+                let found = self.entry(tenant, WORKFLOW, key).await?;
+                found.ok_or_else(|| Problem::not_found("workflow", key))?
             }
         };
         let actions = self.actions_of(tenant).await?;
-        let definition = self.compiled.definition(&source, actions.digest, || {
-            let compiled = dsl::compile(&source, &*actions);
+        let apis = self.kept_apis(tenant, &pins).await?;
+        let made_from =
+            if pins.is_empty() { actions.digest } else { model::digest_of(&(actions.digest, &pins)) };
+        let definition = self.compiled.definition(&source, made_from, || {
+            let compiled = dsl::compile(&source, &With { actions: &*actions, apis: &apis });
             compiled.definition.ok_or_else(|| {
                 Problem::machine(format!(
                     "the published workflow `{key}` does not compile: {:?}",
@@ -331,8 +353,10 @@ impl App {
         let mut by_name = BTreeMap::new();
         let mut texts = Vec::with_capacity(found.items.len());
         for (key, entry) in found.items {
-            let action = self.compiled.action(&entry.source, || {
-                let compiled = dsl::action::compile(&entry.source);
+            let apis = self.kept_apis(tenant, &entry.apis).await?;
+            let action = self.compiled.action(&entry.source, &entry.apis, || {
+                let compiled =
+                    dsl::action::compile_with(&entry.source, &With { actions: &NoActions, apis: &apis });
                 compiled.action.ok_or_else(|| {
                     Problem::machine(format!(
                         "the published action `{key}` does not compile: {:?}",
@@ -369,6 +393,7 @@ impl App {
         key: &str,
         entry: Published,
         set: Option<&crate::schedules::Set>,
+        pinned: &Pinned,
     ) -> Result<(Published, bool), Problem> {
         let tenant = &caller.principal.tenant;
         if let Some(before) = self.entry(tenant, kind, key).await? {
@@ -387,16 +412,21 @@ impl App {
             entry.at,
             &format!("{kind}.published"),
             format!("{kind}s/{key}"),
-            json!({ "digest": entry.digest }),
+            match entry.apis.is_empty() {
+                true => json!({ "digest": entry.digest }),
+                false => json!({ "digest": entry.digest, "apis": entry.apis }),
+            },
         );
+        let mut puts = pinned.puts(tenant);
+        puts.push(Put::Document {
+            tenant: tenant.clone(),
+            kind: kind.to_owned(),
+            key: key.to_owned(),
+            document,
+        });
         let mut batch = Batch {
             expect: vec![Expect::NoDocument(tenant.clone(), kind.to_owned(), key.to_owned())],
-            puts: vec![Put::Document {
-                tenant: tenant.clone(),
-                kind: kind.to_owned(),
-                key: key.to_owned(),
-                document,
-            }],
+            puts,
             records: vec![record],
             ..Batch::default()
         };
@@ -405,6 +435,18 @@ impl App {
         }
         self.commit_one(batch).await?;
         Ok((entry, true))
+    }
+
+    /// What is pinned already, when exactly this text is published under its name.
+    async fn pins_before(&self, tenant: &TenantId, kind: &str, text: &str) -> Result<Option<Pins>, Problem> {
+        let Ok(document) = dsl::data::read(text).map(|value| value.to_json()) else { return Ok(None) };
+        let head = |name: &str| document["document"][name].as_str().unwrap_or_default();
+        let key = match kind {
+            ACTION => document["action"].as_str().unwrap_or_default().replacen(':', "/", 1),
+            _ => workflow_key(head("namespace"), head("name"), head("version")),
+        };
+        let before = self.entry(tenant, kind, &key).await?;
+        Ok(before.filter(|before| before.source == text).map(|before| before.apis))
     }
 
     async fn entry(&self, tenant: &TenantId, kind: &str, key: &str) -> Result<Option<Published>, Problem> {
@@ -516,6 +558,7 @@ fn workflow_view(definition: &Definition, entry: &Published, problems: Vec<Diagn
         intents: texts("intents"),
         input_schema: definition.input.schema.as_ref().map(|s| s.document.clone()),
         actions: definition.actions.keys().map(ToString::to_string).collect(),
+        apis: entry.apis.clone(),
         published_by: entry.by.clone(),
         published_at: entry.at,
         source: entry.source.clone(),
@@ -531,6 +574,7 @@ fn action_view(action: &Action, entry: &Published) -> ActionView {
         contract: action.contract.clone(),
         digest: action.digest,
         input_schema: action.input.as_ref().map(|s| s.document.clone()),
+        apis: entry.apis.clone(),
         published_by: entry.by.clone(),
         published_at: entry.at,
         source: entry.source.clone(),
@@ -569,6 +613,7 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
         TaskKind::Wait(_) => ("wait", "waits".to_owned(), Vec::new()),
         TaskKind::Listen(listen) => ("listen", listen_label(listen), Vec::new()),
         TaskKind::Work(Work::Http(http)) => ("call", format!("http {}", http.method), Vec::new()),
+        TaskKind::Work(Work::OpenApi(call)) => ("call", format!("openapi {}", call.operation.id), Vec::new()),
         TaskKind::Work(Work::Process(process)) => {
             ("run", process.language.clone().unwrap_or_else(|| "shell".to_owned()), Vec::new())
         }

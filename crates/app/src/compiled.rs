@@ -71,9 +71,12 @@ impl Compiled {
     pub(crate) fn action<E>(
         &self,
         source: &str,
+        apis: &crate::apis::Pins,
         make: impl FnOnce() -> Result<Arc<Action>, E>,
     ) -> Result<Arc<Action>, E> {
-        self.actions.get(Digest::of(source.as_bytes()), make)
+        let source = Digest::of(source.as_bytes());
+        let key = if apis.is_empty() { source } else { model::digest_of(&(source, apis)) };
+        self.actions.get(key, make)
     }
 
     /// A workflow is compiled against the tenant's actions, so their digest is part of what it is made from.

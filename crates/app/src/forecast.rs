@@ -383,6 +383,8 @@ fn target_is_fixed(effect: &Effect) -> bool {
     };
     match &action.run {
         Work::Process(_) => true,
+        // Only variables of the server can move it; everything else of the parameters stays below the server.
+        Work::OpenApi(call) => call.operation.server.variables.is_empty(),
         Work::Http(http) => match &http.uri {
             // Scheme and host stand in the first piece when a path begins in it.
             UriTemplate::Pieces(pieces) => match pieces.first() {
@@ -452,6 +454,7 @@ fn not_reached(tasks: &TaskList, effects: &[PlannedEffect]) -> Vec<NotReached> {
         let operation = match &task.kind {
             TaskKind::Action { action, .. } => Some(action.to_string()),
             TaskKind::Work(Work::Http(http)) => Some(format!("http:{}", http.method)),
+            TaskKind::Work(Work::OpenApi(call)) => Some(format!("http:{}", call.operation.method)),
             TaskKind::Work(Work::Process(process)) => {
                 Some(format!("run:{}", process.language.as_deref().unwrap_or("shell")))
             }

@@ -5,6 +5,7 @@
 
 mod access;
 pub mod admission;
+mod apis;
 mod app;
 mod approvals;
 mod audit_log;
@@ -49,6 +50,7 @@ pub mod view;
 mod wire;
 mod work;
 
+pub use apis::{Fetch, FetchApi, Fetched};
 pub use app::{App, Parts, Settings, system_principal, system_tenant};
 pub use caller::Caller;
 pub use compiled::Compiled;

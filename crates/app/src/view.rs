@@ -493,6 +493,8 @@ pub struct WorkflowView {
     pub input_schema: Option<Json>,
     /// Actions it can reach.
     pub actions: Vec<String>,
+    /// Descriptions of APIs that it calls, as they were when it was published.
+    pub apis: std::collections::BTreeMap<String, Digest>,
     /// Who published it.
     pub published_by: String,
     /// When.
@@ -535,6 +537,8 @@ pub struct ActionView {
     pub digest: Digest,
     /// JSON schema of the arguments.
     pub input_schema: Option<Json>,
+    /// Descriptions of APIs that it calls, as they were when it was published.
+    pub apis: std::collections::BTreeMap<String, Digest>,
     /// Who published it.
     pub published_by: String,
     /// When.

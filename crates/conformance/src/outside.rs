@@ -53,9 +53,18 @@ impl Outside {
             .replace("<outside>", &self.host)
     }
 
-    /// From here on `/v2/swagger.json` is another document: `getPetById` means something else.
+    /// The next time, `/v2/swagger.json` is another document: `getPetById` means something else.
     pub fn change_document(&self) {
         self.changed.store(true, Ordering::Release);
+    }
+
+    /// The text of a description, as it is before it changes.
+    pub fn described(&self, uri: &str) -> Option<String> {
+        let path = uri.strip_prefix(&format!("https://{}/", self.host))?;
+        match path.strip_prefix("openapi/") {
+            Some(name) => echo_text(&self.host, name),
+            None => (path == "v2/swagger.json").then(|| swagger_text(&self.host, false)),
+        }
     }
 }
 
@@ -89,6 +98,9 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, router: Router) {
         });
     }
 }
+
+/// What descriptions are served as.
+const JSON: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json")];
 
 #[derive(Clone)]
 struct Shared {
@@ -129,11 +141,17 @@ async fn pet(Path(id): Path<String>) -> Response {
 }
 
 async fn swagger(State(shared): State<Shared>) -> Response {
-    let path = if shared.changed.load(Ordering::Acquire) { "/status/{petId}" } else { "/pet/{petId}" };
+    let changed = shared.changed.swap(false, Ordering::AcqRel);
+    (JSON, swagger_text(&shared.host, changed)).into_response()
+}
+
+/// The pet store's description. In the changed one `getPetById` means something else.
+fn swagger_text(host: &str, changed: bool) -> String {
+    let path = if changed { "/status/{petId}" } else { "/pet/{petId}" };
     let mut document = json!({
         "swagger": "2.0",
         "info": {"title": "Pet store", "version": "1.0.0"},
-        "host": shared.host,
+        "host": host,
         "basePath": "/v2",
         "schemes": ["https"],
         "paths": {
@@ -151,17 +169,25 @@ async fn swagger(State(shared): State<Shared>) -> Response {
         "parameters": [{"name": "petId", "in": "path", "required": true, "type": "integer"}],
         "responses": {"200": {"description": "a pet"}},
     }});
-    axum::Json(document).into_response()
+    document.to_string()
 }
 
-/// Descriptions of the echo service in each version of OpenAPI, for our own suite.
+/// Descriptions of the echo service, for our own suite.
 async fn described(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
-    let text = match name.as_str() {
+    match echo_text(&shared.host, &name) {
+        Some(text) => (JSON, text).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+fn echo_text(host: &str, name: &str) -> Option<String> {
+    let text = match name {
         "echo-3.0.yaml" => include_str!("../openapi/echo-3.0.yaml"),
         "echo-3.1.json" => include_str!("../openapi/echo-3.1.json"),
-        _ => return StatusCode::NOT_FOUND.into_response(),
+        "page.html" => "<html>not a description</html>",
+        _ => return None,
     };
-    text.replace("<outside>", &shared.host).into_response()
+    Some(text.replace("<outside>", host))
 }
 
 async fn basic(headers: HeaderMap, Path((user, password)): Path<(String, String)>) -> Response {

@@ -3,19 +3,29 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dsl::openapi::Document;
 use dsl::plan::{Action, Definition};
 use engine::{Execution, Snapshot};
 use model::{ActionRef, Event};
 
-/// The actions of a scenario, for compiling its workflow again.
-#[derive(Debug, Default, Clone)]
-pub struct Actions(BTreeMap<ActionRef, Arc<Action>>);
+use crate::outside::Outside;
 
-impl Actions {
+/// The actions of a scenario, for compiling its workflow again.
+pub struct Actions<'o> {
+    outside: &'o Outside,
+    known: BTreeMap<ActionRef, Arc<Action>>,
+}
+
+impl<'o> Actions<'o> {
+    /// None yet.
+    pub fn new(outside: &'o Outside) -> Self {
+        Self { outside, known: BTreeMap::new() }
+    }
+
     /// Adds an action; nothing when its text does not compile.
     pub fn add(&mut self, text: &str) {
-        if let Some(action) = dsl::action::compile(text).action {
-            self.0.insert(action.reference.clone(), action);
+        if let Some(action) = dsl::action::compile_with(text, self).action {
+            self.known.insert(action.reference.clone(), action);
         }
     }
 
@@ -25,12 +35,16 @@ impl Actions {
     }
 }
 
-impl dsl::Catalogue for Actions {
+impl dsl::Catalogue for Actions<'_> {
     fn action(&self, reference: &ActionRef) -> Option<Arc<Action>> {
-        self.0.get(reference).cloned()
+        self.known.get(reference).cloned()
     }
     fn actions(&self) -> Vec<ActionRef> {
-        self.0.keys().cloned().collect()
+        self.known.keys().cloned().collect()
+    }
+    fn api(&self, uri: &str) -> Option<Result<Arc<Document>, String>> {
+        let text = self.outside.described(uri)?;
+        Some(Document::read(uri, &text).map(Arc::new).map_err(|why| why.to_string()))
     }
 }
 

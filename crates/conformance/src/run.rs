@@ -158,7 +158,7 @@ impl Runner {
             // Refused at publish: there is nothing to replay.
             return Ok(());
         }
-        let (mut actions, mut last) = (Actions::default(), None);
+        let (mut actions, mut last) = (Actions::new(&self.outside), None);
         for step in &scenario.steps {
             match step {
                 Step::Action(text) => actions.add(&self.outside.mapped(text)),

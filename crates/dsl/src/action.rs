@@ -6,10 +6,11 @@ use std::time::Duration;
 use model::action::{ActionRef, AmountFields, BlastRadius, Contract, ContractCost, EffectClass, EffectKind};
 use model::{Value, digest_of};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use crate::codes;
 use crate::compile::expression::{Place, Scope};
-use crate::compile::{Compiler, Nothing, host_of};
+use crate::compile::{Catalogue, Compiler, Nothing, host_of, host_of_server};
 use crate::diagnostic::Diagnostic;
 use crate::document::node::{Node, NodeData};
 use crate::document::reader;
@@ -38,19 +39,28 @@ pub struct CompiledAction {
     pub action: Option<Arc<Action>>,
     /// Everything found, in document order.
     pub problems: Vec<Diagnostic>,
+    /// Descriptions of APIs that were not there; without them there is no action.
+    pub wanted: Vec<String>,
 }
 
-/// Compiles an action document (YAML or JSON).
+/// Compiles an action document (YAML or JSON) that needs no description of an API.
 pub fn compile(text: &str) -> CompiledAction {
+    compile_with(text, &Nothing)
+}
+
+/// Compiles an action document; the catalogue gives the descriptions of APIs.
+pub fn compile_with(text: &str, catalogue: &dyn Catalogue) -> CompiledAction {
     let mut report = Report::new(text);
     let Some(root) = reader::read(text, &mut report) else {
-        return CompiledAction { action: None, problems: report.finish() };
+        return CompiledAction { action: None, problems: report.finish(), wanted: Vec::new() };
     };
     check_object(&root, &ACTION, &mut report);
-    let mut compiler = Compiler::new(&mut report, &root, &Nothing);
+    let mut compiler = Compiler::new(&mut report, &root, catalogue);
     let action = compiler.action();
-    let action = if report.failed() { None } else { action.map(Arc::new) };
-    CompiledAction { action, problems: report.finish() }
+    let wanted: Vec<String> = std::mem::take(&mut compiler.wanted).into_iter().collect();
+    let whole = !report.failed() && wanted.is_empty();
+    let action = action.filter(|_| whole).map(Arc::new);
+    CompiledAction { action, problems: report.finish(), wanted }
 }
 
 impl Compiler<'_, '_> {
@@ -70,7 +80,10 @@ impl Compiler<'_, '_> {
         let document = root.value();
         Some(Action {
             reference: reference?,
-            digest: digest_of(&document),
+            digest: match self.apis.is_empty() {
+                true => digest_of(&document),
+                false => digest_of(&json!({ "action": document, "apis": self.apis })),
+            },
             title: root.text_of("title").map(str::to_owned),
             contract: contract?,
             input,
@@ -116,13 +129,16 @@ impl Compiler<'_, '_> {
             (Some("http"), None) => {
                 self.http(node.get("with")?, Place::ActionRun, &scope).map(|work| Work::Http(Box::new(work)))
             }
+            (Some("openapi"), None) => self
+                .openapi(node.get("with")?, Place::ActionRun, &scope)
+                .map(|work| Work::OpenApi(Box::new(work))),
             (None, Some(run)) => self.run("run", run, Place::ActionRun, &scope),
             _ => {
                 self.report
                     .node(
                         codes::ACTION_RUN,
                         node,
-                        "`run` of an action must be one `call: http`, `run: shell` or `run: script`",
+                        "`run` of an action must be one `call: http`, `call: openapi`, `run: shell` or `run: script`",
                     )
                     .hint("put anything longer into a workflow that calls several actions");
                 None
@@ -194,14 +210,14 @@ impl Compiler<'_, '_> {
         let effect: EffectKind = word(root.get("effect")?)?;
         let class: EffectClass = word(root.get("class")?)?;
         self.consistent(effect, class);
-        if let (Some(Work::Http(http)), EffectKind::Read) = (run, effect)
-            && !matches!(http.method.as_str(), "GET" | "HEAD")
+        if let (Some(method), EffectKind::Read) = (run.and_then(Work::method), effect)
+            && !matches!(method, "GET" | "HEAD")
         {
             self.report
                 .node(
                     codes::RUN_DISAGREES,
                     root.get("run")?,
-                    format!("the effect is `read`, but the method is `{}`", http.method),
+                    format!("the effect is `read`, but the method is `{method}`"),
                 )
                 .hint("use `GET` or `HEAD`, or say what the action changes in `effect`");
         }
@@ -369,10 +385,17 @@ impl Compiler<'_, '_> {
                     .hint("write `host` or `host:port`, for example `shop.example:443`");
             }
         }
-        let Some(Work::Http(http)) = run else { return listed };
-        let literal = host_of(&http.uri);
-        match (&http.uri, literal) {
-            (UriTemplate::Expr(_), _) if listed.is_empty() => {
+        let (literal, varies) = match run {
+            Some(Work::Http(http)) => (host_of(&http.uri), matches!(http.uri, UriTemplate::Expr(_))),
+            Some(Work::OpenApi(call)) => {
+                let host = host_of_server(&call.operation.server.url);
+                let varies = host.is_none();
+                (host, varies)
+            }
+            Some(Work::Process(_)) | None => return listed,
+        };
+        match (varies, literal) {
+            (true, _) if listed.is_empty() => {
                 self.report
                     .node(
                         codes::MISSING_HOSTS,

@@ -127,6 +127,14 @@ codes! {
         "A host is written `host` or `host:port`, without scheme and path.";
     ARGUMENTS = "OH-1072" Error "arguments do not fit the action"
         "The arguments of a call hold no expression, so they can be checked against the input schema of the action at publish, and they do not fit.";
+    API_DOCUMENT = "OH-1080" Error "description of an API cannot be used"
+        "`call: openapi` names a description that could not be fetched, is not OpenAPI 2.0, 3.0 or 3.1, is too large, or contradicts itself. It is fetched once, through the guarded door, when the workflow is published, and pinned by its digest: a description that changes later changes nothing that runs.";
+    UNKNOWN_OPERATION = "OH-1081" Error "no such operation"
+        "The description has no operation of this id. Ids are compared exactly and are written out, so that it is known at publish what a task does.";
+    API_PARAMETERS = "OH-1082" Error "parameters do not fit the operation"
+        "`parameters` names something that the operation does not take, leaves out what it needs, or does not say which of two parameters of one name is meant.";
+    API_LATER = "OH-1083" Warning "description is fetched at publish"
+        "A check alone fetches nothing, so the operation and its parameters are checked when the document is published.";
     NOT_BUILT = "OH-1100" Error "not built yet"
         "The language has it, this version of OmniHub does not. The document is right, but cannot be published here yet.";
     EXTENSIONS = "OH-1101" Error "extensions are refused"

@@ -8,6 +8,7 @@ pub mod diagnostic;
 mod document;
 pub mod duration;
 pub mod expr;
+pub mod openapi;
 pub mod placing;
 pub mod plan;
 pub mod schedule;

@@ -12,6 +12,7 @@ use model::effect::{HttpOutput, ProcessOutput, SecretScheme};
 use model::{Digest, Value};
 
 use crate::expr::Expr;
+use crate::openapi::Operation;
 use crate::template::Template;
 
 /// A checked, compiled workflow version with everything it calls.
@@ -389,6 +390,8 @@ pub enum Backoff {
 pub enum Work {
     /// `call: http`
     Http(Box<HttpWork>),
+    /// `call: openapi`
+    OpenApi(Box<OpenApiWork>),
     /// `run: shell` or `run: script`
     Process(Box<ProcessWork>),
 }
@@ -406,6 +409,25 @@ pub struct HttpWork {
     pub query: Option<Template>,
     /// `body`
     pub body: Option<Template>,
+    /// `authentication`
+    pub authentication: Option<AuthenticationWork>,
+    /// `output`
+    pub output: HttpOutput,
+    /// `redirect`
+    pub redirect: bool,
+}
+
+/// `call: openapi`
+#[derive(Debug)]
+pub struct OpenApiWork {
+    /// Where the description was fetched.
+    pub document: String,
+    /// Digest of the description that was read.
+    pub digest: Digest,
+    /// What is called, everything it needs put in place.
+    pub operation: Arc<Operation>,
+    /// `parameters`; evaluates to an object.
+    pub parameters: Option<Template>,
     /// `authentication`
     pub authentication: Option<AuthenticationWork>,
     /// `output`
@@ -471,6 +493,17 @@ pub struct ProcessWork {
     pub environment: Option<Template>,
     /// `return`
     pub output: ProcessOutput,
+}
+
+impl Work {
+    /// The HTTP method, of an act that is a request.
+    pub fn method(&self) -> Option<&str> {
+        match self {
+            Self::Http(http) => Some(&http.method),
+            Self::OpenApi(call) => Some(&call.operation.method),
+            Self::Process(_) => None,
+        }
+    }
 }
 
 impl EventFilter {

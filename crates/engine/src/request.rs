@@ -1,6 +1,8 @@
 //! Builds the concrete act of an effect from its definition: every expression evaluated, secrets by name.
 
-use dsl::plan::{Action, AuthenticationWork, HttpWork, ProcessWork, UriPiece, UriTemplate, Work};
+use dsl::plan::{
+    Action, AuthenticationWork, HttpWork, OpenApiWork, ProcessWork, UriPiece, UriTemplate, Work,
+};
 use dsl::template::Template;
 use model::effect::{Authentication, HttpRequest, ProcessRequest, Program};
 use model::problem::WorkflowError;
@@ -23,6 +25,7 @@ pub(crate) fn build(
 ) -> Result<Request, WorkflowError> {
     Ok(match work {
         Work::Http(http) => Request::Http(build_http(http, input, scope, key)?),
+        Work::OpenApi(call) => Request::Http(build_openapi(call, input, scope, key)?),
         Work::Process(process) => Request::Process(build_process(process, input, scope)?),
     })
 }
@@ -36,7 +39,9 @@ pub(crate) fn labelled(work: &Work, input: &Value, scope: &Scope<'_>, arguments:
     let label = |name: &str| match (work, name) {
         (Work::Http(http), "uri") => uri_label(&http.uri, input, scope).join(of(http.query.as_ref())),
         (Work::Http(http), "headers") => of(http.headers.as_ref()),
-        (Work::Http(http), "authentication") => match &http.authentication {
+        // Any of the parameters may have gone anywhere.
+        (Work::OpenApi(call), "uri" | "headers") => of(call.parameters.as_ref()),
+        (Work::Http(_) | Work::OpenApi(_), "authentication") => match authentication_of(work) {
             Some(AuthenticationWork::Basic { username, password }) => {
                 of(Some(username)).join(of(Some(password)))
             }
@@ -69,6 +74,14 @@ fn uri_label(template: &UriTemplate, input: &Value, scope: &Scope<'_>) -> Label 
                 label.join(input.label).join(input.get(name).map_or(Label::DEFINITION, Value::label_of_all))
             }
         }),
+    }
+}
+
+fn authentication_of(work: &Work) -> Option<&AuthenticationWork> {
+    match work {
+        Work::Http(http) => http.authentication.as_ref(),
+        Work::OpenApi(call) => call.authentication.as_ref(),
+        Work::Process(_) => None,
     }
 }
 
@@ -109,6 +122,42 @@ fn build_http(
             .transpose()?,
         output: http.output,
         redirect: http.redirect,
+    })
+}
+
+fn build_openapi(
+    call: &OpenApiWork,
+    input: &Value,
+    scope: &Scope<'_>,
+    key: Option<(&str, &str)>,
+) -> Result<HttpRequest, WorkflowError> {
+    let parameters = match &call.parameters {
+        Some(parameters) => scope.fill(parameters, input)?,
+        None => Value::NULL,
+    };
+    let built = call.operation.request(&parameters).map_err(|misfit| {
+        invalid(match misfit.hint {
+            Some(hint) => format!("{}: {hint}", misfit.message),
+            None => misfit.message,
+        })
+    })?;
+    let mut headers = built.headers;
+    if let Some((name, value)) = key {
+        headers.retain(|(header, _)| !header.eq_ignore_ascii_case(name));
+        headers.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(HttpRequest {
+        method: call.operation.method.clone(),
+        uri: built.uri.into(),
+        headers,
+        body: built.body,
+        authentication: call
+            .authentication
+            .as_ref()
+            .map(|a| build_authentication(a, input, scope))
+            .transpose()?,
+        output: call.output,
+        redirect: call.redirect,
     })
 }
 

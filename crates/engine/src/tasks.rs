@@ -313,7 +313,7 @@ pub(crate) fn kind_name(kind: &TaskKind) -> &'static str {
         TaskKind::Wait(_) => "wait",
         TaskKind::Fork(_) => "fork",
         TaskKind::Listen(_) => "listen",
-        TaskKind::Work(Work::Http(_))
+        TaskKind::Work(Work::Http(_) | Work::OpenApi(_))
         | TaskKind::Action { .. }
         | TaskKind::Checkpoint(_)
         | TaskKind::OnRollback { .. }

@@ -20,8 +20,17 @@ pub(crate) struct Ledger(Mutex<HashMap<Key, Vec<Connection>>>);
 impl Ledger {
     /// The connections of an attempt that has ended.
     pub(crate) fn take(&self, work: &Work) -> Vec<Connection> {
-        let key = (work.tenant.clone(), work.execution.clone(), work.effect);
-        self.0.lock().remove(&key).unwrap_or_default()
+        self.take_of(work.tenant.clone(), work.execution.clone(), work.effect)
+    }
+
+    /// The connections of what has ended.
+    pub(crate) fn take_of(
+        &self,
+        tenant: TenantId,
+        execution: ExecutionId,
+        effect: EffectNumber,
+    ) -> Vec<Connection> {
+        self.0.lock().remove(&(tenant, execution, effect)).unwrap_or_default()
     }
 }
 

@@ -4,6 +4,7 @@
 //! many executions run at once, up to a limit.
 
 pub mod connect;
+mod fetch;
 mod ledger;
 mod pool;
 

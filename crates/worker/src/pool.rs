@@ -13,6 +13,7 @@ use sandbox::Sandbox;
 use tokio::sync::watch;
 
 use crate::connect::{http, process};
+use crate::fetch::Fetcher;
 use crate::ledger::Ledger;
 
 /// Values and components of the pool.
@@ -64,6 +65,14 @@ impl Pool {
             extra_roots_pem: config.extra_roots_pem,
             breaker: BreakerConfig::default(),
         })?;
+        let fetcher = Fetcher {
+            door: door.clone(),
+            ledger: Arc::clone(&ledger),
+            hosts: config.hosts.clone(),
+            private: config.private.clone(),
+            limits: config.http_limits,
+        };
+        app.fetch_with(fetcher.into_fetch());
         let pool = Arc::new(Self {
             app,
             door,

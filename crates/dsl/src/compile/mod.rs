@@ -6,6 +6,7 @@ mod flow;
 mod fork;
 mod listen;
 mod metadata;
+mod openapi;
 mod parts;
 mod profile;
 mod reach;
@@ -15,7 +16,7 @@ pub(crate) mod schema;
 mod task;
 mod work;
 
-pub(crate) use work::host_of;
+pub(crate) use work::{host_of, host_of_server};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::document::reader;
 use crate::document::report::Report;
 use crate::document::shape::{Shape, check, check_object};
 use crate::document::shape_workflow::WORKFLOW;
+use crate::openapi::Document;
 use crate::plan::{Action, Definition};
 
 /// Finds actions while a workflow is compiled.
@@ -39,6 +41,11 @@ pub trait Catalogue {
     fn action(&self, reference: &ActionRef) -> Option<Arc<Action>>;
     /// All names and versions, to suggest the nearest.
     fn actions(&self) -> Vec<ActionRef>;
+    /// The description of an API by its address: none when it has not been fetched, an error when it cannot be used.
+    fn api(&self, uri: &str) -> Option<Result<Arc<Document>, String>> {
+        let _ = uri;
+        None
+    }
 }
 
 /// A compiled workflow, or what is wrong with it.
@@ -48,13 +55,15 @@ pub struct Compiled {
     pub definition: Option<Arc<Definition>>,
     /// Everything found, in document order.
     pub problems: Vec<Diagnostic>,
+    /// Descriptions of APIs that the catalogue did not have; without them there is no definition.
+    pub wanted: Vec<String>,
 }
 
 /// Compiles a workflow document (YAML or JSON).
 pub fn compile(text: &str, catalogue: &dyn Catalogue) -> Compiled {
     let mut report = Report::new(text);
     let Some(root) = reader::read(text, &mut report) else {
-        return Compiled { definition: None, problems: report.finish() };
+        return Compiled { definition: None, problems: report.finish(), wanted: Vec::new() };
     };
     if root.members().is_none() {
         report
@@ -64,13 +73,15 @@ pub fn compile(text: &str, catalogue: &dyn Catalogue) -> Compiled {
                 format!("a workflow must be an object, not {}", root.kind()),
             )
             .hint("begin with `document:` and `do:`");
-        return Compiled { definition: None, problems: report.finish() };
+        return Compiled { definition: None, problems: report.finish(), wanted: Vec::new() };
     }
     check_object(&root, &WORKFLOW, &mut report);
     let mut compiler = Compiler::new(&mut report, &root, catalogue);
     let definition = compiler.workflow();
-    let definition = if report.failed() { None } else { definition.map(Arc::new) };
-    Compiled { definition, problems: report.finish() }
+    let wanted: Vec<String> = std::mem::take(&mut compiler.wanted).into_iter().collect();
+    let whole = !report.failed() && wanted.is_empty();
+    let definition = definition.filter(|_| whole).map(Arc::new);
+    Compiled { definition, problems: report.finish(), wanted }
 }
 
 /// The state of one compilation.
@@ -82,6 +93,10 @@ pub(crate) struct Compiler<'a, 's> {
     pub actions: BTreeMap<ActionRef, Arc<Action>>,
     /// The workflows that tasks run, by `namespace/name`, in these versions.
     pub children: BTreeMap<String, BTreeSet<String>>,
+    /// Descriptions of APIs that it calls, pinned.
+    pub(crate) apis: BTreeMap<String, Digest>,
+    /// Descriptions of APIs that the catalogue does not have.
+    pub(crate) wanted: BTreeSet<String>,
     /// The names of all tasks of the document, to tell another scope from nowhere.
     task_names: BTreeSet<Arc<str>>,
     /// True once an earlier task has exported something.
@@ -113,6 +128,8 @@ impl<'a, 's> Compiler<'a, 's> {
             catalogue,
             actions: BTreeMap::new(),
             children: BTreeMap::new(),
+            apis: BTreeMap::new(),
+            wanted: BTreeSet::new(),
             task_names: BTreeSet::new(),
             exported: false,
             thread: saga::Thread::default(),
@@ -179,7 +196,13 @@ impl<'a, 's> Compiler<'a, 's> {
     fn digest(&self, document: &Value) -> Digest {
         let actions: BTreeMap<String, String> =
             self.actions.iter().map(|(name, action)| (name.to_string(), action.digest.to_string())).collect();
-        digest_of(&json!({ "document": document, "actions": actions, "evaluator": crate::expr::VERSION }))
+        let mut content =
+            json!({ "document": document, "actions": actions, "evaluator": crate::expr::VERSION });
+        // Only where there are any: what was published without them keeps its digest.
+        if !self.apis.is_empty() {
+            content["apis"] = json!(self.apis);
+        }
+        digest_of(&content)
     }
 
     fn collect_names(&mut self, node: &Node) {

@@ -22,7 +22,10 @@ impl Compiler<'_, '_> {
             "http" => self
                 .http(node.get("with")?, Place::Task, scope)
                 .map(|w| TaskKind::Work(Work::Http(Box::new(w)))),
-            protocol @ ("grpc" | "openapi" | "asyncapi" | "mcp" | "a2a") => {
+            "openapi" => self
+                .openapi(node.get("with")?, Place::Task, scope)
+                .map(|work| TaskKind::Work(Work::OpenApi(Box::new(work)))),
+            protocol @ ("grpc" | "asyncapi" | "mcp" | "a2a") => {
                 self.not_built(node, &format!("the task `{name}`: `call: {protocol}`"));
                 None
             }
@@ -82,7 +85,7 @@ impl Compiler<'_, '_> {
         None
     }
 
-    fn uri(&mut self, node: &Node, place: Place, scope: &Scope) -> Option<UriTemplate> {
+    pub(super) fn uri(&mut self, node: &Node, place: Place, scope: &Scope) -> Option<UriTemplate> {
         let text = node.text()?;
         if is_expression(text) {
             return self.expression(node, place, scope).map(UriTemplate::Expr);
@@ -225,6 +228,15 @@ pub(crate) fn host_of(uri: &UriTemplate) -> Option<String> {
     let url = url::Url::parse(&sample(pieces)).ok()?;
     let host = url.host_str()?;
     Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+}
+
+/// The host of an API as its description writes it; none when variables make it.
+pub(crate) fn host_of_server(url: &str) -> Option<String> {
+    if authority(url).contains('{') {
+        return None;
+    }
+    let sample = url.replace(['{', '}'], "x");
+    host_of(&UriTemplate::Pieces(vec![UriPiece::Text(sample)]))
 }
 
 fn empty() -> Value {

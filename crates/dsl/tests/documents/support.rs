@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use dsl::compile::{Catalogue, Compiled};
+use dsl::openapi::Document;
 use dsl::plan::Action;
 use dsl::{Diagnostic, Severity};
 use model::ActionRef;
@@ -19,7 +20,26 @@ impl Catalogue for Shop {
     fn actions(&self) -> Vec<ActionRef> {
         self.0.keys().cloned().collect()
     }
+    fn api(&self, uri: &str) -> Option<Result<Arc<Document>, String>> {
+        let text = match uri {
+            "https://shop.example/openapi.json" => API,
+            "https://shop.example/broken.json" => BROKEN_API,
+            "https://shop.example/gone.json" => return Some(Err("the answer was 404".to_owned())),
+            _ => return None,
+        };
+        Some(Document::read(uri, text).map(Arc::new).map_err(|why| why.to_string()))
+    }
 }
+
+/// The shop's own description.
+const API: &str = r#"{ "openapi": "3.0.3", "servers": [ { "url": "/v1" } ], "paths": {
+  "/orders/{orderId}": { "get": { "operationId": "getOrder", "parameters": [
+    { "name": "orderId", "in": "path", "required": true }, { "name": "expand", "in": "query" } ] } },
+  "/orders": { "post": { "operationId": "createOrder", "requestBody": { "required": true, "content": { "application/json": {} } } } } } }"#;
+
+/// One that refers to nothing.
+const BROKEN_API: &str = r##"{ "openapi": "3.0.3", "paths": { "/orders": { "get": { "operationId": "listOrders",
+  "parameters": [ { "$ref": "#/components/parameters/page" } ] } } } }"##;
 
 pub const REFUND_CREATE: &str = r#"
 action: refund-create:1.0.0

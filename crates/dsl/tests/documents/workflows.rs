@@ -17,6 +17,10 @@ const CASES: &[(&str, &str)] = &[
     ("two kinds, no kind", "do:\n  - a: { set: { x: 1 }, wait: PT1S }\n  - b: { metadata: { x: 1 } }\n"),
     ("two names in one entry", "do:\n  - a: { set: { x: 1 } }\n    b: { set: { x: 2 } }\n"),
     (
+        "calls of an API",
+        "do:\n  - a: { call: openapi, with: { document: { endpoint: 'https://shop.example/openapi.json' }, operationId: getOrdr } }\n  - b: { call: openapi, with: { document: { endpoint: 'https://shop.example/openapi.json' }, operationId: getOrder, parameters: { order: 1 } } }\n  - c: { call: openapi, with: { document: { endpoint: 'https://shop.example/openapi.json' }, operationId: createOrder } }\n  - d: { call: openapi, with: { document: { endpoint: 'https://shop.example/gone.json' }, operationId: x } }\n  - e: { call: openapi, with: { document: { endpoint: 'https://shop.example/broken.json' }, operationId: listOrders } }\n  - f: { call: openapi, with: { document: { endpoint: 'https://shop.example/{name}.json' }, operationId: x } }\n  - g: { call: openapi, with: { document: { endpoint: '${ .address }' }, operationId: x } }\n  - h: { call: openapi, with: { document: { endpoint: 'https://shop.example/openapi.json' }, operationId: '${ .id }' } }\n  - i: { call: openapi, with: { document: { endpoint: { uri: 'https://shop.example/openapi.json', authentication: { bearer: { token: x } } } }, operationId: getOrder } }\n  - j: { call: openapi, with: { document: { endpoint: 'https://other.example/openapi.json' }, operationId: x } }\n",
+    ),
+    (
         "expression that does not parse",
         "do:\n  - a: { if: .amount >, set: { x: 1 } }\n  - b:\n      set: { y: '${ .a + }' }\n",
     ),

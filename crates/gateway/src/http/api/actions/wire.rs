@@ -21,6 +21,8 @@ pub(crate) struct Action {
     /// JSON Schema of the arguments.
     #[schema(value_type = Option<Object>)]
     input_schema: Option<Value>,
+    /// Descriptions of APIs that it calls: address, and digest of the text that was pinned when it was published.
+    apis: std::collections::BTreeMap<String, String>,
     /// Who published it.
     published_by: String,
     /// When.
@@ -37,6 +39,7 @@ impl From<ActionView> for Action {
             contract: view.contract.into(),
             digest: view.digest.to_string(),
             input_schema: view.input_schema,
+            apis: view.apis.into_iter().map(|(uri, digest)| (uri, digest.to_string())).collect(),
             published_by: view.published_by,
             published_at: moment(view.published_at),
             source: view.source,

@@ -31,6 +31,8 @@ pub(crate) struct Workflow {
     input_schema: Option<Value>,
     /// Actions it can reach.
     actions: Vec<String>,
+    /// Descriptions of APIs that it calls: address, and digest of the text that was pinned when it was published.
+    apis: std::collections::BTreeMap<String, String>,
     /// Who published it.
     published_by: String,
     /// When.
@@ -56,6 +58,7 @@ impl From<WorkflowView> for Workflow {
             intents: view.intents,
             input_schema: view.input_schema,
             actions: view.actions,
+            apis: view.apis.into_iter().map(|(uri, digest)| (uri, digest.to_string())).collect(),
             published_by: view.published_by,
             published_at: moment(view.published_at),
             source: view.source,

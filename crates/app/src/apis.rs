@@ -1,0 +1,230 @@
+//! Descriptions of APIs that published documents call: fetched once through the door, pinned by digest, kept.
+//!
+//! Fetching happens when something is published, by whoever may publish, and is what it is: a connection to the outside.
+//! It passes the controls, reaches only what the configuration allows, and every connection is in the audit log. What runs
+//! later reads the kept text, checked against its digest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dsl::Catalogue;
+use dsl::openapi::Document;
+use dsl::plan::Action;
+use futures_util::future::BoxFuture;
+use model::stop::Subject;
+use model::{ActionRef, Digest, ExecutionId, Problem, TenantId};
+use parking_lot::RwLock;
+use serde_json::{Value as Json, json};
+use store::{Batch, Put};
+
+use crate::app::{App, store_problem};
+use crate::caller::Caller;
+use crate::goals::stopped;
+use crate::record;
+use crate::work::Connection;
+
+/// The kind of document that kept descriptions are.
+const KIND: &str = "api";
+/// Descriptions that one document may call.
+const APIS_MAX: usize = 16;
+/// What fetching a description counts as, for allow-lists and stops.
+const OPERATION: &str = "http:GET";
+
+/// Which descriptions a published document calls, and the digests of their texts.
+pub(crate) type Pins = BTreeMap<String, Digest>;
+/// Descriptions by address, or why they cannot be used.
+pub(crate) type Apis = BTreeMap<String, Result<Arc<Document>, String>>;
+
+/// Fetches descriptions; the worker has the door.
+pub type Fetch = Arc<dyn Fn(FetchApi) -> BoxFuture<'static, Fetched> + Send + Sync>;
+
+/// A description that is to be fetched.
+pub struct FetchApi {
+    /// For whom.
+    pub tenant: TenantId,
+    /// Stands for the execution that there is none of.
+    pub reading: ExecutionId,
+    /// Absolute, `http` or `https`.
+    pub uri: String,
+    /// Bytes that are read at the most.
+    pub bytes_max: usize,
+    /// Asked with host and port before the first byte leaves.
+    pub may_go: Arc<dyn Fn(&str, u16) -> bool + Send + Sync>,
+}
+
+/// What became of it.
+pub struct Fetched {
+    /// The text, or why there is none.
+    pub text: Result<String, String>,
+    /// Every connection that was made or refused.
+    pub connections: Vec<Connection>,
+}
+
+/// Who fetches, once a worker is there.
+#[derive(Default)]
+pub(crate) struct Fetcher(RwLock<Option<Fetch>>);
+
+/// A catalogue with descriptions of APIs.
+pub(crate) struct With<'a> {
+    pub(crate) actions: &'a dyn Catalogue,
+    pub(crate) apis: &'a Apis,
+}
+
+impl Catalogue for With<'_> {
+    fn action(&self, reference: &ActionRef) -> Option<Arc<Action>> {
+        self.actions.action(reference)
+    }
+    fn actions(&self) -> Vec<ActionRef> {
+        self.actions.actions()
+    }
+    fn api(&self, uri: &str) -> Option<Result<Arc<Document>, String>> {
+        self.apis.get(uri).cloned()
+    }
+}
+
+/// A catalogue of nothing but descriptions of APIs.
+pub(crate) struct NoActions;
+
+impl Catalogue for NoActions {
+    fn action(&self, _reference: &ActionRef) -> Option<Arc<Action>> {
+        None
+    }
+    fn actions(&self) -> Vec<ActionRef> {
+        Vec::new()
+    }
+}
+
+/// The descriptions that a publication is about to pin, with their texts.
+#[derive(Default)]
+pub(crate) struct Pinned {
+    pub(crate) apis: Apis,
+    pub(crate) pins: Pins,
+    texts: BTreeMap<Digest, String>,
+}
+
+impl Pinned {
+    /// The rows that keep the texts.
+    pub(crate) fn puts(&self, tenant: &TenantId) -> Vec<Put> {
+        let put = |(digest, text): (&Digest, &String)| Put::Document {
+            tenant: tenant.clone(),
+            kind: KIND.to_owned(),
+            key: digest.to_string(),
+            document: json!({ "text": text }),
+        };
+        self.texts.iter().map(put).collect()
+    }
+}
+
+impl App {
+    /// Sets who fetches descriptions of APIs; without anybody, what calls them cannot be published.
+    pub fn fetch_with(&self, fetch: Fetch) {
+        *self.fetcher.0.write() = Some(fetch);
+    }
+
+    /// The descriptions of these addresses: as pinned before, or fetched now.
+    pub(crate) async fn pinned(
+        &self,
+        caller: &Caller,
+        wanted: &[String],
+        before: Option<Pins>,
+    ) -> Result<Pinned, Problem> {
+        if let Some(pins) = before {
+            let apis = self.kept_apis(&caller.principal.tenant, &pins).await?;
+            return Ok(Pinned { apis, pins, texts: BTreeMap::new() });
+        }
+        if wanted.len() > APIS_MAX {
+            let detail = format!(
+                "one document may call {APIS_MAX} descriptions of APIs, and this calls {}",
+                wanted.len()
+            );
+            return Err(Problem::new(422, 1000, "workflow refused", detail));
+        }
+        let mut pinned = Pinned::default();
+        for uri in wanted {
+            let read = self.fetch_api(caller, uri).await?.and_then(|text| {
+                let document = Document::read(uri, &text).map_err(|why| why.to_string())?;
+                Ok((Arc::new(document), text))
+            });
+            let entry = read.map(|(document, text)| {
+                pinned.pins.insert(uri.clone(), document.digest);
+                pinned.texts.insert(document.digest, text);
+                document
+            });
+            pinned.apis.insert(uri.clone(), entry);
+        }
+        Ok(pinned)
+    }
+
+    /// The kept descriptions of what is published. One that is missing or was changed is a fault of the machine.
+    pub(crate) async fn kept_apis(&self, tenant: &TenantId, pins: &Pins) -> Result<Apis, Problem> {
+        let mut apis = Apis::new();
+        for (uri, digest) in pins {
+            let kept = self.store.document(tenant, KIND, &digest.to_string()).await;
+            let kept = kept.map_err(|error| store_problem(&error))?;
+            let text = kept.as_ref().and_then(|kept| kept["text"].as_str());
+            let text = text.filter(|text| Digest::of(text.as_bytes()) == *digest).ok_or_else(|| {
+                Problem::machine(format!("the kept description of `{uri}` is not the one that was pinned"))
+            })?;
+            let document =
+                Document::read(uri, text).map_err(|why| Problem::machine(format!("`{uri}`: {why}")))?;
+            apis.insert(uri.clone(), Ok(Arc::new(document)));
+        }
+        Ok(apis)
+    }
+
+    /// Fetches a description; the inner error is a reason that its author can do something about.
+    async fn fetch_api(&self, caller: &Caller, uri: &str) -> Result<Result<String, String>, Problem> {
+        let tenant = &caller.principal.tenant;
+        let controls = self.switches.now();
+        if let Some(holds) = controls.stopped(&reading(caller, None)) {
+            return Err(stopped(&holds));
+        }
+        if !controls.allows(tenant, OPERATION) {
+            return Ok(Err(format!("the allow-list does not hold `{OPERATION}`")));
+        }
+        let Some(fetch) = self.fetcher.0.read().clone() else {
+            return Ok(Err("no worker is here to fetch it".to_owned()));
+        };
+        let id = self.ids.next(self.clock.now()).to_string();
+        let reading_id = ExecutionId::new(&id).map_err(Problem::machine)?;
+        let (switches, by) = (Arc::clone(&self.switches), caller.clone());
+        let asked = FetchApi {
+            tenant: tenant.clone(),
+            reading: reading_id,
+            uri: uri.to_owned(),
+            bytes_max: dsl::openapi::DOCUMENT.bytes,
+            may_go: Arc::new(move |host, port| {
+                let target = format!("{host}:{port}");
+                switches.holding(|controls| {
+                    controls.stopped(&reading(&by, Some(&target))).is_none()
+                        && controls.allows(&by.principal.tenant, OPERATION)
+                })
+            }),
+        };
+        let fetched = fetch(asked).await;
+        let now = self.clock.now();
+        let records = fetched.connections.into_iter().map(|connection| {
+            let action = if connection.allowed { "egress.connected" } else { "egress.refused" };
+            let mut details = connection.details;
+            details["for"] = Json::from("the description of an API");
+            record::by_caller(caller, now, action, "apis".to_owned(), details)
+        });
+        let records: Vec<_> = records.collect();
+        if !records.is_empty() {
+            self.commit_one(Batch { records, ..Batch::default() }).await?;
+        }
+        Ok(fetched.text)
+    }
+}
+
+/// What a stop sees of it.
+fn reading<'a>(caller: &'a Caller, target: Option<&'a str>) -> Subject<'a> {
+    Subject {
+        tenant: &caller.principal.tenant,
+        workflow: "",
+        version: "",
+        requester: &caller.principal.id,
+        operation: Some(OPERATION),
+        target,
+    }
+}

@@ -1,0 +1,119 @@
+//! Compiles `call: openapi`: the description is looked up, the operation is found in it, and names of arguments are checked.
+
+use std::sync::Arc;
+
+use model::effect::HttpOutput;
+
+use crate::codes;
+use crate::compile::Compiler;
+use crate::compile::expression::{Place, Scope};
+use crate::document::node::{Node, NodeData};
+use crate::openapi::{Document, UnknownOperation};
+use crate::plan::{OpenApiWork, UriTemplate};
+use crate::template::Template;
+
+impl Compiler<'_, '_> {
+    /// `with` of `call: openapi`
+    pub fn openapi(&mut self, node: &Node, place: Place, scope: &Scope) -> Option<OpenApiWork> {
+        let authentication = node.get("authentication").map(|n| self.authentication(n, place, scope));
+        let parameters = node.get("parameters").map(|n| self.data(n, place, scope));
+        let document = node.get("document").and_then(|n| self.api(n, place, scope));
+        let id = node.get("operationId").filter(|id| id.text().is_some());
+        if let Some(id) = id.filter(|id| id.text().is_some_and(|text| text.contains("${"))) {
+            self.report
+                .node(codes::UNKNOWN_OPERATION, id, "the id of the operation must be written out")
+                .hint("what a task may do is decided when it is published; use a `switch` to choose");
+            return None;
+        }
+        let (document, id) = (document?, id?);
+        let operation = match document.operation(id.text()?) {
+            Ok(operation) => operation,
+            Err(UnknownOperation::Missing(hint)) => {
+                let told = format!("`{}` has no operation `{}`", document.uri, id.text().unwrap_or_default());
+                self.report.node(codes::UNKNOWN_OPERATION, id, told).hint(hint);
+                return None;
+            }
+            Err(UnknownOperation::Broken(why)) => {
+                self.report
+                    .node(codes::API_DOCUMENT, id, format!("`{}` cannot be used: {why}", document.uri))
+                    .hint("this is a mistake in the description; its owner has to put it right");
+                return None;
+            }
+        };
+        self.fits(node, &operation, parameters.as_ref());
+        let output = match node.text_of("output") {
+            Some("raw") => HttpOutput::Raw,
+            Some("response") => HttpOutput::Response,
+            _ => HttpOutput::Content,
+        };
+        let authentication = match authentication {
+            Some(compiled) => Some(compiled?),
+            None => None,
+        };
+        Some(OpenApiWork {
+            document: document.uri.to_string(),
+            digest: document.digest,
+            operation: Arc::new(operation),
+            parameters,
+            authentication,
+            output,
+            redirect: matches!(node.get("redirect").map(|n| &n.data), Some(NodeData::Bool(true))),
+        })
+    }
+
+    /// Tells of names of arguments that the operation does not have, and of required ones that are missing.
+    fn fits(&mut self, node: &Node, operation: &crate::openapi::Operation, parameters: Option<&Template>) {
+        let written = node.get("parameters");
+        let names: Vec<&str> = match written.map(|n| &n.data) {
+            Some(NodeData::Object(members)) => members.keys().map(|name| &**name).collect(),
+            Some(_) => return,
+            None => Vec::new(),
+        };
+        let whole = !matches!(parameters, Some(Template::Expr(_)));
+        for misfit in operation.misfits(&names, whole) {
+            let place = written.and_then(|n| n.get(&misfit.name)).or(written).unwrap_or(node);
+            self.report.node(codes::API_PARAMETERS, place, misfit.message).maybe(misfit.hint);
+        }
+    }
+
+    /// The description that `document` names. Not there yet: it is wanted, and whoever publishes fetches it.
+    fn api(&mut self, node: &Node, place: Place, scope: &Scope) -> Option<Arc<Document>> {
+        let endpoint = node.get("endpoint")?;
+        let address = if endpoint.members().is_some() { endpoint.get("uri")? } else { endpoint };
+        if let Some(authentication) = endpoint.get("authentication") {
+            self.not_built(authentication, "fetching a description with `authentication`");
+            return None;
+        }
+        let UriTemplate::Pieces(pieces) = self.uri(address, place, scope)? else {
+            return self.not_literal(address);
+        };
+        let [crate::plan::UriPiece::Text(text)] = pieces.as_slice() else { return self.not_literal(address) };
+        let uri = url::Url::parse(text).ok()?.to_string();
+        match self.catalogue.api(&uri) {
+            Some(Ok(document)) => {
+                self.apis.insert(uri, document.digest);
+                Some(document)
+            }
+            Some(Err(why)) => {
+                self.report
+                    .node(codes::API_DOCUMENT, address, format!("the description at `{uri}` cannot be used: {why}"))
+                    .hint("it must be an OpenAPI description (2.0, 3.0, 3.1) on a host that `egress.allow` names");
+                None
+            }
+            None => {
+                self.wanted.insert(uri);
+                self.report
+                    .node(codes::API_LATER, address, "the description is fetched when this is published")
+                    .hint("operation and parameters are checked then");
+                None
+            }
+        }
+    }
+
+    fn not_literal(&mut self, node: &Node) -> Option<Arc<Document>> {
+        self.report
+            .node(codes::ENDPOINT, node, "the address of a description must be written out")
+            .hint("it is fetched and pinned when this is published, before there is any data");
+        None
+    }
+}

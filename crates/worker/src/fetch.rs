@@ -1,0 +1,65 @@
+//! Fetches descriptions of APIs for whoever publishes, through the same door as every effect.
+
+use std::sync::Arc;
+
+use app::{Fetch, FetchApi, Fetched};
+use egress::{AddressRule, Door, Grant, HostRule, HttpAnswer, Limits};
+use model::effect::{EffectNumber, HttpOutput, HttpRequest};
+
+use crate::ledger::Ledger;
+
+/// What a description may come as, in the order that is liked best.
+const ACCEPT: &str = "application/json, application/yaml;q=0.9, */*;q=0.5";
+
+/// What the door lets a description be fetched from: what the configuration allows, and nothing that a contract brings.
+pub(crate) struct Fetcher {
+    pub(crate) door: Door,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) hosts: Vec<HostRule>,
+    pub(crate) private: Vec<AddressRule>,
+    pub(crate) limits: Limits,
+}
+
+impl Fetcher {
+    /// The function that the application calls. It holds nothing of the application.
+    pub(crate) fn into_fetch(self) -> Fetch {
+        let fetcher = Arc::new(self);
+        Arc::new(move |asked| {
+            let fetcher = Arc::clone(&fetcher);
+            Box::pin(async move { fetcher.fetch(asked).await })
+        })
+    }
+
+    async fn fetch(&self, asked: FetchApi) -> Fetched {
+        let effect = EffectNumber(0);
+        let grant = Grant {
+            hosts: self.hosts.clone(),
+            private: self.private.clone(),
+            redirects: false,
+            tenant: asked.tenant.clone(),
+            execution: asked.reading.clone(),
+            effect,
+        };
+        let request = HttpRequest {
+            method: "GET".to_owned(),
+            uri: asked.uri.clone(),
+            headers: vec![("Accept".to_owned(), ACCEPT.to_owned())],
+            body: None,
+            authentication: None,
+            output: HttpOutput::Raw,
+            redirect: false,
+        };
+        let limits = Limits { body_bytes: self.limits.body_bytes.min(asked.bytes_max), ..self.limits };
+        let answer = self.door.send_while(&request, &grant, None, limits, &*asked.may_go).await;
+        let text = answer.map_err(|error| error.to_string()).and_then(|answer| text_of(&answer));
+        Fetched { text, connections: self.ledger.take_of(asked.tenant, asked.reading, effect) }
+    }
+}
+
+fn text_of(answer: &HttpAnswer) -> Result<String, String> {
+    match answer.status {
+        200 => String::from_utf8(answer.body.to_vec()).map_err(|_| "it is not UTF-8".to_owned()),
+        300..=399 => Err(format!("the answer was {}; write the address that it leads to", answer.status)),
+        status => Err(format!("the answer was {status}")),
+    }
+}
