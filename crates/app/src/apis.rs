@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dsl::Catalogue;
 use dsl::openapi::Document;
@@ -13,9 +14,9 @@ use dsl::plan::Action;
 use futures_util::future::BoxFuture;
 use model::stop::Subject;
 use model::{ActionRef, Digest, ExecutionId, Problem, TenantId};
-use parking_lot::RwLock;
 use serde_json::{Value as Json, json};
 use store::{Batch, Put};
+use tokio::sync::watch;
 
 use crate::app::{App, store_problem};
 use crate::caller::Caller;
@@ -27,6 +28,8 @@ use crate::work::Connection;
 const KIND: &str = "api";
 /// Descriptions that one document may call.
 const APIS_MAX: usize = 16;
+/// How long a publication waits for a worker that starts.
+const WORKER_WAIT: Duration = Duration::from_secs(5);
 /// What fetching a description counts as, for allow-lists and stops.
 const OPERATION: &str = "http:GET";
 
@@ -61,8 +64,22 @@ pub struct Fetched {
 }
 
 /// Who fetches, once a worker is there.
-#[derive(Default)]
-pub(crate) struct Fetcher(RwLock<Option<Fetch>>);
+pub(crate) struct Fetcher(watch::Sender<Option<Fetch>>);
+
+impl Default for Fetcher {
+    fn default() -> Self {
+        Self(watch::Sender::new(None))
+    }
+}
+
+impl Fetcher {
+    /// Who fetches; a worker that is about to be there is waited for.
+    async fn get(&self) -> Option<Fetch> {
+        let mut there = self.0.subscribe();
+        let found = tokio::time::timeout(WORKER_WAIT, there.wait_for(Option::is_some)).await;
+        found.ok()?.ok()?.clone()
+    }
+}
 
 /// A catalogue with descriptions of APIs.
 pub(crate) struct With<'a> {
@@ -118,7 +135,7 @@ impl Pinned {
 impl App {
     /// Sets who fetches descriptions of APIs; without anybody, what calls them cannot be published.
     pub fn fetch_with(&self, fetch: Fetch) {
-        *self.fetcher.0.write() = Some(fetch);
+        self.fetcher.0.send_replace(Some(fetch));
     }
 
     /// The descriptions of these addresses: as pinned before, or fetched now.
@@ -182,7 +199,7 @@ impl App {
         if !controls.allows(tenant, OPERATION) {
             return Ok(Err(format!("the allow-list does not hold `{OPERATION}`")));
         }
-        let Some(fetch) = self.fetcher.0.read().clone() else {
+        let Some(fetch) = self.fetcher.get().await else {
             return Ok(Err("no worker is here to fetch it".to_owned()));
         };
         let id = self.ids.next(self.clock.now()).to_string();

@@ -69,6 +69,8 @@ pub struct Seen {
     pub output: Option<Json>,
     /// Once it faulted.
     pub error: Option<Json>,
+    /// True when it should have gone on by now, and is about to.
+    pub overdue: bool,
     /// Names of the tasks that ran, in order of start; skipped ones left out.
     pub ran: Vec<String>,
 }
@@ -76,7 +78,8 @@ pub struct Seen {
 impl Seen {
     /// True when nothing more comes by itself, or only after time or somebody's act.
     pub fn rests(&self) -> bool {
-        self.ended() || matches!(self.status.as_str(), "waiting" | "suspended")
+        let retries = self.blocked_on.as_deref().is_some_and(|blocked| blocked.starts_with("retry:"));
+        self.ended() || (matches!(self.status.as_str(), "waiting" | "suspended") && !retries)
     }
 
     /// True when it is over.

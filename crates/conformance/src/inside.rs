@@ -50,8 +50,12 @@ pub struct Inside {
     running: Option<Running>,
     /// What becomes of the present process.
     life: Arc<Life>,
-    /// Processes that died, restarts included.
-    deaths: u32,
+    /// Commits of events after which it dies; none: it does not, or did.
+    dies: Option<u32>,
+    /// Commits of events of earlier processes.
+    commits_before: u32,
+    /// True once it died of that.
+    died: bool,
 }
 
 struct Running {
@@ -78,7 +82,9 @@ impl Inside {
             sandbox,
             running: None,
             life: Life::of(dies),
-            deaths: 0,
+            dies,
+            commits_before: 0,
+            died: false,
         };
         house.start_up().await?;
         Ok(house)
@@ -94,14 +100,14 @@ impl Inside {
         Sandbox::new(config).map(Arc::new).map_err(|error| error.to_string())
     }
 
-    /// Commits of events since the process began.
+    /// Commits of events since it was opened.
     pub fn commits(&self) -> u32 {
-        self.life.commits()
+        self.commits_before + self.life.commits()
     }
 
-    /// Processes that died since it was opened, those that were told to included.
-    pub fn deaths(&self) -> u32 {
-        self.deaths + u32::from(self.life.is_dead())
+    /// True once it died after the commit that it was opened with.
+    pub fn died(&self) -> bool {
+        self.died || self.life.is_dead()
     }
 
     /// The history of an execution.
@@ -188,11 +194,14 @@ impl Inside {
         }
     }
 
-    /// Starts on what the dead process left; the new one does not die.
+    /// Starts on what the dead process left. It dies once at the most.
     async fn come_back(&mut self) -> Result<(), Refused> {
+        self.died |= self.life.is_dead();
         self.die().await;
-        self.deaths += 1;
-        self.life = Life::of(None);
+        self.commits_before += self.life.commits();
+        let left =
+            self.dies.filter(|_| !self.died).map(|dies| dies.saturating_sub(self.commits_before).max(1));
+        self.life = Life::of(left);
         self.start_up().await
     }
 }
@@ -225,13 +234,14 @@ fn refused(problem: Problem) -> Refused {
     Refused { codes, text: format!("{problem} {} {inner}", Json::from(told)) }
 }
 
-fn seen(view: ExecutionView) -> Seen {
+fn seen(view: ExecutionView, overdue: bool) -> Seen {
     let ran = view.tasks.into_iter().filter(|task| task.status != "skipped").map(|task| task.name);
     Seen {
         status: view.summary.status,
         blocked_on: view.summary.blocked_on,
         output: view.output,
         error: view.error,
+        overdue,
         ran: ran.collect(),
     }
 }
@@ -288,7 +298,9 @@ impl House for Inside {
                 async move { app.execution(&author, id).await }
             })
             .await?;
-        Ok(seen(view))
+        let now = self.clock.now();
+        let overdue = view.summary.due_at.is_some_and(|due| due <= now);
+        Ok(seen(view, overdue))
     }
 
     async fn signal(&mut self, id: &str, name: &str, signal: &str, data: &Json) -> Result<(), Refused> {

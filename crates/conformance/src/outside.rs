@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -40,7 +40,8 @@ impl Outside {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let host = format!("localhost:{}", listener.local_addr()?.port());
         let changed = Arc::new(AtomicBool::new(false));
-        let router = router(Shared { host: host.clone(), changed: Arc::clone(&changed) });
+        let router =
+            router(Shared { host: host.clone(), asked: Arc::default(), changed: Arc::clone(&changed) });
         tokio::spawn(serve(listener, acceptor, router));
         Ok(Self { host, authority, changed })
     }
@@ -53,9 +54,9 @@ impl Outside {
             .replace("<outside>", &self.host)
     }
 
-    /// The next time, `/v2/swagger.json` is another document: `getPetById` means something else.
-    pub fn change_document(&self) {
-        self.changed.store(true, Ordering::Release);
+    /// Whether `/v2/swagger.json` is another document, in which `getPetById` means something else.
+    pub fn change_description(&self, changed: bool) {
+        self.changed.store(changed, Ordering::Release);
     }
 
     /// The text of a description, as it is before it changes.
@@ -105,6 +106,8 @@ const JSON: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "applicati
 #[derive(Clone)]
 struct Shared {
     host: String,
+    /// How often `/flaky` was asked.
+    asked: Arc<AtomicU32>,
     changed: Arc<AtomicBool>,
 }
 
@@ -116,6 +119,7 @@ fn router(shared: Shared) -> Router {
         .route("/v2/swagger.json", get(swagger))
         .route("/basic-auth/{user}/{password}", get(basic))
         .route("/status/{code}", any(status))
+        .route("/flaky", get(flaky))
         .route("/openapi/{name}", get(described))
         .route("/echo", any(echo))
         .route("/echo/{*rest}", any(echo))
@@ -141,7 +145,7 @@ async fn pet(Path(id): Path<String>) -> Response {
 }
 
 async fn swagger(State(shared): State<Shared>) -> Response {
-    let changed = shared.changed.swap(false, Ordering::AcqRel);
+    let changed = shared.changed.load(Ordering::Acquire);
     (JSON, swagger_text(&shared.host, changed)).into_response()
 }
 
@@ -204,6 +208,15 @@ async fn status(Path(code): Path<u16>) -> Response {
         .status(code)
         .body(Body::from(format!("status {code}")))
         .unwrap_or_else(|_| StatusCode::BAD_REQUEST.into_response())
+}
+
+/// Fails every other time, beginning with the first.
+async fn flaky(State(shared): State<Shared>) -> Response {
+    let times = shared.asked.fetch_add(1, Ordering::AcqRel) + 1;
+    match times % 2 {
+        1 => StatusCode::NOT_FOUND.into_response(),
+        _ => axum::Json(json!({"answered": 2})).into_response(),
+    }
 }
 
 /// Tells back what came.

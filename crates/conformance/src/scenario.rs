@@ -25,12 +25,14 @@ struct Setting {
     input: Option<Json>,
     refused: Option<Refused>,
     executed: bool,
+    waits: bool,
     signals: usize,
 }
 
 /// Runs a scenario; the error says which step failed and why.
 pub async fn run(scenario: &Scenario, house: &mut dyn House, outside: &Outside) -> Result<(), String> {
     let mut setting = Setting::default();
+    outside.change_description(false);
     for (index, step) in scenario.steps.iter().enumerate() {
         perform(step, &mut setting, house, outside)
             .await
@@ -58,6 +60,10 @@ async fn perform(
             setting.input = Some(input.clone());
             Ok(())
         }
+        Step::ChangeDescription => {
+            outside.change_description(true);
+            Ok(())
+        }
         Step::Publish => {
             publish(setting, house).await;
             Ok(())
@@ -66,7 +72,8 @@ async fn perform(
         Step::Event(event) => house.event(event).await,
         Step::Advance(by) => {
             rest(house).await?;
-            house.advance(*by).await
+            house.advance(*by).await.map_err(|refused| refused.text)?;
+            return until(house, |seen| !seen.overdue).await.map(drop);
         }
         Step::Restart => house.restart().await,
         Step::Signal(name, data) => {
@@ -82,7 +89,11 @@ async fn perform(
             house.cancel(EXECUTION).await
         }
         Step::Then(Then::Refused(code)) => return refused(setting, code),
-        Step::Then(then) => return hold(then, setting, house).await,
+        Step::Then(then) => {
+            hold(then, setting, house).await?;
+            setting.waits |= *then == Then::Wait;
+            return Ok(());
+        }
     };
     done.map_err(|refused| refused.text)
 }
@@ -160,6 +171,8 @@ async fn hold(then: &Then, setting: &Setting, house: &mut dyn House) -> Result<(
     }
     let seen = match then {
         Then::Wait => until(house, |seen| seen.status == "waiting" || seen.ended()).await?,
+        // It was said that it waits: this is about what happened before.
+        _ if setting.waits => until(house, |_| true).await?,
         _ => until(house, |seen| seen.ended() || seen.status == "suspended").await?,
     };
     holds(then, &seen).map_err(|why| format!("{why}; {}", told(&seen)))

@@ -92,6 +92,7 @@ impl House for Served<'_> {
             blocked_on: text(&found["blocked_on"]),
             output: found.get("output").filter(|output| !output.is_null()).cloned(),
             error: found.get("error").filter(|error| !error.is_null()).cloned(),
+            overdue: false,
             ran: ran.filter_map(|task| text(&task["name"])).collect(),
         })
     }

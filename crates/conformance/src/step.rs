@@ -28,6 +28,8 @@ pub enum Step {
     Restart,
     /// `signal <name> is sent`, with data or `with data:`
     Signal(String, Json),
+    /// `the description of the pet store changes`: from here on it is served as another document.
+    ChangeDescription,
     /// `the approval is granted`, `the approval is denied`
     Decide(bool),
     /// `the workflow is cancelled`
@@ -81,6 +83,7 @@ const TEXTS: &[&str] = &[
     "the workflow is executed",
     "the workflow is cancelled",
     "the runtime restarts",
+    "the description of the pet store changes",
     "the approval is granted",
     "the approval is denied",
     "the workflow should complete",
@@ -107,6 +110,7 @@ impl Step {
             "the workflow is executed" => Step::Execute,
             "the workflow is cancelled" => Step::Cancel,
             "the runtime restarts" => Step::Restart,
+            "the description of the pet store changes" => Step::ChangeDescription,
             "the approval is granted" => Step::Decide(true),
             "the approval is denied" => Step::Decide(false),
             "the workflow should complete" => Step::Then(Then::Complete),

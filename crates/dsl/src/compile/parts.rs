@@ -152,8 +152,7 @@ impl<'a> Compiler<'a, '_> {
             return self.expression(node, place, scope).map(Template::Expr);
         }
         if STANDARD_ERRORS.contains(&text) {
-            let uri = format!("https://serverlessworkflow.io/spec/1.0.0/errors/{text}");
-            return Some(Template::Constant(Value::string(uri)));
+            return Some(Template::Constant(standard_type(text)));
         }
         if is_absolute_uri(text) {
             return Some(Template::Constant(node.value()));
@@ -209,6 +208,9 @@ impl<'a> Compiler<'a, '_> {
                         .node(codes::INTERPOLATION, value, "a filter holds plain values, no expressions")
                         .hint("use `catch.when` for a condition");
                 }
+                ("type", NodeData::String(text)) if STANDARD_ERRORS.contains(&&**text) => {
+                    filter.push((name.to_string(), standard_type(text)));
+                }
                 // The schema's spelling and the error's own member.
                 ("details", _) => filter.push(("detail".to_owned(), value.value())),
                 _ => filter.push((name.to_string(), value.value())),
@@ -256,6 +258,11 @@ impl<'a> Compiler<'a, '_> {
         }
         fine
     }
+}
+
+/// The specification's own form of a standard type.
+fn standard_type(word: &str) -> Value {
+    Value::string(format!("https://serverlessworkflow.io/spec/1.0.0/errors/{word}"))
 }
 
 fn backoff(node: Option<&Node>) -> Backoff {
