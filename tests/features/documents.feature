@@ -103,16 +103,16 @@ Feature: Documents
     When the workflow is published
     Then the workflow should be refused with OH-1014
 
-  Scenario: A schedule is not built yet
+  Scenario: Two kinds of schedule are refused
     Given a workflow with definition:
     """yaml
-    document: { dsl: '1.0.3', namespace: omnihub, name: a-schedule-is-not-built-yet, version: '1.0.0' }
-    schedule: { every: PT1H }
+    document: { dsl: '1.0.3', namespace: omnihub, name: two-schedules, version: '1.0.0' }
+    schedule: { every: PT1H, cron: '0 9 * * *' }
     do:
       - a: { set: { x: 1 } }
     """
     When the workflow is published
-    Then the workflow should be refused with OH-1100
+    Then the workflow should be refused with OH-1043
 
   Scenario: A boolean that is a text is refused
     Given a workflow with definition:
@@ -205,3 +205,14 @@ Feature: Documents
     """yaml
     done: true
     """
+
+  Scenario: A schedule that never comes is refused
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: omnihub, name: broken-cron, version: '1.0.0' }
+    schedule: { cron: '61 * * * *' }
+    do:
+      - a: { set: { x: 1 } }
+    """
+    When the workflow is published
+    Then the workflow should be refused with OH-1043

@@ -40,7 +40,7 @@ impl Compiler<'_, '_> {
                 return None;
             }
         };
-        self.fits(node, &operation, parameters.as_ref());
+        self.parameters_fit(node, &operation, parameters.as_ref());
         let output = match node.text_of("output") {
             Some("raw") => HttpOutput::Raw,
             Some("response") => HttpOutput::Response,
@@ -62,7 +62,12 @@ impl Compiler<'_, '_> {
     }
 
     /// Tells of names of arguments that the operation does not have, and of required ones that are missing.
-    fn fits(&mut self, node: &Node, operation: &crate::openapi::Operation, parameters: Option<&Template>) {
+    fn parameters_fit(
+        &mut self,
+        node: &Node,
+        operation: &crate::openapi::Operation,
+        parameters: Option<&Template>,
+    ) {
         let written = node.get("parameters");
         let names: Vec<&str> = match written.map(|n| &n.data) {
             Some(NodeData::Object(members)) => members.keys().map(|name| &**name).collect(),
