@@ -41,7 +41,7 @@ Feature: Calls
     """yaml
     document: { dsl: '1.0.3', namespace: omnihub, name: query-and-headers-are-computed, version: '1.0.0' }
     do:
-      - look: { call: http, with: { method: get, endpoint: 'https://<outside>/echo', query: { q: '${ .word }', n: 1 }, headers: { X-Word: '${ .word }' } }, output: { as: '{ query, word: .headers["x-word"] }' } }
+      - look: { call: http, with: { method: get, endpoint: 'https://<outside>/echo', query: { q: '${ .word }', n: '1' }, headers: { X-Word: '${ .word }' } }, output: { as: '{ query, word: .headers["x-word"] }' } }
     """
     And given the workflow input is:
     """yaml

@@ -177,15 +177,6 @@ impl Compiler<'_, '_> {
         let code = code.filter(|n| n.text().is_some()).map(|n| self.foreign(n, place, scope));
         let mut data = |name: &str| body.get(name).map(|n| self.data(n, place, scope));
         let (arguments, stdin, environment) = (data("arguments"), data("stdin"), data("environment"));
-        for (name, template) in [("arguments", &arguments), ("environment", &environment)] {
-            if let (Some(node), Some(Template::Constant(value))) = (body.get(name), template)
-                && value.as_str().is_some()
-            {
-                self.report
-                    .node(codes::WRONG_TYPE, node, format!("`{name}` must not be a text"))
-                    .hint("write a list or `name: value` pairs, or one whole `${ }`");
-            }
-        }
         let output = match node.text_of("return") {
             Some("stderr") => ProcessOutput::Stderr,
             Some("code") => ProcessOutput::Code,

@@ -16,8 +16,6 @@ pub(crate) enum Shape {
     Boolean,
     /// A whole number.
     Whole,
-    /// A text, number or boolean.
-    Scalar,
     /// One of a few words.
     Word(&'static [&'static str]),
     /// A text that passes a test; the words say what it must be.
@@ -107,7 +105,7 @@ pub(crate) fn check(node: &Node, shape: &Shape, report: &mut Report<'_>) {
     }
     match shape {
         Shape::Any => {}
-        Shape::Text | Shape::Boolean | Shape::Whole | Shape::Scalar => {
+        Shape::Text | Shape::Boolean | Shape::Whole => {
             if !fits(node, shape) {
                 wrong_type(node, shape, report);
             }
@@ -250,10 +248,6 @@ fn fits(node: &Node, shape: &Shape) -> bool {
         Shape::Text | Shape::Word(_) | Shape::Matches(..) => matches!(node.data, NodeData::String(_)),
         Shape::Boolean => matches!(node.data, NodeData::Bool(_)),
         Shape::Whole => matches!(node.data, NodeData::Int(_)),
-        Shape::Scalar => matches!(
-            node.data,
-            NodeData::String(_) | NodeData::Bool(_) | NodeData::Int(_) | NodeData::Float(_)
-        ),
         Shape::List(..) | Shape::Entries(..) => matches!(node.data, NodeData::Array(_)),
         Shape::Named(..) | Shape::Object(_) | Shape::Task => matches!(node.data, NodeData::Object(_)),
         Shape::Either(shapes) => shapes.iter().any(|s| fits(node, s)),
@@ -281,7 +275,6 @@ fn wanted(shape: &Shape) -> String {
         Shape::Text => "a text".to_owned(),
         Shape::Boolean => "`true` or `false`".to_owned(),
         Shape::Whole => "a whole number".to_owned(),
-        Shape::Scalar => "a text, a number or a boolean".to_owned(),
         Shape::Word(words) => format!("one of {}", quoted(words)),
         Shape::Matches(_, what) => (*what).to_owned(),
         Shape::List(..) => "a list".to_owned(),

@@ -173,9 +173,6 @@ static RUN_OBJECT: Object = Object::closed(
 )
 .one_of(&["container", "script", "shell", "workflow"]);
 static RETURN: Shape = Shape::Word(&["stdout", "stderr", "code", "all", "none"]);
-/// A list, an object of named arguments, or an expression.
-static ARGUMENTS: Shape = Shape::Either(&[Shape::List(&SCALAR, 0), Shape::Named(&ANY, 0), Shape::Text]);
-static SCALAR: Shape = Shape::Scalar;
 static SHELL: Shape = Shape::Object(&SHELL_OBJECT);
 static SHELL_OBJECT: Object = Object::closed("`shell`", &[must("command", &TEXT)]).on(PROCESS);
 static SCRIPT: Shape = Shape::Object(&SCRIPT_OBJECT);
@@ -183,8 +180,7 @@ static SCRIPT_OBJECT: Object =
     Object::closed("`script`", &[must("language", &TEXT), may("code", &TEXT), may("source", &RESOURCE)])
         .on(PROCESS)
         .one_of(&["code", "source"]);
-const PROCESS: &[Field] =
-    &[may("stdin", &TEXT), may("arguments", &ARGUMENTS), may("environment", &DATA_OR_TEXT)];
+const PROCESS: &[Field] = &[may("stdin", &TEXT), may("arguments", &TEXTS), may("environment", &DATA)];
 static CONTAINER: Shape = Shape::Object(&CONTAINER_OBJECT);
 static CONTAINER_OBJECT: Object = Object::closed(
     "`container`",
@@ -232,7 +228,7 @@ static HTTP_OBJECT: Object = Object::closed(
     ],
 );
 static HEADERS: Shape = Shape::Either(&[Shape::Named(&TEXT, 0), Shape::Text]);
-static QUERY: Shape = Shape::Either(&[Shape::Named(&SCALAR, 0), Shape::Text]);
+static QUERY: Shape = Shape::Either(&[Shape::Named(&TEXT, 0), Shape::Text]);
 static HTTP_OUTPUT: Shape = Shape::Word(&["raw", "content", "response"]);
 
 static CALL_GRPC: Object =

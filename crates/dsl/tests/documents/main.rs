@@ -1,6 +1,7 @@
 //! Documents in, diagnostics out: what people see when they publish.
 
 mod actions;
+mod agreement;
 mod compiled;
 mod hostile;
 mod oracle;

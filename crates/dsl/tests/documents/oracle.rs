@@ -66,7 +66,7 @@ fn the_conformance_kit_is_accepted_or_refused_by_a_known_code() {
 }
 
 /// The documents of `Given a workflow with definition:`, without their indentation.
-fn definitions(feature: &str) -> Vec<String> {
+pub fn definitions(feature: &str) -> Vec<String> {
     let parts = feature.split("Given a workflow with definition:").skip(1);
     parts.filter_map(|part| part.split("\"\"\"").nth(1)).map(dedent).collect()
 }
