@@ -112,7 +112,7 @@ Feature: Documents
       - a: { set: { x: 1 } }
     """
     When the workflow is published
-    Then the workflow should be refused with OH-1043
+    Then the workflow should be refused with OH-1015
 
   Scenario: A boolean that is a text is refused
     Given a workflow with definition:
