@@ -12,6 +12,7 @@ pub mod control;
 pub mod effect;
 pub mod event;
 pub mod family;
+mod forward;
 pub mod id;
 pub mod placing;
 pub mod principal;

@@ -131,6 +131,9 @@ impl Value {
     /// The same data with `label` joined onto every node.
     #[must_use]
     pub fn with_label_everywhere(&self, label: Label) -> Value {
+        if label == Label::DEFINITION {
+            return self.clone();
+        }
         let data = match &self.data {
             Data::Array(items) => {
                 Data::Array(Arc::new(items.iter().map(|v| v.with_label_everywhere(label)).collect()))
@@ -179,7 +182,11 @@ impl Value {
         let mut visit = |name: &str, value: &Value| {
             let length = at.len();
             at.push('/');
-            at.push_str(&name.replace('~', "~0").replace('/', "~1"));
+            if name.contains(['~', '/']) {
+                at.push_str(&name.replace('~', "~0").replace('/', "~1"));
+            } else {
+                at.push_str(name);
+            }
             value.collect_provenance(at, label, found);
             at.truncate(length);
         };

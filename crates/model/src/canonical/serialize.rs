@@ -1,115 +1,182 @@
 //! Writes the canonical text of anything that serializes to JSON, without a document in between.
 //!
-//! The members of an object are written one after the other and put in order when the object ends, so that a type whose
-//! members happen to be sorted is never moved.
+//! The members of an object are written one after the other. Only when they did not come in order are they moved, when
+//! the object ends: a type whose members are declared in order is written once.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde::ser::{
-    Error as _, Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
-    SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
+    Error as _, Impossible, Serialize, SerializeMap, SerializeStruct, SerializeStructVariant,
+    SerializeTupleVariant, Serializer,
 };
 
 use super::{order, write_float, write_string};
+use crate::forward::{forward_to_json, list_of_items};
 
 type Error = serde_json::Error;
 
 /// The canonical text of anything that serializes to JSON.
 pub(super) fn text_of<T: Serialize + ?Sized>(thing: &T) -> Result<String, Error> {
-    let mut out = String::with_capacity(512);
+    let mut out = Out { text: String::with_capacity(1024), members: Vec::with_capacity(32) };
     thing.serialize(Text(&mut out))?;
-    Ok(out)
+    Ok(out.text)
 }
 
 /// What is appended to.
-struct Text<'a>(&'a mut String);
+struct Out {
+    text: String,
+    /// The members of the objects that are being written, outermost first.
+    members: Vec<Member>,
+}
+
+struct Member {
+    name: Name,
+    /// Where it begins and ends in the text.
+    start: usize,
+    end: usize,
+}
+
+/// The name of a member.
+enum Name {
+    Known(&'static str),
+    /// Where it stands in the text, when nothing in it had to be escaped.
+    Written(usize, usize),
+    Other(String),
+}
+
+struct Text<'a>(&'a mut Out);
 
 /// A list, with what closes it.
 struct List<'a> {
-    out: &'a mut String,
+    out: &'a mut Out,
     first: bool,
     close: &'static str,
 }
 
-/// An object whose members are not in order yet.
+/// An object.
 struct Members<'a> {
-    out: &'a mut String,
+    out: &'a mut Out,
+    /// Where it begins in the text, and its members among all members.
     start: usize,
-    /// The name of each member, and where the member begins and ends.
-    found: Vec<(Cow<'static, str>, usize, usize)>,
+    first: usize,
+    /// Every member so far comes after the one before it.
+    ordered: bool,
     close: &'static str,
+}
+
+impl Name {
+    /// The name; `text` is what was written from `base` on.
+    fn text<'a>(&'a self, text: &'a str, base: usize) -> &'a str {
+        match self {
+            Self::Known(name) => name,
+            Self::Written(start, end) => text.get(start - base..end - base).unwrap_or_default(),
+            Self::Other(name) => name,
+        }
+    }
 }
 
 impl<'a> Text<'a> {
     fn list(self, close: &'static str) -> List<'a> {
-        self.0.push('[');
+        self.0.text.push('[');
         List { out: self.0, first: true, close }
     }
 
     fn members(self, close: &'static str) -> Members<'a> {
-        let start = self.0.len();
-        Members { out: self.0, start, found: Vec::with_capacity(8), close }
+        let (start, first) = (self.0.text.len(), self.0.members.len());
+        self.0.text.push('{');
+        Members { out: self.0, start, first, ordered: true, close }
     }
 
     fn variant(self, name: &str) -> Self {
-        self.0.push('{');
-        write_string(self.0, name);
-        self.0.push(':');
+        self.0.text.push('{');
+        write_string(&mut self.0.text, name);
+        self.0.text.push(':');
         self
     }
 
     fn number(self, number: impl std::fmt::Display) {
-        let _ = write!(self.0, "{number}");
+        let _ = write!(self.0.text, "{number}");
     }
 }
 
 impl List<'_> {
     fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
         if !std::mem::replace(&mut self.first, false) {
-            self.out.push(',');
+            self.out.text.push(',');
         }
         value.serialize(Text(self.out))
     }
 
-    fn close(self) {
-        self.out.push_str(self.close);
+    #[expect(clippy::unnecessary_wraps, reason = "the end of a list, as serde asks for it")]
+    fn close(self) -> Result<(), Error> {
+        self.out.text.push_str(self.close);
+        Ok(())
     }
 }
 
 impl Members<'_> {
-    fn begin(&mut self, name: Cow<'static, str>) {
-        let start = self.out.len();
-        write_string(self.out, &name);
-        self.out.push(':');
-        self.found.push((name, start, start));
+    /// Where the next member begins.
+    fn next(&mut self) -> usize {
+        if self.out.members.len() > self.first {
+            self.out.text.push(',');
+        }
+        self.out.text.len()
+    }
+
+    fn begin(&mut self, name: Name, start: usize) {
+        let Out { text, members } = &mut *self.out;
+        text.push(':');
+        if let Some(before) = members.get(self.first..).and_then(<[Member]>::last) {
+            self.ordered &= order(before.name.text(text, 0), name.text(text, 0)).is_lt();
+        }
+        members.push(Member { name, start, end: start });
+    }
+
+    fn known(&mut self, name: &'static str) {
+        let start = self.next();
+        write_string(&mut self.out.text, name);
+        self.begin(Name::Known(name), start);
     }
 
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
         value.serialize(Text(self.out))?;
-        if let Some(last) = self.found.last_mut() {
-            last.2 = self.out.len();
+        let end = self.out.text.len();
+        if let Some(last) = self.out.members.last_mut() {
+            last.end = end;
         }
         Ok(())
     }
 
-    /// Puts the members in order. The last of several with one name counts, as in a JSON document.
-    fn close(mut self) {
-        self.found.sort_by(|a, b| order(&a.0, &b.0));
-        let members = self.out.split_off(self.start);
-        self.out.push('{');
-        let mut first = true;
-        for (index, (name, start, end)) in self.found.iter().enumerate() {
-            if self.found.get(index + 1).is_some_and(|next| next.0 == *name) {
+    #[expect(clippy::unnecessary_wraps, reason = "the end of an object, as serde asks for it")]
+    fn close(mut self) -> Result<(), Error> {
+        if !self.ordered {
+            self.put_in_order();
+        }
+        let Out { text, members } = self.out;
+        members.truncate(self.first);
+        text.push('}');
+        text.push_str(self.close);
+        Ok(())
+    }
+
+    /// The last of several members with one name counts, as in a JSON document.
+    fn put_in_order(&mut self) {
+        let Out { text, members } = &mut *self.out;
+        let base = self.start;
+        let written = text.split_off(base);
+        text.push('{');
+        let Some(members) = members.get_mut(self.first..) else { return };
+        members.sort_by(|a, b| order(a.name.text(&written, base), b.name.text(&written, base)));
+        for (index, member) in members.iter().enumerate() {
+            let name = member.name.text(&written, base);
+            if members.get(index + 1).is_some_and(|next| next.name.text(&written, base) == name) {
                 continue;
             }
-            if !std::mem::replace(&mut first, false) {
-                self.out.push(',');
+            if text.len() > base + 1 {
+                text.push(',');
             }
-            self.out.push_str(members.get(start - self.start..end - self.start).unwrap_or_default());
+            text.push_str(written.get(member.start - base..member.end - base).unwrap_or_default());
         }
-        self.out.push('}');
-        self.out.push_str(self.close);
     }
 }
 
@@ -124,48 +191,26 @@ impl<'a> Serializer for Text<'a> {
     type SerializeStruct = Members<'a>;
     type SerializeStructVariant = Members<'a>;
 
+    forward_to_json! { (), Error, List<'a>, Members<'a> }
+
     fn serialize_bool(self, v: bool) -> Result<(), Error> {
-        self.0.push_str(if v { "true" } else { "false" });
+        self.0.text.push_str(if v { "true" } else { "false" });
         Ok(())
-    }
-    fn serialize_i8(self, v: i8) -> Result<(), Error> {
-        self.serialize_i64(v.into())
-    }
-    fn serialize_i16(self, v: i16) -> Result<(), Error> {
-        self.serialize_i64(v.into())
-    }
-    fn serialize_i32(self, v: i32) -> Result<(), Error> {
-        self.serialize_i64(v.into())
     }
     fn serialize_i64(self, v: i64) -> Result<(), Error> {
         self.number(v);
         Ok(())
     }
-    fn serialize_u8(self, v: u8) -> Result<(), Error> {
-        self.serialize_u64(v.into())
-    }
-    fn serialize_u16(self, v: u16) -> Result<(), Error> {
-        self.serialize_u64(v.into())
-    }
-    fn serialize_u32(self, v: u32) -> Result<(), Error> {
-        self.serialize_u64(v.into())
-    }
     fn serialize_u64(self, v: u64) -> Result<(), Error> {
         self.number(v);
         Ok(())
     }
-    fn serialize_f32(self, v: f32) -> Result<(), Error> {
-        self.serialize_f64(v.into())
-    }
     fn serialize_f64(self, v: f64) -> Result<(), Error> {
-        write_float(self.0, v);
+        write_float(&mut self.0.text, v);
         Ok(())
     }
-    fn serialize_char(self, v: char) -> Result<(), Error> {
-        self.serialize_str(v.encode_utf8(&mut [0; 4]))
-    }
     fn serialize_str(self, v: &str) -> Result<(), Error> {
-        write_string(self.0, v);
+        write_string(&mut self.0.text, v);
         Ok(())
     }
     fn serialize_bytes(self, v: &[u8]) -> Result<(), Error> {
@@ -173,31 +218,11 @@ impl<'a> Serializer for Text<'a> {
         for byte in v {
             list.push(byte)?;
         }
-        list.close();
-        Ok(())
-    }
-    fn serialize_none(self) -> Result<(), Error> {
-        self.serialize_unit()
-    }
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
-        value.serialize(self)
+        list.close()
     }
     fn serialize_unit(self) -> Result<(), Error> {
-        self.0.push_str("null");
+        self.0.text.push_str("null");
         Ok(())
-    }
-    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Error> {
-        self.serialize_unit()
-    }
-    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Error> {
-        self.serialize_str(variant)
-    }
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Error> {
-        value.serialize(self)
     }
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
@@ -208,16 +233,10 @@ impl<'a> Serializer for Text<'a> {
     ) -> Result<(), Error> {
         let Text(out) = self.variant(variant);
         value.serialize(Text(out))?;
-        out.push('}');
+        out.text.push('}');
         Ok(())
     }
     fn serialize_seq(self, _: Option<usize>) -> Result<List<'a>, Error> {
-        Ok(self.list("]"))
-    }
-    fn serialize_tuple(self, _: usize) -> Result<List<'a>, Error> {
-        Ok(self.list("]"))
-    }
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<List<'a>, Error> {
         Ok(self.list("]"))
     }
     fn serialize_tuple_variant(
@@ -232,9 +251,6 @@ impl<'a> Serializer for Text<'a> {
     fn serialize_map(self, _: Option<usize>) -> Result<Members<'a>, Error> {
         Ok(self.members(""))
     }
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Members<'a>, Error> {
-        Ok(self.members(""))
-    }
     fn serialize_struct_variant(
         self,
         _: &'static str,
@@ -246,41 +262,7 @@ impl<'a> Serializer for Text<'a> {
     }
 }
 
-impl SerializeSeq for List<'_> {
-    type Ok = ();
-    type Error = Error;
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.push(value)
-    }
-    fn end(self) -> Result<(), Error> {
-        self.close();
-        Ok(())
-    }
-}
-
-impl SerializeTuple for List<'_> {
-    type Ok = ();
-    type Error = Error;
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.push(value)
-    }
-    fn end(self) -> Result<(), Error> {
-        self.close();
-        Ok(())
-    }
-}
-
-impl SerializeTupleStruct for List<'_> {
-    type Ok = ();
-    type Error = Error;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.push(value)
-    }
-    fn end(self) -> Result<(), Error> {
-        self.close();
-        Ok(())
-    }
-}
+list_of_items! { [] List<'_>, Error, push, close }
 
 impl SerializeTupleVariant for List<'_> {
     type Ok = ();
@@ -289,8 +271,7 @@ impl SerializeTupleVariant for List<'_> {
         self.push(value)
     }
     fn end(self) -> Result<(), Error> {
-        self.close();
-        Ok(())
+        self.close()
     }
 }
 
@@ -298,16 +279,16 @@ impl SerializeMap for Members<'_> {
     type Ok = ();
     type Error = Error;
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
-        let name = key.serialize(Name)?;
-        self.begin(Cow::Owned(name));
+        let start = self.next();
+        let name = key.serialize(Key(&mut self.out.text))?;
+        self.begin(name, start);
         Ok(())
     }
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
         self.value(value)
     }
     fn end(self) -> Result<(), Error> {
-        self.close();
-        Ok(())
+        self.close()
     }
 }
 
@@ -315,12 +296,11 @@ impl SerializeStruct for Members<'_> {
     type Ok = ();
     type Error = Error;
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
-        self.begin(Cow::Borrowed(name));
+        self.known(name);
         self.value(value)
     }
     fn end(self) -> Result<(), Error> {
-        self.close();
-        Ok(())
+        self.close()
     }
 }
 
@@ -328,22 +308,21 @@ impl SerializeStructVariant for Members<'_> {
     type Ok = ();
     type Error = Error;
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
-        self.begin(Cow::Borrowed(name));
+        self.known(name);
         self.value(value)
     }
     fn end(self) -> Result<(), Error> {
-        self.close();
-        Ok(())
+        self.close()
     }
 }
 
-/// The name of a member: text, and what JSON writes as text there.
-struct Name;
+/// Writes the name of a member: text, and what JSON writes as text there.
+struct Key<'a>(&'a mut String);
 
 macro_rules! displayed {
     ($($method:ident: $type:ty),*) => {$(
-        fn $method(self, v: $type) -> Result<String, Error> {
-            Ok(v.to_string())
+        fn $method(self, v: $type) -> Result<Name, Error> {
+            self.serialize_str(&v.to_string())
         }
     )*};
 }
@@ -356,33 +335,34 @@ macro_rules! refused {
     )*};
 }
 
-impl Serializer for Name {
-    type Ok = String;
+impl Serializer for Key<'_> {
+    type Ok = Name;
     type Error = Error;
-    type SerializeSeq = Impossible<String, Error>;
-    type SerializeTuple = Impossible<String, Error>;
-    type SerializeTupleStruct = Impossible<String, Error>;
-    type SerializeTupleVariant = Impossible<String, Error>;
-    type SerializeMap = Impossible<String, Error>;
-    type SerializeStruct = Impossible<String, Error>;
-    type SerializeStructVariant = Impossible<String, Error>;
+    type SerializeSeq = Impossible<Name, Error>;
+    type SerializeTuple = Impossible<Name, Error>;
+    type SerializeTupleStruct = Impossible<Name, Error>;
+    type SerializeTupleVariant = Impossible<Name, Error>;
+    type SerializeMap = Impossible<Name, Error>;
+    type SerializeStruct = Impossible<Name, Error>;
+    type SerializeStructVariant = Impossible<Name, Error>;
 
     displayed! {
         serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64,
-        serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64, serialize_char: char,
-        serialize_str: &str
+        serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64, serialize_char: char
     }
-    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<String, Error> {
-        Ok(variant.to_owned())
+    fn serialize_str(self, v: &str) -> Result<Name, Error> {
+        let start = self.0.len() + 1;
+        write_string(self.0, v);
+        let end = self.0.len() - 1;
+        Ok(if end - start == v.len() { Name::Written(start, end) } else { Name::Other(v.to_owned()) })
     }
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        v: &T,
-    ) -> Result<String, Error> {
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<Name, Error> {
+        self.serialize_str(variant)
+    }
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, v: &T) -> Result<Name, Error> {
         v.serialize(self)
     }
-    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<String, Error> {
+    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<Name, Error> {
         Err(Error::custom("the name of a member must be text"))
     }
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -391,16 +371,16 @@ impl Serializer for Name {
         _: u32,
         _: &'static str,
         _: &T,
-    ) -> Result<String, Error> {
+    ) -> Result<Name, Error> {
         Err(Error::custom("the name of a member must be text"))
     }
     refused! {
-        serialize_f32(f32) -> String;
-        serialize_f64(f64) -> String;
-        serialize_bytes(&[u8]) -> String;
-        serialize_none() -> String;
-        serialize_unit() -> String;
-        serialize_unit_struct(&'static str) -> String;
+        serialize_f32(f32) -> Name;
+        serialize_f64(f64) -> Name;
+        serialize_bytes(&[u8]) -> Name;
+        serialize_none() -> Name;
+        serialize_unit() -> Name;
+        serialize_unit_struct(&'static str) -> Name;
         serialize_seq(Option<usize>) -> Self::SerializeSeq;
         serialize_tuple(usize) -> Self::SerializeTuple;
         serialize_tuple_struct(&'static str, usize) -> Self::SerializeTupleStruct;

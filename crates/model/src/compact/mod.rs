@@ -34,7 +34,7 @@ pub mod words;
 mod write;
 
 pub use read::{from_slice, transcode};
-pub use write::{to_vec, write};
+pub use write::{likeness, to_vec, write};
 
 /// Levels that lists and objects may be nested.
 const DEPTH_MAX: usize = 128;

@@ -55,6 +55,26 @@ fn the_page_lists_every_word() {
     assert_eq!(listed, words);
 }
 
+#[test]
+fn only_what_is_the_same_has_the_same_likeness() {
+    let known = [
+        json!({"at": "at", "effect": ["same text", "same text"]}),
+        json!({"at": "at", "effect": ["same text", "same texts"]}),
+        json!({"at": "a", "effect": ["tsame text", "same text"]}),
+        json!({"at": "at", "effect": ["same text"]}),
+        json!({"at": "at", "effect": "same text"}),
+        json!({"effect": ["same text", "same text"], "at": "at"}),
+        json!([1, "1", 1.0, null, false, -1]),
+        json!([1, "1", 1.5, null, false, -1]),
+    ];
+    for (index, one) in known.iter().enumerate() {
+        for (other_index, other) in known.iter().enumerate() {
+            let same = likeness(one).expect("has bytes") == likeness(other).expect("has bytes");
+            assert_eq!(same, index == other_index, "{one} and {other}");
+        }
+    }
+}
+
 /// Words of the first release of this form, and the digest of their list.
 const FROZEN_WORDS: usize = 237;
 const FROZEN_DIGEST: &str = "67d62af43696";

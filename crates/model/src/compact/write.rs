@@ -1,12 +1,10 @@
 //! Writes compact JSON.
 
 use serde::Serialize;
-use serde::ser::{
-    SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
-    SerializeTupleStruct, SerializeTupleVariant, Serializer,
-};
+use serde::ser::{SerializeMap, SerializeStruct, SerializeStructVariant, SerializeTupleVariant, Serializer};
 
 use super::{Error, REMEMBERED_BYTES_MIN, REMEMBERED_MAX, tag, words};
+use crate::forward::{forward_to_json, list_of_items};
 
 /// The document of anything that serializes to JSON.
 pub fn to_vec<T: Serialize + ?Sized>(thing: &T) -> Result<Vec<u8>, Error> {
@@ -17,14 +15,24 @@ pub fn to_vec<T: Serialize + ?Sized>(thing: &T) -> Result<Vec<u8>, Error> {
 
 /// Appends the document of anything that serializes to JSON.
 pub fn write<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, thing: &T) -> Result<(), Error> {
-    thing.serialize(&mut Writer { bytes, remembered: Vec::new() })
+    thing.serialize(&mut Writer { bytes, remembered: Vec::with_capacity(32), bare: false })
+}
+
+/// Bytes that two things have in common exactly when they have the same document: to find again what was seen before,
+/// not to be stored. Texts are written as they are, which is several times faster.
+pub fn likeness<T: Serialize + ?Sized>(thing: &T) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::with_capacity(1024);
+    thing.serialize(&mut Writer { bytes: &mut bytes, remembered: Vec::new(), bare: true })?;
+    Ok(bytes)
 }
 
 /// A document that is being written.
 struct Writer<'a> {
     bytes: &'a mut Vec<u8>,
-    /// Where each remembered item begins, and how long it is.
-    remembered: Vec<(u32, u32)>,
+    /// How long each remembered item is with its first bytes, and where it begins.
+    remembered: Vec<(u64, u32)>,
+    /// No words, no references: see [`likeness`].
+    bare: bool,
 }
 
 impl Writer<'_> {
@@ -57,6 +65,11 @@ impl Writer<'_> {
     }
 
     fn text(&mut self, text: &str) {
+        if self.bare {
+            self.bytes.push(tag::TEXT);
+            self.leb128(text.len() as u64);
+            return self.bytes.extend_from_slice(text.as_bytes());
+        }
         match parted(text) {
             Some(parts) => {
                 self.bytes.push(tag::JOINED);
@@ -100,19 +113,19 @@ impl Writer<'_> {
             return;
         }
         let (before, item) = self.bytes.split_at(start);
-        let same = |&(at, size): &(u32, u32)| {
-            size as usize == length && before.get(at as usize..at as usize + length) == Some(item)
+        let Some(first) = item.first_chunk::<REMEMBERED_BYTES_MIN>() else { return };
+        // Beyond 4 GiB nothing is found again, and both sides still count alike.
+        let short = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let key = u64::from(short(length)) << 32 | u64::from(u32::from_le_bytes(*first));
+        let same = |&(known, at): &(u64, u32)| {
+            known == key && before.get(at as usize..(at as usize).saturating_add(length)) == Some(item)
         };
         match self.remembered.iter().position(same).and_then(|number| u8::try_from(number).ok()) {
             Some(number) => {
                 self.bytes.truncate(start);
                 self.bytes.extend_from_slice(&[tag::AGAIN, number]);
             }
-            None if self.remembered.len() < REMEMBERED_MAX => {
-                // Beyond 4 GiB nothing is found again, and both sides still count alike.
-                let at = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-                self.remembered.push((at(start), at(length)));
-            }
+            None if self.remembered.len() < REMEMBERED_MAX => self.remembered.push((key, short(start))),
             None => {}
         }
     }
@@ -187,38 +200,19 @@ impl<'b> Serializer for &mut Writer<'b> {
     type SerializeStruct = Self;
     type SerializeStructVariant = Nested<Self>;
 
+    forward_to_json! { (), Error, Self, Self }
+
     fn serialize_bool(self, v: bool) -> Result<(), Error> {
         self.bytes.push(if v { tag::TRUE } else { tag::FALSE });
         Ok(())
-    }
-    fn serialize_i8(self, v: i8) -> Result<(), Error> {
-        self.serialize_i64(v.into())
-    }
-    fn serialize_i16(self, v: i16) -> Result<(), Error> {
-        self.serialize_i64(v.into())
-    }
-    fn serialize_i32(self, v: i32) -> Result<(), Error> {
-        self.serialize_i64(v.into())
     }
     fn serialize_i64(self, v: i64) -> Result<(), Error> {
         self.signed(v);
         Ok(())
     }
-    fn serialize_u8(self, v: u8) -> Result<(), Error> {
-        self.serialize_u64(v.into())
-    }
-    fn serialize_u16(self, v: u16) -> Result<(), Error> {
-        self.serialize_u64(v.into())
-    }
-    fn serialize_u32(self, v: u32) -> Result<(), Error> {
-        self.serialize_u64(v.into())
-    }
     fn serialize_u64(self, v: u64) -> Result<(), Error> {
         self.whole(v);
         Ok(())
-    }
-    fn serialize_f32(self, v: f32) -> Result<(), Error> {
-        self.serialize_f64(v.into())
     }
     /// JSON has no number for infinity: it is `null` there and here.
     fn serialize_f64(self, v: f64) -> Result<(), Error> {
@@ -229,9 +223,6 @@ impl<'b> Serializer for &mut Writer<'b> {
             self.bytes.push(tag::NULL);
         }
         Ok(())
-    }
-    fn serialize_char(self, v: char) -> Result<(), Error> {
-        self.serialize_str(v.encode_utf8(&mut [0; 4]))
     }
     fn serialize_str(self, v: &str) -> Result<(), Error> {
         self.text(v);
@@ -244,28 +235,9 @@ impl<'b> Serializer for &mut Writer<'b> {
         self.bytes.push(tag::END);
         Ok(())
     }
-    fn serialize_none(self) -> Result<(), Error> {
-        self.serialize_unit()
-    }
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
-        value.serialize(self)
-    }
     fn serialize_unit(self) -> Result<(), Error> {
         self.bytes.push(tag::NULL);
         Ok(())
-    }
-    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Error> {
-        self.serialize_unit()
-    }
-    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Error> {
-        self.serialize_str(variant)
-    }
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Error> {
-        value.serialize(self)
     }
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
@@ -284,12 +256,6 @@ impl<'b> Serializer for &mut Writer<'b> {
         self.bytes.push(tag::LIST);
         Ok(self)
     }
-    fn serialize_tuple(self, _: usize) -> Result<Self, Error> {
-        self.serialize_seq(None)
-    }
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Error> {
-        self.serialize_seq(None)
-    }
     fn serialize_tuple_variant(
         self,
         _: &'static str,
@@ -306,9 +272,6 @@ impl<'b> Serializer for &mut Writer<'b> {
         self.bytes.push(tag::OBJECT);
         Ok(self)
     }
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Error> {
-        self.serialize_map(None)
-    }
     fn serialize_struct_variant(
         self,
         _: &'static str,
@@ -323,42 +286,22 @@ impl<'b> Serializer for &mut Writer<'b> {
     }
 }
 
-/// A list or object that is the one member of an object.
-struct Nested<W>(W);
-
-impl SerializeSeq for &mut Writer<'_> {
-    type Ok = ();
-    type Error = Error;
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        value.serialize(&mut **self)
+impl Writer<'_> {
+    fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        value.serialize(self)
     }
-    fn end(self) -> Result<(), Error> {
+
+    #[expect(clippy::unnecessary_wraps, reason = "the end of a list or object, as serde asks for it")]
+    fn close(&mut self) -> Result<(), Error> {
         self.bytes.push(tag::END);
         Ok(())
     }
 }
 
-impl SerializeTuple for &mut Writer<'_> {
-    type Ok = ();
-    type Error = Error;
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        value.serialize(&mut **self)
-    }
-    fn end(self) -> Result<(), Error> {
-        SerializeSeq::end(self)
-    }
-}
+list_of_items! { ['b, 'w] &'w mut Writer<'b>, Error, item, close }
 
-impl SerializeTupleStruct for &mut Writer<'_> {
-    type Ok = ();
-    type Error = Error;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        value.serialize(&mut **self)
-    }
-    fn end(self) -> Result<(), Error> {
-        SerializeSeq::end(self)
-    }
-}
+/// A list or object that is the one member of an object.
+struct Nested<W>(W);
 
 impl SerializeTupleVariant for Nested<&mut Writer<'_>> {
     type Ok = ();
@@ -389,7 +332,7 @@ impl SerializeMap for &mut Writer<'_> {
         value.serialize(&mut **self)
     }
     fn end(self) -> Result<(), Error> {
-        SerializeSeq::end(self)
+        self.close()
     }
 }
 
@@ -401,7 +344,7 @@ impl SerializeStruct for &mut Writer<'_> {
         value.serialize(&mut **self)
     }
     fn end(self) -> Result<(), Error> {
-        SerializeSeq::end(self)
+        self.close()
     }
 }
 
