@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::effect::Authentication;
+use model::effect::{Authentication, Program};
 use model::problem::WorkflowError;
 use model::{Data, Label, Request, Value};
 
@@ -56,16 +56,24 @@ pub(crate) fn inline_arguments(request: &Request) -> Value {
         // Their arguments are not made from the request.
         Request::Declassify | Request::Workflow(_) | Request::Unwind(_) => Value::NULL,
         Request::Process(process) => Value::object([
-            (
-                "program",
-                Value::from_json(
-                    &serde_json::to_value(&process.program).unwrap_or_default(),
-                    Label::DEFINITION,
-                ),
-            ),
+            ("program", shown_program(&process.program)),
             ("arguments", Value::array(process.arguments.iter().map(Value::string))),
             ("stdin", process.stdin.as_ref().map_or(Value::NULL, Value::string)),
             ("environment", pairs(&process.environment)),
+        ]),
+    }
+}
+
+/// As [`Program`] is written.
+fn shown_program(program: &Program) -> Value {
+    match program {
+        Program::Shell { command } => {
+            Value::object([("kind", Value::string("shell")), ("command", Value::string(command))])
+        }
+        Program::Script { language, code } => Value::object([
+            ("kind", Value::string("script")),
+            ("language", Value::string(language)),
+            ("code", Value::string(code)),
         ]),
     }
 }
@@ -126,5 +134,22 @@ pub(crate) fn inline_edited(request: &Request, arguments: &Value) -> Result<Requ
         Ok(edited)
     } else {
         Err(invalid("only `uri`, `body`, `arguments` and `stdin` of an inline act can be edited"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_shown_as_it_is_written() {
+        let programs = [
+            Program::Shell { command: "true".to_owned() },
+            Program::Script { language: "python".to_owned(), code: "print(1)".to_owned() },
+        ];
+        for program in programs {
+            let written = serde_json::to_value(&program).expect("has a document");
+            assert_eq!(shown_program(&program).to_json().to_string(), written.to_string());
+        }
     }
 }

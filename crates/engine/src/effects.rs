@@ -3,7 +3,7 @@
 //! What a lost answer means is decided by the effect class alone: `pure`, `read` and `idempotent` are repeated,
 //! `probeable` is asked whether it happened, `compensable` is undone, anything else waits for a human.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use dsl::plan::{Action, Declassify, Work};
 use model::action::{ActionRef, Contract, EffectClass, EffectKind};
@@ -30,18 +30,18 @@ pub(crate) enum Purpose {
     Undo { of: Option<EffectNumber>, task: Arc<str>, key: String },
 }
 
-/// What a permit is bound to, besides the policy that the gate adds.
+/// What a permit is bound to, besides the policy that the gate adds. In the order of the names, as it is digested.
 #[derive(Serialize)]
 struct Bound<'a> {
-    tenant: &'a str,
-    execution: &'a str,
-    task: &'a str,
-    operation: &'a str,
     arguments: &'a Value,
+    contract: &'a Contract,
+    execution: &'a str,
+    operation: &'a str,
+    plan: &'a Digest,
     request: &'a Request,
     target: String,
-    contract: &'a Contract,
-    plan: &'a Digest,
+    task: &'a str,
+    tenant: &'a str,
 }
 
 impl Execution {
@@ -222,15 +222,15 @@ impl Execution {
         contract: &Contract,
     ) -> Digest {
         model::digest_of(&Bound {
-            tenant: self.started.tenant.as_str(),
-            execution: self.started.execution.as_str(),
-            task,
-            operation,
             arguments,
+            contract,
+            execution: self.started.execution.as_str(),
+            operation,
+            plan: &self.started.plan,
             request,
             target: request.target(),
-            contract,
-            plan: &self.started.plan,
+            task,
+            tenant: self.started.tenant.as_str(),
         })
     }
 
@@ -700,14 +700,16 @@ impl Execution {
 
 /// What is promised about an act: by the catalogue, or by nobody.
 pub(crate) fn contract_of(action: Option<&Action>, request: &Request) -> Arc<Contract> {
-    Arc::new(match (action, request) {
-        (Some(action), _) => action.contract.clone(),
-        (None, Request::Process(_)) => Contract::sandboxed(),
-        (None, Request::Declassify) => Contract::declassify(),
-        (None, Request::Workflow(workflow)) => Contract::execution(workflow.waits),
-        (None, Request::Unwind(_)) => Contract::execution(false),
-        (None, Request::Http(http)) => Contract::unreviewed(kind_of_method(&http.method)),
-    })
+    // What holds for every program is made once.
+    static SANDBOXED: LazyLock<Arc<Contract>> = LazyLock::new(|| Arc::new(Contract::sandboxed()));
+    match (action, request) {
+        (Some(action), _) => Arc::new(action.contract.clone()),
+        (None, Request::Process(_)) => Arc::clone(&SANDBOXED),
+        (None, Request::Declassify) => Arc::new(Contract::declassify()),
+        (None, Request::Workflow(workflow)) => Arc::new(Contract::execution(workflow.waits)),
+        (None, Request::Unwind(_)) => Arc::new(Contract::execution(false)),
+        (None, Request::Http(http)) => Arc::new(Contract::unreviewed(kind_of_method(&http.method))),
+    }
 }
 
 /// `$action` in the expressions of an action document.

@@ -117,7 +117,11 @@ impl Execution {
         let input = frame.input.clone();
         // `$task` of `output` and `export` has the raw output, too.
         let shapes = task.output.transform.is_some() || task.export.transform.is_some();
-        let var = if shapes { completed_var(&frame.var, &raw) } else { Value::NULL };
+        let var = if shapes {
+            completed_var(frame.var.value(&self.definition.document, &task), &raw)
+        } else {
+            Value::NULL
+        };
         let shaped = match self.shape(&task.output, raw, self.scope(&input).with("task", &var), "the output")
         {
             Ok(output) => output,

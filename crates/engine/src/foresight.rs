@@ -13,6 +13,7 @@ use dsl::plan::Task;
 use model::{Data, Label, Value};
 
 use crate::state::Execution;
+use crate::tasks::TaskVar;
 
 /// What was assumed, by JSON Pointer of the task.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,14 +31,14 @@ impl Execution {
         task: &Task,
         condition: &Expr,
         data: &Value,
-        var: Option<&Value>,
+        var: Option<&TaskVar>,
     ) {
         if self.foresight.is_none() {
             return;
         }
         let scope = self.scope(data);
         let scope = match var {
-            Some(var) => scope.with("task", var),
+            Some(var) => scope.with_task(var, task),
             None => scope,
         };
         // A condition that fails is raised by whoever tests it.

@@ -56,6 +56,10 @@ pub(crate) fn labelled(work: &Work, input: &Value, scope: &Scope<'_>, arguments:
         _ => Label::DEFINITION,
     };
     match &arguments.data {
+        // Everything is written in the definition: that is what the parts say already.
+        Data::Object(members) if members.keys().all(|name| label(name) == Label::DEFINITION) => {
+            arguments.clone()
+        }
         Data::Object(members) => Value::object(
             members.iter().map(|(name, value)| (name, value.with_label_everywhere(label(name)))),
         ),

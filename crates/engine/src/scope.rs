@@ -3,26 +3,48 @@
 use std::time::Duration;
 
 use dsl::expr::{Budget, EvalError, Expr, Vars};
-use dsl::plan::{Schema, TaskKind};
+use dsl::plan::{Schema, Task, TaskKind};
 use dsl::template::Template;
 use model::problem::WorkflowError;
 use model::{Label, Timestamp, Value};
 
 use crate::state::{Doing, Execution, Frame};
+use crate::tasks::TaskVar;
 
 /// Variables of one evaluation.
 pub(crate) struct Scope<'a> {
     pairs: Vec<(&'a str, &'a Value)>,
+    /// `$task`, which comes after the others and is only made when something is evaluated.
+    task: Option<(&'a TaskVar, &'a Task)>,
+    document: &'a Value,
 }
 
 impl<'a> Scope<'a> {
     pub(crate) fn with(mut self, name: &'a str, value: &'a Value) -> Self {
+        if name == "task" {
+            self.task = None;
+        }
         self.pairs.push((name, value));
         self
     }
 
+    /// As [`Scope::with`], `$task` of another task than the one on top.
+    pub(crate) fn with_task(mut self, var: &'a TaskVar, task: &'a Task) -> Self {
+        self.task = Some((var, task));
+        self
+    }
+
+    /// Looks at everything that holds.
+    fn vars<T>(&self, look: impl FnOnce(Vars<'_>) -> T) -> T {
+        let Some((var, task)) = self.task else { return look(Vars(&self.pairs)) };
+        let mut pairs = Vec::with_capacity(self.pairs.len() + 1);
+        pairs.extend_from_slice(&self.pairs);
+        pairs.push(("task", var.value(self.document, task)));
+        look(Vars(&pairs))
+    }
+
     pub(crate) fn eval(&self, expr: &Expr, input: &Value) -> Result<Value, WorkflowError> {
-        expr.eval(input, &Vars(&self.pairs), &mut Budget::default()).map_err(|e| expression_error(&e))
+        self.vars(|vars| expr.eval(input, &vars, &mut Budget::default())).map_err(|e| expression_error(&e))
     }
 
     /// A condition: only `true` is true; anything but a boolean is an error.
@@ -47,8 +69,8 @@ impl<'a> Scope<'a> {
     pub(crate) fn fill(&self, template: &Template, input: &Value) -> Result<Value, WorkflowError> {
         match template {
             Template::Constant(value) => Ok(value.clone()),
-            Template::Expr(_) | Template::Array(_) | Template::Object(_) => template
-                .eval(input, &Vars(&self.pairs), &mut Budget::default())
+            Template::Expr(_) | Template::Array(_) | Template::Object(_) => self
+                .vars(|vars| template.eval(input, &vars, &mut Budget::default()))
                 .map_err(|e| expression_error(&e)),
         }
     }
@@ -83,12 +105,13 @@ impl Execution {
     }
 
     fn scope_of<'a>(&'a self, stack: &'a [Frame], input: &'a Value) -> Scope<'a> {
-        let mut pairs: Vec<(&str, &Value)> = vec![
+        let mut pairs: Vec<(&str, &Value)> = Vec::with_capacity(8);
+        pairs.extend([
             ("context", &self.live.context),
             ("input", input),
             ("workflow", &self.workflow_var),
             ("runtime", &self.runtime_var),
-        ];
+        ]);
         let outer = self.ancestors();
         for frame in outer.iter().flat_map(|thread| &thread.stack).chain(stack) {
             let Frame::Task(frame) = frame else { continue };
@@ -103,10 +126,11 @@ impl Execution {
                 _ => {}
             }
         }
-        if let Some(Frame::Task(top)) = stack.iter().rev().find(|f| matches!(f, Frame::Task(_))) {
-            pairs.push(("task", &top.var));
-        }
-        Scope { pairs }
+        let top = stack.iter().rev().find_map(|frame| match frame {
+            Frame::Task(task) => Some((&task.var, &*task.task)),
+            Frame::List(_) => None,
+        });
+        Scope { pairs, task: top, document: &self.definition.document }
     }
 
     /// Variables of the permit gate's and workflow's own expressions, outside any task.
@@ -117,6 +141,8 @@ impl Execution {
                 ("workflow", &self.workflow_var),
                 ("runtime", &self.runtime_var),
             ],
+            task: None,
+            document: &self.definition.document,
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::fork::Forking;
 use crate::kept::Effects;
 use crate::listen::{Inbox, Listening};
 use crate::rewind::Points;
+use crate::tasks::TaskVar;
 use crate::thread::{Thread, ThreadId};
 use crate::trace::TraceEntry;
 use crate::unwind::Undone;
@@ -177,7 +178,7 @@ pub(crate) struct TaskFrame {
     /// `input` applied.
     pub(crate) input: Value,
     /// `$task`
-    pub(crate) var: Value,
+    pub(crate) var: TaskVar,
     /// When its time-out strikes.
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) doing: Doing,

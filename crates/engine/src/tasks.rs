@@ -1,6 +1,6 @@
 //! How each kind of task begins.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dsl::plan::{For, RaiseError, Task, TaskKind, Work};
 use model::problem::WorkflowError;
@@ -15,10 +15,10 @@ use crate::trace::{TRACE_MAX, TaskStatus, TraceEntry};
 impl Execution {
     /// Begins a task of the list on top with its raw input.
     pub(crate) fn begin_task(&mut self, task: Arc<Task>, raw: Value) -> Signal {
-        let var = task_var(&self.definition.document, &task, &raw, self.now);
+        let var = TaskVar::new(raw.clone(), self.now);
         if let Some(condition) = &task.condition {
             self.foresee_condition(&task, condition, &raw, Some(&var));
-            match self.scope(&raw).with("task", &var).test(condition, &raw) {
+            match self.scope(&raw).with_task(&var, &task).test(condition, &raw) {
                 Ok(true) => {}
                 Ok(false) => {
                     self.push_trace(&task, TaskStatus::Skipped);
@@ -34,7 +34,7 @@ impl Execution {
         let deadline = match task
             .timeout
             .as_ref()
-            .map(|after| self.scope(&input).with("task", &var).duration(after, &input))
+            .map(|after| self.scope(&input).with_task(&var, &task).duration(after, &input))
             .transpose()
         {
             Ok(after) => after.map(|after| self.now.plus(after)),
@@ -57,12 +57,12 @@ impl Execution {
         }
     }
 
-    fn task_input(&self, task: &Task, raw: Value, var: &Value) -> Result<Value, WorkflowError> {
+    fn task_input(&self, task: &Task, raw: Value, var: &TaskVar) -> Result<Value, WorkflowError> {
         if let Some(schema) = &task.input.schema {
             check_schema(schema, &raw, "the input")?;
         }
         match &task.input.from {
-            Some(from) => self.scope(&raw).with("task", var).fill(from, &raw),
+            Some(from) => self.scope(&raw).with_task(var, task).fill(from, &raw),
             None => Ok(raw),
         }
     }
@@ -266,8 +266,28 @@ impl Execution {
     }
 }
 
+/// `$task` of a task that has begun, made when an expression is evaluated: most tasks have none.
+#[derive(Debug, Clone)]
+pub(crate) struct TaskVar {
+    /// Its input before `input.from`.
+    raw: Value,
+    begun_at: Timestamp,
+    made: OnceLock<Value>,
+}
+
+impl TaskVar {
+    pub(crate) fn new(raw: Value, begun_at: Timestamp) -> Self {
+        Self { raw, begun_at, made: OnceLock::new() }
+    }
+
+    /// The variable of this task in this document.
+    pub(crate) fn value(&self, document: &Value, task: &Task) -> &Value {
+        self.made.get_or_init(|| task_var(document, task, &self.raw, self.begun_at))
+    }
+}
+
 /// `$task`; `raw` is its input before `input.from`.
-pub(crate) fn task_var(document: &Value, task: &Task, raw: &Value, now: Timestamp) -> Value {
+fn task_var(document: &Value, task: &Task, raw: &Value, now: Timestamp) -> Value {
     Value::object([
         ("name", Value::string(&task.name)),
         ("reference", Value::string(&task.pointer)),
@@ -280,7 +300,8 @@ pub(crate) fn task_var(document: &Value, task: &Task, raw: &Value, now: Timestam
 /// The part of a document that a JSON Pointer names; `null` when there is none.
 fn at_pointer(document: &Value, pointer: &str) -> Value {
     let found = pointer.split('/').skip(1).try_fold(document, |value, name| match &value.data {
-        Data::Object(_) => value.get(&name.replace("~1", "/").replace("~0", "~")),
+        Data::Object(_) if name.contains('~') => value.get(&name.replace("~1", "/").replace("~0", "~")),
+        Data::Object(_) => value.get(name),
         Data::Array(items) => items.get(name.parse::<usize>().ok()?),
         _ => None,
     });

@@ -23,7 +23,7 @@ use crate::apply::{runtime_var, workflow_var};
 use crate::kept::Effects;
 use crate::listen::Inbox;
 use crate::state::{Doing, End, Execution, Frame, ListFrame, Phase, TaskFrame};
-use crate::tasks::task_var;
+use crate::tasks::TaskVar;
 use crate::thread::{Thread, ThreadId};
 use crate::unwind::{Armed, Undone};
 use effect::EffectImage;
@@ -303,7 +303,7 @@ impl Execution {
                 // What the list hands on is what the task began with.
                 let raw =
                     if let Some(Frame::List(list)) = self.live.stack.last() { &list.data } else { &input };
-                let var = task_var(&self.definition.document, &task, raw, begun_at);
+                let var = TaskVar::new(raw.clone(), begun_at);
                 Ok(Frame::Task(Box::new(TaskFrame {
                     task,
                     begun_at,
