@@ -236,10 +236,12 @@ impl App {
         let risk = score(state, effect, &origins);
         let mut verdict = judged_by(policies, state, effect, &origins, risk);
         if controls.on(ControlName::Takeover) && verdict.decision == Decision::Allow {
+            let verdict = Arc::make_mut(&mut verdict);
             verdict.decision = Decision::RequireApproval(operators());
             verdict.reasons = vec![TAKEOVER_REASON.to_owned()];
         }
         if let Some(caution) = state.caution(effect.number) {
+            let verdict = Arc::make_mut(&mut verdict);
             if verdict.decision == Decision::Allow {
                 let roles = vec!["operator".into(), "admin".into()];
                 verdict.decision = Decision::RequireApproval(Quorum { approvers: 1, roles });
@@ -247,7 +249,7 @@ impl App {
             verdict.reasons.insert(0, caution);
         }
         let digest = model::digest_of(&(effect.digest, verdict.policy, &verdict.decision));
-        Ruled { verdict: Arc::new(verdict), digest }
+        Ruled { verdict, digest }
     }
 }
 
@@ -259,20 +261,22 @@ pub(crate) fn judged_by(
     effect: &Effect,
     origins: &[Provenance],
     risk: Risk,
-) -> Verdict {
+) -> Arc<Verdict> {
     let input = policy_input(state, effect, origins, &risk);
-    let mut verdict = match policies.decide(&input) {
-        Ok(ruling) => from_ruling(ruling, policies.digest(), risk),
+    let mut verdict = match policies.verdict(&input, &risk) {
+        Ok(verdict) => verdict,
         Err(error) => {
             tracing::error!(error = %error, "a policy failed, so the effect is denied");
-            failed(&error.to_string(), policies.digest(), risk)
+            Arc::new(failed(&error.to_string(), policies.digest(), risk))
         }
     };
     if effect.request == model::Request::Declassify && verdict.decision == Decision::Allow {
+        let verdict = Arc::make_mut(&mut verdict);
         verdict.decision = Decision::RequireApproval(operators());
         verdict.reasons = vec![DECLASSIFY_REASON.to_owned()];
     }
     if let Some(reason) = unreadable_amount(effect) {
+        let verdict = Arc::make_mut(&mut verdict);
         verdict.decision = Decision::Deny;
         verdict.reasons = vec![reason];
     }

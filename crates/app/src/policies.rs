@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use guard::policy::{Bundle, PolicyError, PolicySet, Ruling, SetEvaluator};
 use model::principal::Permission;
-use model::verdict::Decision;
+use model::verdict::{Decision, Risk, Verdict};
 use model::{Digest, Problem, TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use store::{Batch, Expect, Put};
 
 use crate::app::{App, store_problem};
 use crate::caller::Caller;
+use crate::permit;
 use crate::record::{self, verdict_word};
 use crate::view::{PolicyTestView, PolicyView, RulingView};
 
@@ -31,6 +32,8 @@ const DEFAULT: &str = "default";
 const EVALUATORS_MAX: usize = 64;
 /// Rulings that are remembered; beyond that, the memory starts anew.
 const KNOWN_MAX: usize = 4096;
+/// Bytes of the largest input whose ruling is remembered.
+const KNOWN_BYTES_MAX: usize = 4096;
 
 /// The policies of every tenant that has been asked for.
 #[derive(Default)]
@@ -59,8 +62,13 @@ impl TenantPolicies {
     }
 
     /// What the policies decide; an error means no.
-    pub(crate) fn decide(&self, input: &impl Serialize) -> Result<Ruling, PolicyError> {
+    pub(crate) fn decide(&self, input: &impl Serialize) -> Result<Arc<Ruling>, PolicyError> {
         self.rules.decide(input)
+    }
+
+    /// As [`TenantPolicies::decide`], as a verdict; `risk` is a part of the input.
+    pub(crate) fn verdict(&self, input: &impl Serialize, risk: &Risk) -> Result<Arc<Verdict>, PolicyError> {
+        self.rules.verdict(input, risk)
     }
 
     pub(crate) fn digest(&self) -> Digest {
@@ -73,8 +81,17 @@ pub(crate) struct Rules {
     set: PolicySet,
     digest: Digest,
     idle: Mutex<Vec<SetEvaluator>>,
-    /// Rulings by digest of the input. A policy reads nothing but its input, so the same input has the same ruling.
-    known: Mutex<HashMap<Digest, Ruling>>,
+    /// Rulings by the likeness of the input. A policy reads nothing but its input, so the same input has the same
+    /// ruling.
+    known: Mutex<HashMap<Vec<u8>, Known>>,
+}
+
+/// A ruling that was made.
+#[derive(Clone)]
+struct Known {
+    ruling: Arc<Ruling>,
+    /// The verdict that follows, once somebody asked for it.
+    verdict: Option<Arc<Verdict>>,
 }
 
 impl Rules {
@@ -83,8 +100,24 @@ impl Rules {
         Ok(Self { digest: set.digest(), set, idle: Mutex::default(), known: Mutex::default() })
     }
 
-    /// What the policies decide; an error means no.
-    fn decide(&self, input: &impl Serialize) -> Result<Ruling, PolicyError> {
+    fn decide(&self, input: &impl Serialize) -> Result<Arc<Ruling>, PolicyError> {
+        self.known(input).map(|(_, known)| known.ruling)
+    }
+
+    fn verdict(&self, input: &impl Serialize, risk: &Risk) -> Result<Arc<Verdict>, PolicyError> {
+        let (key, Known { ruling, verdict }) = self.known(input)?;
+        if let Some(verdict) = verdict {
+            return Ok(verdict);
+        }
+        let verdict = Arc::new(permit::from_ruling((*ruling).clone(), self.digest, risk.clone()));
+        if let Some(known) = self.known.lock().get_mut(&key) {
+            known.verdict = Some(Arc::clone(&verdict));
+        }
+        Ok(verdict)
+    }
+
+    /// What the policies decide, and what it is remembered by; an error means no.
+    fn known(&self, input: &impl Serialize) -> Result<(Vec<u8>, Known), PolicyError> {
         let unwritable = |error: &dyn std::fmt::Display| PolicyError {
             file: "input".to_owned(),
             line: 0,
@@ -92,19 +125,20 @@ impl Rules {
             message: format!("the input has no document: {error}"),
         };
         // The document itself is only made when it has to be judged: most of what comes was seen before.
-        let bytes = model::compact::to_vec(input).map_err(|error| unwritable(&error))?;
-        let key = Digest::of(&bytes);
-        if let Some(ruling) = self.known.lock().get(&key) {
-            return Ok(ruling.clone());
+        let key = model::compact::likeness(input).map_err(|error| unwritable(&error))?;
+        if let Some(found) = self.known.lock().get(&key) {
+            return Ok((key, found.clone()));
         }
         let document = serde_json::to_value(input).map_err(|error| unwritable(&error))?;
-        let ruling = self.evaluate(&document)?;
-        let mut known = self.known.lock();
-        if known.len() >= KNOWN_MAX {
-            known.clear();
+        let made = Known { ruling: Arc::new(self.evaluate(&document)?), verdict: None };
+        if key.len() <= KNOWN_BYTES_MAX {
+            let mut known = self.known.lock();
+            if known.len() >= KNOWN_MAX {
+                known.clear();
+            }
+            known.insert(key.clone(), made.clone());
         }
-        known.insert(key, ruling.clone());
-        Ok(ruling)
+        Ok((key, made))
     }
 
     fn evaluate(&self, input: &serde_json::Value) -> Result<Ruling, PolicyError> {
@@ -317,7 +351,13 @@ impl App {
             Decision::Allow | Decision::Deny => (0, Vec::new()),
         };
         let decision = verdict_word(&ruling.decision).to_owned();
-        Ok(RulingView { decision, approvers, roles, reasons: ruling.reasons, policy: policies.digest() })
+        Ok(RulingView {
+            decision,
+            approvers,
+            roles,
+            reasons: ruling.reasons.clone(),
+            policy: policies.digest(),
+        })
     }
 
     /// Runs the `test_*` rules of a bundle.

@@ -75,7 +75,7 @@ struct Flights {
 }
 
 struct Entry {
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
     departed: Option<(Timestamp, Instant)>,
     cut: watch::Sender<bool>,
     watches: Vec<Arc<Watch>>,
@@ -85,7 +85,7 @@ struct Entry {
 pub struct Flight {
     wire: Arc<Wire>,
     number: u64,
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
     cut: watch::Receiver<bool>,
 }
 
@@ -140,7 +140,7 @@ impl std::fmt::Debug for Flight {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) number: u64,
-    pub(crate) manifest: Manifest,
+    pub(crate) manifest: Arc<Manifest>,
     /// Since when on the wire; none when it had a permit and was not sent.
     pub(crate) since: Option<Timestamp>,
 }
@@ -172,10 +172,12 @@ impl Wire {
     /// A permitted attempt begins its way.
     pub(crate) fn board(self: &Arc<Self>, manifest: Manifest) -> Arc<Flight> {
         let (sender, cut) = watch::channel(false);
+        let manifest = Arc::new(manifest);
         let mut flights = self.flights.lock();
         flights.next += 1;
         let number = flights.next;
-        let entry = Entry { manifest: manifest.clone(), departed: None, cut: sender, watches: Vec::new() };
+        let entry =
+            Entry { manifest: Arc::clone(&manifest), departed: None, cut: sender, watches: Vec::new() };
         flights.entries.insert(number, entry);
         drop(flights);
         Arc::new(Flight { wire: Arc::clone(self), number, manifest, cut })
@@ -205,7 +207,7 @@ impl Wire {
                 entry.cut.send_replace(true);
             }
             let since = entry.departed.map(|(at, _)| at);
-            found.push(Found { number: *number, manifest: entry.manifest.clone(), since });
+            found.push(Found { number: *number, manifest: Arc::clone(&entry.manifest), since });
         }
         (found, watch)
     }

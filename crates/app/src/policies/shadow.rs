@@ -302,7 +302,7 @@ fn judged(mut figures: Figures, cases: &[Case]) -> Option<Figures> {
         }
         figures.judged += 1;
         let ruling = match &case.shadow.set {
-            Ok(set) => set.decide(&case.input).map_err(|error| error.to_string()),
+            Ok(set) => set.decide(&case.input).map(Arc::unwrap_or_clone).map_err(|error| error.to_string()),
             Err(error) => Err(error.clone()),
         };
         let (from, to) = match ruling {

@@ -210,6 +210,7 @@ impl Told {
     ) {
         let origins = provenance::describe(&effect.arguments);
         let again = permit::judged_by(candidate, state, effect, &origins, recorded.verdict.risk.clone());
+        let again = Arc::unwrap_or_clone(again);
         if let Some(reason) = again.reasons.iter().find(|reason| reason.starts_with(FAILED_REASON)) {
             findings.failed(state, effect, reason);
         }
