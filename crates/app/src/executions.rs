@@ -138,7 +138,7 @@ impl App {
         let id = execution_id(id)?;
         let reason = checked_reason(reason)?;
         let input = input(caller.principal.id.clone(), reason);
-        Ok(self.advance(&caller.principal.tenant, &id, input, Some(caller)).await?.row)
+        Ok(Arc::unwrap_or_clone(self.advance(&caller.principal.tenant, &id, input, Some(caller)).await?.row))
     }
 
     /// Answers when the execution has ended, or as it is after `wait`.

@@ -42,8 +42,7 @@ impl App {
     ) -> Result<GoalAnswer, Problem> {
         caller.demand(Permission::SubmitGoal)?;
         let now = self.clock.now();
-        let body = self.goal_digest(&goal);
-        if let Some(answer) = self.answered_before(caller, &goal, &body, now).await? {
+        if let Some(answer) = self.answered_before(caller, &goal, now).await? {
             return self.wait_if_asked(caller, answer, goal.wait).await;
         }
         if !goal.plan_only && self.switches.now().on(ControlName::KillSwitch) {
@@ -59,7 +58,7 @@ impl App {
         };
         if let Some(plan) = &goal.plan {
             let chosen = goal.execution_id.is_some().then_some(id);
-            let accepted = self.run_plan(caller, &goal, plan, chosen, &body, turn).await?;
+            let accepted = self.run_plan(caller, &goal, plan, chosen, turn).await?;
             return self.wait_if_asked(caller, accepted, goal.wait).await;
         }
         let understood = self.understand(caller, &goal).await?;
@@ -90,13 +89,13 @@ impl App {
             error: None,
             repeated: false,
         };
-        let puts = self.answer_put(caller, &goal, &body, &accepted, now);
+        let puts = self.answer_put(caller, &goal, &accepted, now);
         let extra = (puts, Vec::new());
         match self.start_execution(caller, understood.definition, started, extra, turn).await {
             Ok(advanced) => {
-                accepted.status = advanced.row.status;
-                accepted.blocked_on = advanced.row.blocked_on;
-                accepted.outcome = advanced.row.outcome;
+                accepted.status.clone_from(&advanced.row.status);
+                accepted.blocked_on.clone_from(&advanced.row.blocked_on);
+                accepted.outcome.clone_from(&advanced.row.outcome);
             }
             // Somebody started the same id, or sent the same key, at the same time: theirs is the answer.
             Err(problem) if problem.status == 409 => match self.same_execution(caller, &id, &plan).await? {
@@ -128,7 +127,6 @@ impl App {
         goal: &GoalRequest,
         digest: &str,
         chosen: Option<ExecutionId>,
-        body: &Digest,
         turn: Turn,
     ) -> Result<GoalAccepted, Problem> {
         let now = self.clock.now();
@@ -146,22 +144,20 @@ impl App {
             error: None,
             repeated: false,
         };
-        let mut puts = self.answer_put(caller, goal, body, &accepted, now);
+        let mut puts = self.answer_put(caller, goal, &accepted, now);
         puts.push(redeemed.put);
         let extra = (puts, vec![redeemed.expect]);
         match self.start_execution(caller, redeemed.definition, redeemed.started, extra, turn).await {
             Ok(advanced) => {
-                accepted.status = advanced.row.status;
-                accepted.blocked_on = advanced.row.blocked_on;
-                accepted.outcome = advanced.row.outcome;
+                accepted.status.clone_from(&advanced.row.status);
+                accepted.blocked_on.clone_from(&advanced.row.blocked_on);
+                accepted.outcome.clone_from(&advanced.row.outcome);
             }
             // Of two at once, with one key, the other's is the answer.
-            Err(problem) if problem.status == 409 => {
-                match self.answered_before(caller, goal, body, now).await? {
-                    Some(answer) => accepted = answer,
-                    None => return Err(problem),
-                }
-            }
+            Err(problem) if problem.status == 409 => match self.answered_before(caller, goal, now).await? {
+                Some(answer) => accepted = answer,
+                None => return Err(problem),
+            },
             Err(problem) => return Err(problem),
         }
         Ok(accepted)
@@ -348,22 +344,10 @@ impl App {
         }))
     }
 
-    fn goal_digest(&self, goal: &GoalRequest) -> Digest {
-        let mut given = json!({
-            "intent": goal.intent, "workflow": goal.workflow, "input": goal.input, "id": goal.execution_id, "plan": goal.plan_only,
-            "signed": goal.plan,
-        });
-        if let Some(priority) = goal.priority {
-            given["priority"] = json!(priority);
-        }
-        model::digest_of(&given)
-    }
-
     async fn answered_before(
         &self,
         caller: &Caller,
         goal: &GoalRequest,
-        body: &Digest,
         now: Timestamp,
     ) -> Result<Option<GoalAccepted>, Problem> {
         let Some(key) = &goal.idempotency_key else { return Ok(None) };
@@ -381,7 +365,7 @@ impl App {
             .await
             .map_err(|e| store_problem(&e))?;
         let Some(found) = found else { return Ok(None) };
-        if found["body"] != json!(body) {
+        if found["body"] != json!(goal_digest(goal)) {
             let detail = "this `Idempotency-Key` was used for another request; use a new key";
             return Err(Problem::new(422, 4091, "idempotency key reused", detail));
         }
@@ -397,7 +381,6 @@ impl App {
         &self,
         caller: &Caller,
         goal: &GoalRequest,
-        body: &Digest,
         accepted: &GoalAccepted,
         now: Timestamp,
     ) -> Vec<Put> {
@@ -406,7 +389,9 @@ impl App {
             tenant: caller.principal.tenant.clone(),
             key: answer_key(caller, key),
             expires_at: now.plus(self.settings.answers_keep),
-            document: json!({ "body": body, "execution_id": accepted.execution_id, "plan_digest": accepted.plan_digest }),
+            document: json!({
+                "body": goal_digest(goal), "execution_id": accepted.execution_id, "plan_digest": accepted.plan_digest,
+            }),
         }]
     }
 
@@ -449,6 +434,18 @@ pub(crate) fn stopped(holds: &str) -> Problem {
         }
     };
     Problem::new(503, 3001, "kill switch is on", detail).with("control", json!(holds))
+}
+
+/// What makes two requests the same, for those that carry one key.
+fn goal_digest(goal: &GoalRequest) -> Digest {
+    let mut given = json!({
+        "intent": goal.intent, "workflow": goal.workflow, "input": goal.input, "id": goal.execution_id, "plan": goal.plan_only,
+        "signed": goal.plan,
+    });
+    if let Some(priority) = goal.priority {
+        given["priority"] = json!(priority);
+    }
+    model::digest_of(&given)
 }
 
 fn answer_key(caller: &Caller, key: &str) -> String {

@@ -1,8 +1,12 @@
 //! Audit records: every decision, effect, approval, control and administrative act becomes one.
 
-use audit::{Classification, Record};
+use audit::{Classification, Entry, Leaf, Record};
+use model::compact::Error;
+use model::effect::EffectNumber;
 use model::event::{Event, EventBody};
-use model::{TenantId, Timestamp};
+use model::id::{ApprovalId, PermitId};
+use model::{Digest, TenantId, Timestamp};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::caller::Caller;
@@ -25,7 +29,7 @@ pub(crate) fn by_caller(
         correlation: caller.request_id.clone(),
         classification: Classification::Internal,
         address: caller.address.clone(),
-        agent: caller.agent.as_deref().map(|agent| agent.chars().take(120).collect()),
+        agent: caller.agent.as_deref().map(shortened),
         details: guard::pii::redact_json(&details),
     }
 }
@@ -64,67 +68,204 @@ fn kind_name(kind: model::principal::PrincipalKind) -> &'static str {
     }
 }
 
-/// The records of the events of one step. A verdict and the permit that it granted are one record.
-pub(crate) fn of_events(state: &engine::Execution, events: &[Event], caller: Option<&Caller>) -> Vec<Record> {
-    let tenant = &state.started.tenant;
-    let execution = state.started.execution.as_str();
-    let mut records = Vec::with_capacity(events.len());
-    let mut judged: Option<(model::effect::EffectNumber, serde_json::Value)> = None;
+/// Where the records of a step belong, and who asked for it.
+struct Teller<'a> {
+    state: &'a engine::Execution,
+    caller: Option<&'a Caller>,
+    agent: Option<String>,
+}
+
+/// What a leaf says of a verdict.
+#[derive(Serialize)]
+struct Judged<'a> {
+    operation: &'a str,
+    verdict: &'static str,
+    reasons: &'a [String],
+    risk: u8,
+    policy: String,
+    digest: &'a Digest,
+    approval: Option<&'a ApprovalId>,
+}
+
+/// What a leaf says of a verdict and the permit that it granted.
+#[derive(Serialize)]
+struct Permitted<'a> {
+    #[serde(flatten)]
+    judged: Judged<'a>,
+    permit: &'a PermitId,
+    epoch: u64,
+    lease: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<PlanEntry<'a>>,
+    attempt: u32,
+}
+
+/// The entry of a signed plan.
+#[derive(Serialize)]
+struct PlanEntry<'a> {
+    digest: Option<&'a Digest>,
+    entry: u32,
+}
+
+/// What a leaf says of an answer.
+#[derive(Serialize)]
+struct Answered {
+    attempt: u32,
+    answer: &'static str,
+    error: Option<String>,
+    outcome: Option<&'static str>,
+}
+
+/// What a leaf says of an end.
+#[derive(Serialize)]
+struct Ended<'a> {
+    status: &'a str,
+    outcome: &'a model::Outcome,
+    digest: &'a Digest,
+}
+
+impl Teller<'_> {
+    /// A leaf about the execution, or one of its effects; `by` is who did it, when it was not OmniHub itself.
+    fn leaf<D: Serialize>(
+        &self,
+        at: Timestamp,
+        action: &str,
+        effect: Option<EffectNumber>,
+        by: Option<&Caller>,
+        details: &D,
+    ) -> Result<Leaf, Error> {
+        let started = &self.state.started;
+        let resource = resource_of(started.execution.as_str(), effect);
+        let entry = Entry {
+            at,
+            tenant: &started.tenant,
+            actor: by.map_or("system", |caller| caller.principal.id.as_str()),
+            actor_kind: by.map_or("system", |caller| kind_name(caller.principal.kind)),
+            action,
+            resource: &resource,
+            correlation: started.execution.as_str(),
+            classification: Classification::Internal,
+            address: by.and_then(|caller| caller.address.as_deref()),
+            agent: by.and(self.agent.as_deref()),
+            details,
+        };
+        entry.leaf(&started.execution)
+    }
+
+    fn judged(&self, at: Timestamp, body: &EventBody) -> Option<Result<Leaf, Error>> {
+        let judged = self.judged_of(body)?;
+        let EventBody::Judged { effect, .. } = body else { return None };
+        Some(self.leaf(at, "effect.judged", Some(*effect), None, &judged))
+    }
+
+    fn judged_of<'b>(&'b self, body: &'b EventBody) -> Option<Judged<'b>> {
+        let EventBody::Judged { effect, verdict, digest, approval } = body else { return None };
+        Some(Judged {
+            operation: self.state.effect(*effect).map_or("", |effect| &effect.operation),
+            verdict: verdict_word(&verdict.decision),
+            reasons: &verdict.reasons,
+            risk: verdict.risk.score,
+            policy: verdict.policy.short(),
+            digest,
+            approval: approval.as_ref().map(|awaited| &awaited.id),
+        })
+    }
+
+    /// A verdict and the permit that it granted, when the second event is the permit of the first.
+    fn permitted(&self, verdict: &EventBody, permitted: &Event) -> Option<Result<Leaf, Error>> {
+        let EventBody::EffectStarted { effect, attempt, permit, epoch, lease, digest, entry, approval } =
+            &permitted.body
+        else {
+            return None;
+        };
+        let EventBody::Judged { effect: judged, .. } = verdict else { return None };
+        if judged != effect {
+            return None;
+        }
+        let details = Permitted {
+            judged: Judged { digest, approval: approval.as_ref(), ..self.judged_of(verdict)? },
+            permit,
+            epoch: *epoch,
+            lease: *lease,
+            plan: entry.map(|entry| PlanEntry { digest: self.state.started.signed.as_ref(), entry }),
+            attempt: *attempt,
+        };
+        Some(self.leaf(permitted.at, "effect.permitted", Some(*effect), None, &details))
+    }
+}
+
+/// The leaves of the events of one step. A verdict and the permit that it granted are one leaf.
+pub(crate) fn of_events(
+    state: &engine::Execution,
+    events: &[Event],
+    caller: Option<&Caller>,
+) -> Result<Vec<Leaf>, Error> {
+    let agent = caller.and_then(|caller| caller.agent.as_deref()).map(shortened);
+    let teller = Teller { state, caller, agent };
+    let mut leaves = Vec::with_capacity(events.len());
+    let mut judged: Option<&EventBody> = None;
     for event in events {
-        if let Some((number, details)) = judged.take() {
-            if let EventBody::EffectStarted { effect, attempt, permit, epoch, lease, digest, entry, approval } =
-                &event.body
-                && *effect == number
-            {
-                let mut details = details;
-                details["permit"] = json!(permit);
-                details["epoch"] = json!(epoch);
-                details["lease"] = json!(lease);
-                if let Some(entry) = entry {
-                    details["plan"] = json!({ "digest": state.started.signed, "entry": entry });
-                }
-                details["attempt"] = json!(attempt);
-                details["digest"] = json!(digest);
-                details["approval"] = json!(approval);
-                records.push(record(
-                    tenant,
-                    execution,
-                    event.at,
-                    "effect.permitted",
-                    Some(number),
-                    details,
-                    None,
-                ));
+        if let Some(verdict) = judged.take() {
+            if let Some(leaf) = teller.permitted(verdict, event) {
+                leaves.push(leaf?);
                 continue;
             }
-            records.push(record(tenant, execution, event.at, "effect.judged", Some(number), details, None));
+            leaves.extend(teller.judged(event.at, verdict).transpose()?);
         }
-        if let EventBody::Judged { effect, verdict, digest, approval } = &event.body {
-            let operation = state.effect(*effect).map(|e| e.operation.clone()).unwrap_or_default();
-            judged = Some((
-                *effect,
-                json!({
-                    "operation": operation, "verdict": verdict_word(&verdict.decision), "reasons": verdict.reasons,
-                    "risk": verdict.risk.score, "policy": verdict.policy.short(), "digest": digest,
-                    "approval": approval.as_ref().map(|a| &a.id),
-                }),
-            ));
-            continue;
-        }
-        if let Some((action, effect, details)) = described(state, &event.body) {
-            records.push(record(tenant, execution, event.at, action, effect, details, caller));
+        match &event.body {
+            EventBody::Judged { .. } => judged = Some(&event.body),
+            EventBody::EffectAnswered { effect, attempt, answer } => {
+                let details = answered(state, *effect, *attempt, answer);
+                leaves.push(teller.leaf(event.at, "effect.answered", Some(*effect), caller, &details)?);
+            }
+            EventBody::Ended { status, outcome, digest } => {
+                let details = Ended { status, outcome, digest };
+                leaves.push(teller.leaf(event.at, "execution.ended", None, caller, &details)?);
+            }
+            body => {
+                if let Some((action, effect, details)) = described(state, body) {
+                    leaves.push(teller.leaf(event.at, action, effect, teller.caller, &details)?);
+                }
+            }
         }
     }
-    if let (Some((number, details)), Some(last)) = (judged, events.last()) {
-        records.push(record(tenant, execution, last.at, "effect.judged", Some(number), details, None));
+    if let (Some(verdict), Some(last)) = (judged, events.last()) {
+        leaves.extend(teller.judged(last.at, verdict).transpose()?);
     }
-    records
+    Ok(leaves)
+}
+
+fn answered(
+    state: &engine::Execution,
+    effect: EffectNumber,
+    attempt: u32,
+    answer: &model::effect::Answer,
+) -> Answered {
+    use model::effect::Answer;
+    let (answer, error) = match answer {
+        Answer::Done { .. } | Answer::Stored { .. } => ("done", None),
+        Answer::Refused { error, .. } => ("refused", error.detail.as_deref()),
+        Answer::Lost { error } => ("lost", error.detail.as_deref()),
+        Answer::Child(end) => (end.word(), end.error.as_ref().and_then(|error| error.detail.as_deref())),
+    };
+    let outcome = state.effect(effect).and_then(|effect| effect.outcome).map(model::Outcome::name);
+    Answered { attempt, answer, error: error.map(|text| guard::pii::redact(text).into_owned()), outcome }
+}
+
+fn resource_of(execution: &str, effect: Option<EffectNumber>) -> String {
+    match effect {
+        Some(number) => format!("executions/{execution}/effects/{}", number.0),
+        None => format!("executions/{execution}"),
+    }
+}
+
+fn shortened(agent: &str) -> String {
+    agent.chars().take(120).collect()
 }
 
 pub(crate) type Described = (&'static str, Option<model::effect::EffectNumber>, serde_json::Value);
 
 pub(crate) fn described(state: &engine::Execution, body: &EventBody) -> Option<Described> {
-    use model::effect::Answer;
     Some(match body {
         EventBody::Started(started) => (
             "execution.started",
@@ -161,23 +302,8 @@ pub(crate) fn described(state: &engine::Execution, body: &EventBody) -> Option<D
         ),
         EventBody::EffectPredicted { effect, .. } => ("effect.predicted", Some(*effect), json!({})),
         EventBody::EffectAnswered { effect, attempt, answer } => {
-            let (word, error) = match answer {
-                Answer::Done { .. } | Answer::Stored { .. } => ("done", None),
-                Answer::Refused { error, .. } => ("refused", error.detail.as_deref()),
-                Answer::Lost { error } => ("lost", error.detail.as_deref()),
-                Answer::Child(end) => {
-                    (end.word(), end.error.as_ref().and_then(|error| error.detail.as_deref()))
-                }
-            };
-            let known = state.effect(*effect);
-            (
-                "effect.answered",
-                Some(*effect),
-                json!({
-                    "attempt": attempt, "answer": word, "error": error.map(guard::pii::redact),
-                    "outcome": known.and_then(|e| e.outcome).map(model::Outcome::name),
-                }),
-            )
+            let answered = answered(state, *effect, *attempt, answer);
+            ("effect.answered", Some(*effect), serde_json::to_value(answered).unwrap_or_default())
         }
         EventBody::EffectVoided { effect, attempt, reason } => {
             ("effect.voided", Some(*effect), json!({ "attempt": attempt, "reason": reason }))
@@ -270,44 +396,14 @@ fn numbers(kept: &model::event::KeptEffects) -> Vec<u32> {
     kept.list.iter().take(NUMBERS_MAX).map(|kept| kept.effect.0).collect()
 }
 
-/// The record of an outcome that became known after its answer, by probe or by giving up.
-pub(crate) fn of_outcome(state: &engine::Execution, effect: &engine::Effect) -> Record {
+/// The leaf of an outcome that became known after its answer, by probe or by giving up.
+pub(crate) fn of_outcome(state: &engine::Execution, effect: &engine::Effect) -> Result<Leaf, Error> {
     let details = json!({
         "operation": effect.operation, "outcome": effect.outcome.map(model::Outcome::name),
         "evidence": effect.evidence.as_deref().map(guard::pii::redact),
     });
-    record(
-        &state.started.tenant,
-        state.started.execution.as_str(),
-        state.now,
-        "outcome.settled",
-        Some(effect.number),
-        details,
-        None,
-    )
-}
-
-fn record(
-    tenant: &TenantId,
-    execution: &str,
-    at: Timestamp,
-    action: &str,
-    effect: Option<model::effect::EffectNumber>,
-    details: serde_json::Value,
-    caller: Option<&Caller>,
-) -> Record {
-    let resource = match effect {
-        Some(number) => format!("executions/{execution}/effects/{}", number.0),
-        None => format!("executions/{execution}"),
-    };
-    let mut record = by_system(tenant, at, action, resource, execution, details);
-    if let Some(caller) = caller {
-        record.actor = caller.principal.id.to_string();
-        kind_name(caller.principal.kind).clone_into(&mut record.actor_kind);
-        record.address.clone_from(&caller.address);
-        record.agent = caller.agent.as_deref().map(|agent| agent.chars().take(120).collect());
-    }
-    record
+    let teller = Teller { state, caller: None, agent: None };
+    teller.leaf(state.now, "outcome.settled", Some(effect.number), None, &details)
 }
 
 /// `allow`, `deny` or `require-approval`.

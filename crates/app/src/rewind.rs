@@ -134,7 +134,7 @@ impl App {
             self.row(tenant, &id).await?
         } else {
             let change = Change { replaced: Some(Box::new(replaced)), ..Change::default() };
-            self.go_on(held, change, Some(caller)).await?.row
+            Arc::unwrap_or_clone(self.go_on(held, change, Some(caller)).await?.row)
         };
         Ok(return_view(row, &place, kept))
     }
@@ -211,7 +211,7 @@ impl App {
         let (begin, extra) = (Box::new(move |_| Ok(made)), (Vec::new(), Vec::new()));
         let begun = self.begin_execution(Some(caller), key, begin, extra, None).await;
         match begun {
-            Ok(advanced) => Ok(return_view(advanced.row, &place, kept)),
+            Ok(advanced) => Ok(return_view(Arc::unwrap_or_clone(advanced.row), &place, kept)),
             // Somebody forked to the same id at the same time: theirs is the answer.
             Err(problem) if problem.status == 409 => {
                 match self.same_fork(tenant, &fork, &request, origin.as_ref()).await? {
@@ -236,7 +236,7 @@ impl App {
         let (id, reason) = (execution_id(id)?, checked_reason(reason)?);
         let effect = crate::resolve::effect_number(number)?;
         let input = Input::Choose { effect, choice, by: caller.principal.id.clone(), reason };
-        Ok(self.advance(&caller.principal.tenant, &id, input, Some(caller)).await?.row)
+        Ok(Arc::unwrap_or_clone(self.advance(&caller.principal.tenant, &id, input, Some(caller)).await?.row))
     }
 
     #[expect(clippy::too_many_arguments, reason = "everything that the first event of a fork is made of")]

@@ -39,7 +39,7 @@ const JUDGEMENTS_MAX: usize = 256;
 
 type Key = (TenantId, ExecutionId);
 /// A state, its snapshot, and what its row says about being woken.
-type Loaded = (Execution, Snapshotted, Option<Timestamp>, Option<String>);
+type Loaded = (Box<Execution>, Snapshotted, Option<Timestamp>, Option<String>);
 
 /// Makes an execution, and what it has to commit.
 pub(crate) type Begin = Box<dyn FnOnce(Timestamp) -> Result<(Execution, Step), Problem> + Send>;
@@ -56,7 +56,8 @@ struct Slot(Arc<tokio::sync::Mutex<Cell>>);
 
 #[derive(Default)]
 struct Cell {
-    state: Option<Execution>,
+    /// Behind a pointer: a step takes it out and puts it back.
+    state: Option<Box<Execution>>,
     /// What the row says about being woken, to know whether it has to be written again.
     due_at: Option<Timestamp>,
     /// What the row says it waits for, for the same reason: whoever wakes those that wait for something reads rows.
@@ -73,7 +74,7 @@ struct Cell {
 /// What a step did, for those who asked for it.
 #[derive(Debug)]
 pub(crate) struct Advanced {
-    pub(crate) row: ExecutionRow,
+    pub(crate) row: Arc<ExecutionRow>,
 }
 
 /// An execution that its holder alone may change.
@@ -86,7 +87,7 @@ pub(crate) struct Held {
 impl Held {
     /// Its state.
     pub(crate) fn state(&self) -> Option<&Execution> {
-        self.cell.state.as_ref()
+        self.cell.state.as_deref()
     }
 }
 
@@ -194,7 +195,7 @@ impl App {
         expect.push(Expect::NoExecution(key.0.clone(), key.1.clone()));
         expect.append(&mut guards);
         let mut batch = Batch { expect, puts: extra, ..Batch::default() };
-        let mut state = state;
+        let mut state = Box::new(state);
         if let Err(problem) = self.approvals_of(&state, &batch.puts, &mut grounds).await {
             self.hot.forget(&key, &slot, &mut cell);
             return Err(problem);
@@ -320,7 +321,7 @@ impl App {
         let stepped = match (replaced, input) {
             (Some(replaced), _) => {
                 let (instead, step) = *replaced;
-                state = instead;
+                *state = instead;
                 Some(Ok(step))
             }
             (None, input) => input.map(|input| engine::step(&mut state, input, now)),
@@ -360,6 +361,7 @@ impl App {
         let notices = notices(&batch);
         // Nothing happened and nothing has to be told again: time came for something that is over.
         let idle = batch.events.is_none()
+            && batch.leaves.is_empty()
             && batch.records.is_empty()
             && cell.due_at == row.due_at
             && cell.blocked_on == row.blocked_on;
@@ -450,7 +452,7 @@ impl App {
 
     async fn load_cell(&self, key: &Key) -> Result<Loaded, Problem> {
         let (state, snapshot, row) = self.brought_back_with_row(&key.0, &key.1).await?;
-        Ok((state, snapshot, row.due_at, row.blocked_on))
+        Ok((Box::new(state), snapshot, row.due_at, row.blocked_on))
     }
 
     /// What judging needs that does not depend on the state.
@@ -575,7 +577,7 @@ impl App {
         caller: Option<&Caller>,
         now: Timestamp,
         batch: &mut Batch,
-    ) -> Result<(ExecutionRow, Vec<Work>, Vec<Message>), Problem> {
+    ) -> Result<(Arc<ExecutionRow>, Vec<Work>, Vec<Message>), Problem> {
         let tenant = &state.started.tenant;
         let mut row = row_of(state, outcome.held.as_deref(), now);
         if state.pending
@@ -587,21 +589,28 @@ impl App {
         if outcome.more {
             row.due_at = Some(now);
         }
-        let mut records = record::of_events(state, &events, caller);
+        let row = Arc::new(row);
+        let told_before = std::mem::take(&mut batch.records);
+        batch.leaves = told_before
+            .iter()
+            .map(audit::Record::leaf)
+            .collect::<Result<_, _>>()
+            .map_err(Problem::machine)?;
+        let mut leaves = record::of_events(state, &events, caller).map_err(Problem::machine)?;
         // The log reads as a story: outcomes come before the end that they led to.
         let end = match events.last() {
-            Some(Event { body: EventBody::Ended { .. }, .. }) => records.pop(),
+            Some(Event { body: EventBody::Ended { .. }, .. }) => leaves.pop(),
             _ => None,
         };
-        batch.records.append(&mut records);
+        batch.leaves.append(&mut leaves);
         for effect in state.effects.iter().filter(|e| e.settled_at == Some(state.now) && !events.is_empty()) {
             let told = outcome.settled_before.contains(&effect.number)
                 || events.iter().any(|event| answers(event, effect.number));
             if effect.outcome.is_some() && !told {
-                batch.records.push(record::of_outcome(state, effect));
+                batch.leaves.push(record::of_outcome(state, effect).map_err(Problem::machine)?);
             }
         }
-        batch.records.extend(end);
+        batch.leaves.extend(end);
         for (approval, effect) in &outcome.voided {
             let resource = format!("executions/{}/effects/{}", state.started.execution, effect.0);
             batch.records.push(record::by_system(
@@ -635,7 +644,7 @@ impl App {
         batch.puts.extend(outcome.puts);
         batch.puts.extend(self.closed_approvals(state, &events, now).await?);
         batch.puts.extend(self.dead_letters_of(state, &events, &row, now).await?);
-        batch.puts.push(Put::Execution(Box::new(row.clone())));
+        batch.puts.push(Put::Execution(Arc::clone(&row)));
         for event in &mut events {
             self.offload(tenant, event).await?;
         }
@@ -701,7 +710,14 @@ impl App {
     }
 
     /// Keeps what is under way in memory, and drops what waits.
-    fn keep(&self, key: &Key, slot: &Slot, cell: &mut Cell, state: Execution, due_at: Option<Timestamp>) {
+    fn keep(
+        &self,
+        key: &Key,
+        slot: &Slot,
+        cell: &mut Cell,
+        state: Box<Execution>,
+        due_at: Option<Timestamp>,
+    ) {
         // What another execution does is not under way in this process.
         let performs =
             |effect: &engine::Effect| effect.phase == Phase::Started && !effect.request.is_execution();

@@ -46,7 +46,7 @@ impl App {
         let held = self.hold(&caller.principal.tenant, &execution).await?;
         let repeated = held.state().is_some_and(|state| state.knows_signal(&id));
         let change = Change { input: Some(Input::Signal(signal)), ..Change::default() };
-        let row = self.go_on(held, change, Some(caller)).await?.row;
+        let row = Arc::unwrap_or_clone(self.go_on(held, change, Some(caller)).await?.row);
         Ok(SignalAccepted {
             execution_id: row.id,
             status: row.status,

@@ -14,7 +14,7 @@ pub mod verify;
 pub use head::{SignedHead, SigningKey, VerifyingKey};
 pub use merkle::{EMPTY_ROOT, Frontier, leaf_hash, node_hash};
 pub use proof::{InvalidProof, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion};
-pub use record::{Classification, Record, leaf_bytes, read_leaf};
+pub use record::{Classification, Correlation, Entry, Leaf, Record, leaf_bytes, read_leaf};
 pub use seal::PlanSeal;
 pub use sealed::Seal;
 pub use verify::{Report, Verifier, verify_log};

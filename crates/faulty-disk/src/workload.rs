@@ -70,7 +70,7 @@ impl Workload {
         let id = execution(place as u64);
         let before = self.lengths[place];
         let count = 1 + self.dice.below(3);
-        let mut puts = vec![Put::Execution(Box::new(self.row(&id)))];
+        let mut puts = vec![Put::Execution(Arc::new(self.row(&id)))];
         let mut blob = None;
         for _ in 0..=self.dice.below(3) {
             let name = self.dice.below(NAMES);

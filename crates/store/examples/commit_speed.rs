@@ -172,7 +172,8 @@ fn batch(tenant: &TenantId, id: &ExecutionId, requester: &PrincipalId, step: u64
         lease: None,
         expect: Vec::new(),
         events: Some((tenant.clone(), id.clone(), 2 * step, vec![event(), event()])),
-        puts: vec![Put::Execution(Box::new(row))],
+        puts: vec![Put::Execution(Arc::new(row))],
+        leaves: Vec::new(),
         records: vec![record("effect.judged"), record("effect.answered")],
     }
 }

@@ -1,5 +1,7 @@
 //! What one step changes.
 
+use std::sync::Arc;
+
 use model::approval::Approval;
 use model::id::{DeadLetterId, TokenId};
 use model::{Digest, Event, ExecutionId, TenantId, Timestamp};
@@ -17,6 +19,8 @@ pub struct Batch {
     pub events: Option<(TenantId, ExecutionId, u64, Vec<Event>)>,
     /// Rows to put.
     pub puts: Vec<Put>,
+    /// Audit leaves that are made already, in order; those of `records` follow them.
+    pub leaves: Vec<audit::Leaf>,
     /// Audit records; each becomes one leaf, in order.
     pub records: Vec<audit::Record>,
 }
@@ -40,7 +44,7 @@ pub enum Expect {
 #[derive(Debug, Clone)]
 pub enum Put {
     /// The execution's row: what lists and searches show, and when it wants to be woken.
-    Execution(Box<ExecutionRow>),
+    Execution(Arc<ExecutionRow>),
     /// The state of an execution after so many events, in place of an older one. A cache: a later read may find none.
     Snapshot {
         /// Whose.

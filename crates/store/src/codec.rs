@@ -89,8 +89,9 @@ fn uuid_prefix(text: &str) -> Option<u64> {
     if bytes.len() != 36 || [8, 13, 18, 23].iter().any(|at| bytes[*at] != b'-') {
         return None;
     }
-    let digits: String = text.get(..18)?.chars().filter(|digit| *digit != '-').collect();
-    u64::from_str_radix(&digits, 16).ok()
+    // A sign in front is read over, as it always was: the keys are stored.
+    let digits = bytes.get(usize::from(bytes[0] == b'+')..18)?.iter().filter(|digit| **digit != b'-');
+    digits.copied().try_fold(0, |sum, digit| Some(sum << 4 | u64::from(char::from(digit).to_digit(16)?)))
 }
 
 /// What of a wrong text is worth repeating.

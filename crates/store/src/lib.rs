@@ -18,7 +18,7 @@ pub use files::{FileAct, FileWatch};
 pub use query::{
     ApprovalQuery, AuditQuery, Blocked, Condition, ExecutionQuery, History, LeafRow, Page, StoreError, Stored,
 };
-pub use sqlite::open::OpenError;
+pub use sqlite::open::{OpenError, bare_database};
 pub use sqlite::{Options, SqliteStore, Stats};
 pub use verify::{StoppedCopy, VerifyError, verify_directory};
 

@@ -1,8 +1,8 @@
 //! The limit: what one SQLite writer reaches on this disk with full durability and nothing else to do.
 //!
-//! One writer thread, one row of 300 bytes with a time-ordered key for each step, the same settings of the file as the
-//! store's, and the same number in flight: so many producers, each waiting until its own row is durable. The writer
-//! takes what has queued up, and nothing waits for a timer. Producers are tasks, as executions are.
+//! One writer thread, one row of 300 bytes with a time-ordered key for each step, the very settings of the store's file
+//! (checksums of its pages included), and the same number in flight: so many producers, each waiting until its own row is
+//! durable. The writer takes what has queued up, and nothing waits for a timer. Producers are tasks, as executions are.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -43,7 +43,8 @@ pub(super) async fn measure(each: Duration) -> Result<Vec<Figure>, Failure> {
 }
 
 async fn rows_a_second(path: &Path, in_flight: u64, each: Duration) -> Result<f64, Failure> {
-    let db = open(path).map_err(failed)?;
+    let db = store::bare_database(path).map_err(failed)?;
+    db.execute_batch("CREATE TABLE rows (key INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT").map_err(failed)?;
     let (sender, receiver) = sync_channel(1024);
     let writer = std::thread::spawn(move || write(&db, &receiver));
     let begun = Instant::now();
@@ -58,16 +59,6 @@ async fn rows_a_second(path: &Path, in_flight: u64, each: Duration) -> Result<f6
     let written = writer.join().map_err(|_| failed("the writer of the limit panicked"))?;
     written.map_err(failed)?;
     Ok(f64::from(rows) / seconds)
-}
-
-/// The settings of the store's own file.
-fn open(path: &Path) -> rusqlite::Result<Connection> {
-    let db = Connection::open(path)?;
-    db.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096;
-         CREATE TABLE rows (key INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;",
-    )?;
-    Ok(db)
 }
 
 /// One row after the other, each when the one before is durable. Answers how many.

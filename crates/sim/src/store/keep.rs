@@ -28,9 +28,16 @@ impl Stored {
         if let Some((tenant, id, before, _)) = &batch.events {
             self.check_events(tenant, id, *before, &batch.puts)?;
         }
-        let leaves: Result<Vec<_>, _> =
-            batch.records.iter().map(|record| audit::leaf_bytes(0, record)).collect();
-        let leaves = leaves.map_err(|error| CommitError::Failed(format!("cannot be encoded: {error}")))?;
+        let unwritable =
+            |what: &dyn std::fmt::Display| CommitError::Failed(format!("cannot be encoded: {what}"));
+        let mut leaves = Vec::with_capacity(batch.leaves.len() + batch.records.len());
+        for leaf in batch.leaves {
+            let (_, record) = audit::read_leaf(&leaf.bytes).ok_or_else(|| unwritable(&"no leaf"))?;
+            leaves.push((leaf.bytes, record));
+        }
+        for record in batch.records {
+            leaves.push((audit::leaf_bytes(0, &record).map_err(|error| unwritable(&error))?, record));
+        }
         for put in batch.puts {
             self.put(put);
         }
@@ -38,7 +45,7 @@ impl Stored {
             self.append(tenant, id, events);
         }
         let first_leaf = self.frontier.size();
-        for (bytes, record) in leaves.into_iter().zip(batch.records) {
+        for (bytes, record) in leaves {
             self.append_leaf(bytes, record);
         }
         Ok(Committed { first_leaf, leaves: self.frontier.size() - first_leaf })
@@ -104,7 +111,7 @@ impl Stored {
 
     fn put(&mut self, put: Put) {
         match put {
-            Put::Execution(row) => self.put_execution(*row),
+            Put::Execution(row) => self.put_execution(Arc::unwrap_or_clone(row)),
             Put::Snapshot { tenant, execution, version, bytes } => {
                 if let Some(kept) = self.executions.get_mut(&(tenant, execution)) {
                     kept.snapshot = Some((version, bytes));

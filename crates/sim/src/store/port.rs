@@ -578,7 +578,9 @@ fn describe(batches: &[Batch]) -> (String, usize) {
             told.push_str(&format!("{id}@{before} "));
             events += new.len();
         }
-        for record in &batch.records {
+        let made =
+            batch.leaves.iter().filter_map(|leaf| audit::read_leaf(&leaf.bytes)).map(|(_, record)| record);
+        for record in made.chain(batch.records.iter().cloned()) {
             told.push_str(&record.action);
             told.push(' ');
         }

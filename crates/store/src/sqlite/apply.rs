@@ -1,13 +1,14 @@
 //! Writes one prepared batch inside the writer's transaction: first every check, then every row.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use audit::Frontier;
 use model::{ExecutionId, TenantId};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::known::{Found, Hot, Known, Statements};
 use super::prepare::{NewEvents, NewLeaf, Prepared, Row};
-use super::tree::{NODE_LEVELS, count};
+use super::tree::NODE_LEVELS;
 use crate::batch::{Committed, ExecutionRow, Expect};
 use crate::codec::decode;
 
@@ -28,79 +29,58 @@ impl From<rusqlite::Error> for Refused {
     }
 }
 
-/// The small numbers of tenants, as far as they are known. Must be forgotten when a transaction is rolled back.
-#[derive(Debug, Default)]
-pub(crate) struct Tenants(HashMap<TenantId, i64>);
-
-/// Most tenants that are remembered.
-const TENANTS_MAX: usize = 10_000;
-
-impl Tenants {
-    pub(crate) fn forget(&mut self) {
-        self.0.clear();
-    }
-
-    fn key(&mut self, db: &Connection, tenant: &TenantId) -> rusqlite::Result<i64> {
-        if let Some(key) = self.0.get(tenant) {
-            return Ok(*key);
-        }
-        if self.0.len() >= TENANTS_MAX {
-            self.0.clear();
-        }
-        db.prepare_cached("INSERT INTO tenants (id) VALUES (?1) ON CONFLICT DO NOTHING")?
-            .execute([tenant.as_str()])?;
-        let key = db
-            .prepare_cached("SELECT key FROM tenants WHERE id = ?1")?
-            .query_row([tenant.as_str()], |row| row.get(0))?;
-        self.0.insert(tenant.clone(), key);
-        Ok(key)
-    }
-}
-
 /// Checks and writes one batch. After [`Refused::Sql`] the caller must roll back, and restore `frontier`.
 pub(crate) fn apply(
-    db: &Connection,
-    tenants: &mut Tenants,
+    statements: &mut Statements<'_>,
+    known: &mut Known,
     frontier: &mut Frontier,
     batch: &mut Prepared,
 ) -> Result<Committed, Refused> {
-    for expect in &batch.expect {
-        check(db, expect)?;
-    }
-    let mut known = match &batch.events {
+    let db = statements.db;
+    let mut found = match &batch.events {
         Some(events) => {
-            let found = find(db, tenants, &events.tenant, &events.id)?;
+            let found = known.take(statements, &events.tenant, &events.id)?;
+            for expect in &batch.expect {
+                match expect {
+                    // What was looked for already is not looked for again.
+                    Expect::NoExecution(tenant, id) if *tenant == events.tenant && *id == events.id => {
+                        refuse_existing(found.is_some(), id)?;
+                    }
+                    expect => check(db, expect)?,
+                }
+            }
             check_events(&batch.rows, events, found.as_ref())?;
             found
         }
-        None => None,
+        None => {
+            batch.expect.iter().try_for_each(|expect| check(db, expect))?;
+            None
+        }
     };
     for row in &batch.rows {
         match row {
-            Row::Execution(row) => put_execution(db, tenants, batch.events.as_ref(), &mut known, row)?,
+            Row::Execution(row) => put_execution(statements, known, batch.events.as_ref(), &mut found, row)?,
             Row::RemoveExecution { tenant, execution, letters } => {
-                remove_execution(db, tenants, tenant, execution, letters)?;
+                remove_execution(statements, known, tenant, execution, letters)?;
             }
             row => put(db, row)?,
         }
     }
     if let Some(events) = &batch.events {
-        append_events(db, events, known.as_ref())?;
+        append_events(statements, events, found.as_mut())?;
+        if let Some(found) = found {
+            known.remember(db, &events.tenant, &events.id, found)?;
+        }
     }
     let first_leaf = frontier.size();
     for leaf in &mut batch.leaves {
-        append_leaf(db, tenants, frontier, leaf)?;
+        append_leaf(statements, known, frontier, leaf)?;
     }
     Ok(Committed { first_leaf, leaves: frontier.size() - first_leaf })
 }
 
-/// What must be known of an execution to change it.
-#[derive(Debug)]
-struct Found {
-    key: i64,
-    events: u64,
-    status: String,
-    due_at: Option<i64>,
+fn refuse_existing(exists: bool, id: &ExecutionId) -> Result<(), Refused> {
+    if exists { Err(Refused::Conflict(format!("execution `{id}` exists already"))) } else { Ok(()) }
 }
 
 fn check(db: &Connection, expect: &Expect) -> Result<(), Refused> {
@@ -112,9 +92,7 @@ fn check(db: &Connection, expect: &Expect) -> Result<(), Refused> {
         Expect::NoExecution(tenant, id) => {
             let sql =
                 "SELECT 1 FROM executions WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) AND id = ?2";
-            if exists(sql, params![tenant.as_str(), id.as_str()])? {
-                return conflict(format!("execution `{id}` exists already"));
-            }
+            refuse_existing(exists(sql, params![tenant.as_str(), id.as_str()])?, id)?;
         }
         Expect::NoDocument(tenant, kind, key) => {
             let sql = "SELECT 1 FROM documents WHERE tenant = ?1 AND kind = ?2 AND key = ?3";
@@ -154,28 +132,6 @@ fn check(db: &Connection, expect: &Expect) -> Result<(), Refused> {
     Ok(())
 }
 
-fn find(
-    db: &Connection,
-    tenants: &mut Tenants,
-    tenant: &TenantId,
-    id: &ExecutionId,
-) -> Result<Option<Found>, Refused> {
-    let sql = "SELECT key, events, status, due_at FROM executions WHERE tenant = ?1 AND id = ?2";
-    let tenant = tenants.key(db, tenant)?;
-    let found = db
-        .prepare_cached(sql)?
-        .query_row(params![tenant, id.as_str()], |row| {
-            Ok(Found {
-                key: row.get(0)?,
-                events: count(row.get(1)?),
-                status: row.get(2)?,
-                due_at: row.get(3)?,
-            })
-        })
-        .optional()?;
-    Ok(found)
-}
-
 fn check_events(rows: &[Row], events: &NewEvents, found: Option<&Found>) -> Result<(), Refused> {
     let length = found.map_or(0, |found| found.events);
     if length != events.before {
@@ -194,32 +150,43 @@ fn check_events(rows: &[Row], events: &NewEvents, found: Option<&Found>) -> Resu
 }
 
 fn put_execution(
-    db: &Connection,
-    tenants: &mut Tenants,
+    statements: &mut Statements<'_>,
+    known: &mut Known,
     events: Option<&NewEvents>,
-    known: &mut Option<Found>,
-    row: &ExecutionRow,
+    held: &mut Option<Found>,
+    row: &Arc<ExecutionRow>,
 ) -> Result<(), Refused> {
     let own = events.filter(|events| events.id == row.id && events.tenant == row.tenant);
-    let found = if own.is_some() { known.take() } else { find(db, tenants, &row.tenant, &row.id)? };
+    let found = if own.is_some() { held.take() } else { known.take(statements, &row.tenant, &row.id)? };
     let events =
         own.map_or_else(|| found.as_ref().map_or(0, |found| found.events), |own| own.before + own.count);
     let key = match found {
-        Some(found) => update_execution(db, &found, events, row)?,
-        None => insert_execution(db, tenants, events, row)?,
+        Some(found) => update_execution(statements, &found, events, row)?,
+        None => insert_execution(statements, known, events, row)?,
     };
+    let due_at = row.due_at.map(|at| at.0);
+    let found = Found { key, events, status: row.status.clone(), due_at, row: Some(Arc::clone(row)) };
     if own.is_some() {
-        *known = Some(Found { key, events, status: row.status.clone(), due_at: row.due_at.map(|at| at.0) });
+        *held = Some(found);
+    } else {
+        known.remember(statements.db, &row.tenant, &row.id, found)?;
     }
     Ok(())
 }
 
-fn update_execution(db: &Connection, found: &Found, events: u64, row: &ExecutionRow) -> Result<i64, Refused> {
+fn update_execution(
+    statements: &mut Statements<'_>,
+    found: &Found,
+    events: u64,
+    row: &ExecutionRow,
+) -> Result<i64, Refused> {
     let due_at = row.due_at.map(|at| at.0);
-    let sql = "UPDATE executions SET namespace = ?2, name = ?3, version = ?4, outcome = ?5, requester = ?6, \
-               intent = ?7, error = ?8, started_at = ?9, updated_at = ?10, ended_at = ?11, events = ?12, \
-               blocked_on = ?13 WHERE key = ?1";
-    db.prepare_cached(sql)?.execute(params![
+    if found.row.as_ref().is_some_and(|before| goes_on(before, row)) {
+        let values = params![found.key, row.updated_at.0, events.cast_signed(), row.blocked_on];
+        statements.get(Hot::Progress)?.execute(values)?;
+        return Ok(found.key);
+    }
+    statements.get(Hot::Update)?.execute(params![
         found.key,
         row.namespace,
         row.name,
@@ -236,23 +203,55 @@ fn update_execution(db: &Connection, found: &Found, events: u64, row: &Execution
     ])?;
     // Setting an indexed column writes its indexes even when nothing changes: most steps change neither of these.
     if found.status != row.status || found.due_at != due_at {
-        let sql = "UPDATE executions SET status = ?2, due_at = ?3 WHERE key = ?1";
-        db.prepare_cached(sql)?.execute(params![found.key, row.status, due_at])?;
+        statements.get(Hot::Status)?.execute(params![found.key, row.status, due_at])?;
     }
     Ok(found.key)
 }
 
+/// True when a step changed nothing of a row but when it was and what it waits for.
+fn goes_on(before: &ExecutionRow, row: &ExecutionRow) -> bool {
+    let ExecutionRow {
+        tenant,
+        id,
+        namespace,
+        name,
+        version,
+        status,
+        outcome,
+        blocked_on: _,
+        requester,
+        intent,
+        error,
+        started_at,
+        updated_at: _,
+        ended_at,
+        due_at,
+        parent,
+    } = row;
+    before.tenant == *tenant
+        && before.id == *id
+        && before.namespace == *namespace
+        && before.name == *name
+        && before.version == *version
+        && before.status == *status
+        && before.outcome == *outcome
+        && before.requester == *requester
+        && before.intent == *intent
+        && before.error == *error
+        && before.started_at == *started_at
+        && before.ended_at == *ended_at
+        && before.due_at == *due_at
+        && before.parent == *parent
+}
+
 fn insert_execution(
-    db: &Connection,
-    tenants: &mut Tenants,
+    statements: &mut Statements<'_>,
+    known: &mut Known,
     events: u64,
     row: &ExecutionRow,
 ) -> Result<i64, Refused> {
-    let sql = "INSERT INTO executions (tenant, id, events, namespace, name, version, status, outcome, blocked_on, \
-               requester, intent, error, started_at, updated_at, ended_at, due_at, parent) \
-               VALUES (?1, ?2, ?16, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17)";
-    let tenant = tenants.key(db, &row.tenant)?;
-    Ok(db.prepare_cached(sql)?.insert(params![
+    let tenant = known.tenant(statements.db, &row.tenant)?;
+    Ok(statements.get(Hot::Insert)?.insert(params![
         tenant,
         row.id.as_str(),
         row.namespace,
@@ -274,13 +273,14 @@ fn insert_execution(
 }
 
 fn remove_execution(
-    db: &Connection,
-    tenants: &mut Tenants,
+    statements: &mut Statements<'_>,
+    known: &mut Known,
     tenant: &TenantId,
     id: &ExecutionId,
     letters: &str,
 ) -> Result<(), Refused> {
-    let Some(found) = find(db, tenants, tenant, id)? else { return Ok(()) };
+    let Some(found) = known.take(statements, tenant, id)? else { return Ok(()) };
+    let db = statements.db;
     for sql in [
         "DELETE FROM history WHERE execution = ?1",
         "DELETE FROM snapshots WHERE execution = ?1",
@@ -298,20 +298,25 @@ fn remove_execution(
     Ok(())
 }
 
-fn append_events(db: &Connection, events: &NewEvents, known: Option<&Found>) -> Result<(), Refused> {
-    let Some(found) = known else {
+fn append_events(
+    statements: &mut Statements<'_>,
+    events: &NewEvents,
+    found: Option<&mut Found>,
+) -> Result<(), Refused> {
+    let Some(found) = found else {
         // Rows may have been written by now, so this must roll back; the checks before them exclude it.
         return Err(Refused::Sql(rusqlite::Error::QueryReturnedNoRows));
     };
     if events.count == 0 {
         return Ok(());
     }
-    db.prepare_cached("INSERT INTO history (execution, first, events) VALUES (?1, ?2, ?3)")?
-        .execute(params![found.key, events.before.cast_signed(), events.blob,])?;
+    let values = params![found.key, events.before.cast_signed(), events.blob];
+    statements.get(Hot::History)?.execute(values)?;
     let length = events.before + events.count;
     if found.events != length {
         let sql = "UPDATE executions SET events = ?2 WHERE key = ?1";
-        db.prepare_cached(sql)?.execute([found.key, length.cast_signed()])?;
+        statements.db.prepare_cached(sql)?.execute([found.key, length.cast_signed()])?;
+        found.events = length;
     }
     Ok(())
 }
@@ -372,8 +377,8 @@ fn put(db: &Connection, row: &Row) -> Result<(), Refused> {
 }
 
 fn append_leaf(
-    db: &Connection,
-    tenants: &mut Tenants,
+    statements: &mut Statements<'_>,
+    known: &mut Known,
     frontier: &mut Frontier,
     leaf: &mut NewLeaf,
 ) -> Result<(), Refused> {
@@ -382,15 +387,10 @@ fn append_leaf(
         *number = sequence.to_be_bytes();
     }
     let hash = audit::leaf_hash(&leaf.bytes);
-    let tenant = tenants.key(db, &leaf.tenant)?;
-    let sql = "INSERT INTO leaves (sequence, tenant, correlation, hash, bytes) VALUES (?1, ?2, ?3, ?4, ?5)";
-    db.prepare_cached(sql)?.execute(params![
-        sequence.cast_signed(),
-        tenant,
-        leaf.correlation,
-        hash,
-        leaf.bytes
-    ])?;
+    let db = statements.db;
+    let tenant = known.tenant(db, &leaf.tenant)?;
+    let values = params![sequence.cast_signed(), tenant, leaf.correlation, hash, leaf.bytes];
+    statements.get(Hot::Leaf)?.execute(values)?;
     let mut stored = Ok(0);
     frontier.append(hash, |level, position, hash| {
         if level % NODE_LEVELS == 0 && stored.is_ok() {

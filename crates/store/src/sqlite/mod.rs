@@ -1,6 +1,7 @@
 //! SQLite behind the port: one writer thread, a few readers.
 
 mod apply;
+mod known;
 pub(crate) mod open;
 mod port;
 mod prepare;
@@ -138,7 +139,7 @@ impl SqliteStore {
             files: files.clone(),
             log_pages: options.log_pages,
             gauges: Arc::clone(&gauges),
-            tenants: apply::Tenants::default(),
+            known: known::Known::default(),
             stopped: None,
         };
         let (sender, receiver) = sync_channel(QUEUE_CALLS_MAX);

@@ -26,11 +26,12 @@ pub(crate) const LOCK_FILE: &str = "omnihub.lock";
 pub(crate) const HEAD_FILE_BYTES_MAX: u64 = 4096;
 
 /// Steps of the schema; each is applied once, in order. Only ever add at the end.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/0001_start.sql"),
     include_str!("../../migrations/0002_snapshots.sql"),
     include_str!("../../migrations/0003_leadership.sql"),
     include_str!("../../migrations/0004_children.sql"),
+    include_str!("../../migrations/0005_running.sql"),
 ];
 /// SQLite before 3.51.3 can lose commits when a log is checkpointed while it is written.
 const SQLITE_MIN: i32 = 3_051_003;
@@ -158,6 +159,16 @@ pub(crate) fn open(directory: &Path, clock: &dyn Clock, options: &Options) -> Re
     publish_key(&files, directory, &audit_key.verifying_key())?;
     let lease = leadership(&db)?;
     Ok(Opened { lock, db, audit_key, plan_key, secret_key, frontier, head, lease })
+}
+
+/// A database file with the settings of a store's and nothing in it, to measure what they cost on this machine. Its log is
+/// folded after as many frames as a store's.
+pub fn bare_database(path: &Path) -> Result<Connection, OpenError> {
+    let db = connect(path, OpenFlags::default(), None)?;
+    pages::reserve(&db).map_err(|_| OpenError::NoChecksums(path.to_owned()))?;
+    tune_writer(&db)?;
+    db.pragma_update(None, "wal_autocheckpoint", Options::default().log_pages)?;
+    Ok(db)
 }
 
 /// A connection that checks every page it reads, over a layer of the file system or SQLite's own.

@@ -1,5 +1,7 @@
 //! A batch with everything encoded that can be, so that the writer only writes.
 
+use std::sync::Arc;
+
 use model::{ExecutionId, TenantId, Timestamp};
 
 use crate::batch::{Batch, CommitError, ExecutionRow, Expect, Put};
@@ -41,7 +43,7 @@ pub(crate) struct NewLeaf {
 /// A row, encoded.
 #[derive(Debug)]
 pub(crate) enum Row {
-    Execution(Box<ExecutionRow>),
+    Execution(Arc<ExecutionRow>),
     Snapshot { tenant: TenantId, execution: ExecutionId, version: u64, bytes: Vec<u8> },
     RemoveExecution { tenant: TenantId, execution: ExecutionId, letters: String },
     RemoveSnapshot { tenant: TenantId, execution: ExecutionId },
@@ -78,10 +80,12 @@ enum Unwritable {
 }
 
 fn encode_batch(batch: Batch) -> Result<Prepared, Unwritable> {
-    let Batch { lease, expect, events, puts, records } = batch;
+    let Batch { lease, expect, events, puts, leaves, records } = batch;
     let events = events.map(new_events).transpose()?;
     let rows = puts.into_iter().map(row_of).collect::<Result<Vec<_>, _>>()?;
-    let leaves = records.iter().map(new_leaf).collect::<Result<Vec<_>, _>>()?;
+    let records = records.iter().map(|record| Ok(new_leaf(record.leaf()?)));
+    let leaves = leaves.into_iter().map(|leaf| Ok(new_leaf(leaf))).chain(records);
+    let leaves = leaves.collect::<Result<Vec<_>, Unwritable>>()?;
     let bytes = events.as_ref().map_or(0, |events| events.blob.len())
         + rows.iter().map(weight).sum::<usize>()
         + leaves.iter().map(|leaf| leaf.bytes.len()).sum::<usize>();
@@ -95,12 +99,9 @@ fn new_events(
     Ok(NewEvents { tenant, id, before, count: events.len() as u64, blob })
 }
 
-fn new_leaf(record: &audit::Record) -> Result<NewLeaf, Unwritable> {
-    Ok(NewLeaf {
-        tenant: record.tenant.clone(),
-        correlation: correlation_key(&record.correlation),
-        bytes: audit::leaf_bytes(0, record)?,
-    })
+fn new_leaf(leaf: audit::Leaf) -> NewLeaf {
+    let correlation = correlation_key(leaf.correlation.as_str());
+    NewLeaf { tenant: leaf.tenant, correlation, bytes: leaf.bytes }
 }
 
 fn row_of(put: Put) -> Result<Row, serde_json::Error> {

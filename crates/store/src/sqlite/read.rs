@@ -136,6 +136,11 @@ pub(crate) fn unfinished(
     Ok(found)
 }
 
+/// How `blocked_on` of what runs begins.
+const RUNNING: &str = "effect:";
+/// What the index of `blocked_on` says of its rows, in the very words of its definition.
+const BLOCKED_INDEXED: &str = "(status <> 'running' OR substr(blocked_on, 1, 7) <> 'effect:')";
+
 pub(crate) fn blocked(
     db: &Connection,
     prefix: &str,
@@ -143,11 +148,16 @@ pub(crate) fn blocked(
     limit: u32,
 ) -> Result<Vec<Blocked>, StoreError> {
     // Between the prefix and the prefix with the last code point behind it lies what begins with it.
-    let sql = "SELECT tenants.id, executions.id, executions.key, blocked_on FROM executions \
-               JOIN tenants ON tenants.key = executions.tenant \
-               WHERE blocked_on IS NOT NULL AND blocked_on >= ?1 AND blocked_on < ?2 AND executions.key > ?3 \
-               ORDER BY executions.key LIMIT ?4";
-    let mut select = db.prepare_cached(sql)?;
+    // What runs is not in the index: it is only looked through when the prefix may mean it.
+    let indexed = !(RUNNING.starts_with(prefix) || prefix.starts_with(RUNNING));
+    let part = if indexed { BLOCKED_INDEXED } else { "1" };
+    let sql = format!(
+        "SELECT tenants.id, executions.id, executions.key, blocked_on FROM executions \
+         JOIN tenants ON tenants.key = executions.tenant \
+         WHERE blocked_on IS NOT NULL AND {part} AND blocked_on >= ?1 AND blocked_on < ?2 AND executions.key > ?3 \
+         ORDER BY executions.key LIMIT ?4"
+    );
+    let mut select = db.prepare_cached(&sql)?;
     let high = format!("{prefix}\u{10ffff}");
     let mut rows = select.query(params![prefix, high, after.unwrap_or(i64::MIN), limit])?;
     let mut found = Vec::new();
@@ -270,12 +280,17 @@ pub(crate) fn ended(
 }
 
 pub(crate) fn count_by_block(db: &Connection, tenant: &TenantId) -> Result<Vec<(String, u64)>, StoreError> {
-    // Only rows that wait for something are in the index; what stands before the colon is a handful of words.
-    let sql = "SELECT CASE WHEN blocked_on LIKE 'limit:%' OR blocked_on LIKE 'control:%' OR instr(blocked_on, ':') = 0 \
-               THEN blocked_on ELSE substr(blocked_on, 1, instr(blocked_on, ':') - 1) END AS kind, count(*) \
-               FROM executions WHERE blocked_on IS NOT NULL \
-               AND tenant = (SELECT key FROM tenants WHERE id = ?1) GROUP BY kind ORDER BY kind";
-    let mut select = db.prepare_cached(sql)?;
+    // Only rows that wait for something are in one of the two indexes, what runs in the other; what stands before the
+    // colon is a handful of words.
+    let sql = format!(
+        "SELECT CASE WHEN blocked_on LIKE 'limit:%' OR blocked_on LIKE 'control:%' OR instr(blocked_on, ':') = 0 \
+         THEN blocked_on ELSE substr(blocked_on, 1, instr(blocked_on, ':') - 1) END AS kind, count(*) FROM ( \
+         SELECT blocked_on, tenant FROM executions WHERE blocked_on IS NOT NULL AND {BLOCKED_INDEXED} UNION ALL \
+         SELECT blocked_on, tenant FROM executions WHERE status IN ('pending', 'running') AND status = 'running' \
+         AND substr(blocked_on, 1, 7) = 'effect:' \
+         ) WHERE tenant = (SELECT key FROM tenants WHERE id = ?1) GROUP BY kind ORDER BY kind"
+    );
+    let mut select = db.prepare_cached(&sql)?;
     let rows = select.query_map([tenant.as_str()], |row| Ok((row.get(0)?, count(row.get(1)?))))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

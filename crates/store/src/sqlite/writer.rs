@@ -17,7 +17,8 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, params};
 use tokio::sync::oneshot;
 
-use super::apply::{Refused, Tenants, apply};
+use super::apply::{Refused, apply};
+use super::known::{Known, Statements};
 use super::prepare::Prepared;
 use super::tree;
 use crate::batch::{CommitError, Committed};
@@ -80,7 +81,7 @@ pub(crate) struct Writer {
     /// Frames of the write-ahead log after which it is folded into the database.
     pub(crate) log_pages: u32,
     pub(crate) gauges: Arc<Gauges>,
-    pub(crate) tenants: Tenants,
+    pub(crate) known: Known,
     /// Why nothing is written any more.
     pub(crate) stopped: Option<String>,
 }
@@ -311,7 +312,7 @@ impl Writer {
 
     fn roll_back(&mut self, frontier: Frontier) {
         self.frontier = frontier;
-        self.tenants.forget();
+        self.known.forget();
         if !self.db.is_autocommit()
             && let Err(error) = self.db.execute_batch("ROLLBACK")
         {
@@ -326,49 +327,27 @@ impl Writer {
     ) -> rusqlite::Result<(Vec<Answers>, Option<SignedHead>)> {
         self.db.execute_batch("BEGIN IMMEDIATE")?;
         let size = self.frontier.size();
+        let mut group = Group {
+            statements: Statements::new(&self.db),
+            known: &mut self.known,
+            frontier: &mut self.frontier,
+            lease: self.lease,
+        };
         let mut answers = Vec::with_capacity(calls.len());
         for call in calls {
             let mut own = Vec::with_capacity(call.batches.len());
             for batch in &mut call.batches {
-                own.push(if isolate { self.write_isolated(batch)? } else { self.write_one(batch)? });
+                own.push(if isolate { group.write_isolated(batch)? } else { group.write_one(batch)? });
             }
             answers.push(own);
         }
+        drop(group);
         if self.frontier.size() == size {
             return Ok((answers, None));
         }
         let head = self.key.sign(self.frontier.size(), self.frontier.root(), self.clock.now());
         tree::put_head(&self.db, &head)?;
         Ok((answers, Some(head)))
-    }
-
-    fn write_one(&mut self, batch: &mut Prepared) -> rusqlite::Result<Result<Committed, CommitError>> {
-        let held = batch.lease.unwrap_or(0);
-        if held != self.lease {
-            return Ok(Err(CommitError::Fenced { held, newest: self.lease }));
-        }
-        match apply(&self.db, &mut self.tenants, &mut self.frontier, batch) {
-            Ok(committed) => Ok(Ok(committed)),
-            Err(Refused::Conflict(message)) => Ok(Err(CommitError::Conflict(message))),
-            Err(Refused::Invalid(message)) => Ok(Err(CommitError::Failed(message))),
-            Err(Refused::Sql(error)) => Err(error),
-        }
-    }
-
-    fn write_isolated(&mut self, batch: &mut Prepared) -> rusqlite::Result<Result<Committed, CommitError>> {
-        let before = self.frontier.clone();
-        self.db.execute_batch("SAVEPOINT batch")?;
-        let result = match self.write_one(batch) {
-            Err(error) if spoils(&error) == Spoils::Batch => {
-                self.db.execute_batch("ROLLBACK TO batch")?;
-                self.frontier = before;
-                self.tenants.forget();
-                Err(CommitError::Failed(error.to_string()))
-            }
-            other => other?,
-        };
-        self.db.execute_batch("RELEASE batch")?;
-        Ok(result)
     }
 
     fn pulse(&mut self) -> Result<(), StoreError> {
@@ -424,6 +403,46 @@ impl Writer {
             return None;
         }
         Some(self.head.size)
+    }
+}
+
+/// What writing one group needs of the writer.
+struct Group<'a> {
+    statements: Statements<'a>,
+    known: &'a mut Known,
+    frontier: &'a mut Frontier,
+    lease: u64,
+}
+
+impl Group<'_> {
+    fn write_one(&mut self, batch: &mut Prepared) -> rusqlite::Result<Result<Committed, CommitError>> {
+        let held = batch.lease.unwrap_or(0);
+        if held != self.lease {
+            return Ok(Err(CommitError::Fenced { held, newest: self.lease }));
+        }
+        match apply(&mut self.statements, self.known, self.frontier, batch) {
+            Ok(committed) => Ok(Ok(committed)),
+            Err(Refused::Conflict(message)) => Ok(Err(CommitError::Conflict(message))),
+            Err(Refused::Invalid(message)) => Ok(Err(CommitError::Failed(message))),
+            Err(Refused::Sql(error)) => Err(error),
+        }
+    }
+
+    fn write_isolated(&mut self, batch: &mut Prepared) -> rusqlite::Result<Result<Committed, CommitError>> {
+        let before = self.frontier.clone();
+        let db = self.statements.db;
+        db.execute_batch("SAVEPOINT batch")?;
+        let result = match self.write_one(batch) {
+            Err(error) if spoils(&error) == Spoils::Batch => {
+                db.execute_batch("ROLLBACK TO batch")?;
+                *self.frontier = before;
+                self.known.forget();
+                Err(CommitError::Failed(error.to_string()))
+            }
+            other => other?,
+        };
+        db.execute_batch("RELEASE batch")?;
+        Ok(result)
     }
 }
 

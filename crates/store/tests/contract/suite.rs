@@ -21,6 +21,8 @@ macro_rules! behaviours {
             a_refused_batch_leaves_nothing,
             batches_of_one_call_see_each_other,
             due_and_unfinished_and_blocked_are_found,
+            what_runs_and_waits_in_turn_is_found_as_it_is,
+            a_refused_step_does_not_confuse_the_next,
             executions_are_listed_by_page_and_filter,
             tenants_do_not_see_each_other,
             documents_are_guarded_and_listed,
@@ -166,7 +168,7 @@ pub async fn due_and_unfinished_and_blocked_are_found(store: Arc<dyn Store>) {
         changed.status = status.to_owned();
         changed.due_at = due.map(Timestamp);
         changed.blocked_on = blocked.map(str::to_owned);
-        commit(&*store, Batch { puts: vec![Put::Execution(Box::new(changed))], ..Batch::default() }).await;
+        commit(&*store, Batch { puts: vec![Put::Execution(Arc::new(changed))], ..Batch::default() }).await;
     }
     let named = |name: &str| (acme.clone(), execution(name));
     assert_eq!(store.next_due().await, Ok(Some(Timestamp(100))));
@@ -184,12 +186,79 @@ pub async fn due_and_unfinished_and_blocked_are_found(store: Arc<dyn Store>) {
     assert_eq!(rest, unfinished[1..]);
     commit(
         &*store,
-        Batch { puts: vec![Put::Execution(Box::new(row(&acme, &execution("early"))))], ..Batch::default() },
+        Batch { puts: vec![Put::Execution(Arc::new(row(&acme, &execution("early"))))], ..Batch::default() },
     )
     .await;
     assert_eq!(store.next_due().await, Ok(Some(Timestamp(300))));
     assert_eq!(store.unfinished(None, 9).await.expect("reads").len(), 3);
     assert!(names(store.blocked("control:k", None, 9).await).is_empty());
+}
+
+/// What an execution waits for is found whatever it did before: what runs is kept apart from what waits.
+pub async fn what_runs_and_waits_in_turn_is_found_as_it_is(store: Arc<dyn Store>) {
+    let (acme, id) = (tenant("acme"), execution("turning"));
+    let mut still = row(&acme, &execution("still"));
+    (still.status, still.blocked_on) = ("suspended".to_owned(), Some("effect:1".to_owned()));
+    commit(&*store, Batch { puts: vec![Put::Execution(Arc::new(still))], ..Batch::default() }).await;
+    let turns = [
+        ("running", Some("effect:1")),
+        ("running", Some("effect:2")),
+        ("waiting", Some("control:kill-switch")),
+        ("running", Some("control:kill-switch")),
+        ("running", Some("effect:3")),
+        ("suspended", Some("effect:3")),
+        ("running", Some("effect:4")),
+        ("completed", None),
+    ];
+    for (step, (status, on)) in turns.into_iter().enumerate() {
+        let mut changed = row(&acme, &id);
+        changed.status = status.to_owned();
+        changed.blocked_on = on.map(str::to_owned);
+        changed.updated_at = Timestamp(1_000 + step as i64);
+        let batch =
+            Batch { puts: vec![Put::Execution(Arc::new(changed.clone()))], ..step_of(&acme, &id, step) };
+        commit(&*store, batch).await;
+        assert_eq!(store.execution(&acme, &id).await, Ok(Some(changed)), "step {step}");
+        let found = |prefix: &str| {
+            let (store, prefix, on, id) =
+                (Arc::clone(&store), prefix.to_owned(), on, (acme.clone(), id.clone()));
+            async move {
+                let is_there = names(store.blocked(&prefix, None, 9).await).contains(&id);
+                assert_eq!(is_there, on.is_some_and(|on| on.starts_with(&prefix)), "step {step}, `{prefix}`");
+            }
+        };
+        for prefix in ["control:", "effect:", "effect:3", "eff", ""] {
+            found(prefix).await;
+        }
+        let waiting = u64::from(on == Some("control:kill-switch"));
+        let running = 1 + u64::from(on.is_some_and(|on| on.starts_with("effect:")));
+        let mut kinds = vec![("control:kill-switch".to_owned(), waiting), ("effect".to_owned(), running)];
+        kinds.retain(|(_, number)| *number > 0);
+        assert_eq!(store.count_by_block(&acme).await, Ok(kinds), "step {step}");
+    }
+}
+
+/// A batch that is refused, or a whole group that is, leaves no trace in what the writer remembers of an execution.
+pub async fn a_refused_step_does_not_confuse_the_next(store: Arc<dyn Store>) {
+    let (acme, id) = (tenant("acme"), execution("steady"));
+    commit(&*store, step(&acme, &id, 0, 2)).await;
+    for before in [0, 1, 3, 9] {
+        let refused = store.commit(vec![step(&acme, &id, before, 1)]).await;
+        assert!(matches!(refused[..], [Err(store::CommitError::Conflict(_))]), "before {before}");
+    }
+    let again =
+        Batch { expect: vec![Expect::NoExecution(acme.clone(), id.clone())], ..step(&acme, &id, 2, 1) };
+    assert!(matches!(store.commit(vec![again]).await[..], [Err(store::CommitError::Conflict(_))]));
+    let results =
+        store.commit(vec![step(&acme, &id, 2, 1), step(&acme, &id, 2, 1), step(&acme, &id, 3, 1)]).await;
+    assert!(results[0].is_ok() && results[1].is_err() && results[2].is_ok(), "{results:?}");
+    let history = store.load(&acme, &id).await.expect("reads").expect("is there");
+    assert_eq!(history.events.len(), 4);
+    commit(&*store, step(&acme, &id, 4, 1)).await;
+}
+
+fn step_of(tenant: &model::TenantId, id: &model::ExecutionId, number: usize) -> Batch {
+    step(tenant, id, number as u64, 1)
 }
 
 pub async fn executions_are_listed_by_page_and_filter(store: Arc<dyn Store>) {
@@ -200,7 +269,7 @@ pub async fn executions_are_listed_by_page_and_filter(store: Arc<dyn Store>) {
         made.outcome = (n == 4).then(|| "verified".to_owned());
         made.started_at = Timestamp(n * 100);
         made.error = (n == 3).then(|| "Shop UNREACHABLE".to_owned());
-        Batch { puts: vec![Put::Execution(Box::new(made))], ..Batch::default() }
+        Batch { puts: vec![Put::Execution(Arc::new(made))], ..Batch::default() }
     });
     assert!(store.commit(batches.collect()).await.iter().all(Result::is_ok));
     let list = async |query: ExecutionQuery| {

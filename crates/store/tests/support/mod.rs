@@ -81,7 +81,7 @@ pub fn step(tenant: &TenantId, id: &ExecutionId, before: u64, count: u64) -> Bat
             before,
             numbers.map(|number| event(number.cast_signed())).collect(),
         )),
-        puts: vec![Put::Execution(Box::new(row(tenant, id)))],
+        puts: vec![Put::Execution(Arc::new(row(tenant, id)))],
         records: vec![record(tenant, id.as_str(), "effect.judged")],
         ..Batch::default()
     }
