@@ -143,6 +143,20 @@ impl App {
     }
 }
 
+/// True when something of an event may have to go to the blob store.
+pub(crate) fn may_be_large(event: &Event) -> bool {
+    match &event.body {
+        EventBody::EffectAnswered { answer, .. } => match answer {
+            Answer::Done { output } => weighs_more(output, INLINE_BYTES_MAX),
+            Answer::Child(_) => true,
+            Answer::Stored { .. } | Answer::Refused { .. } | Answer::Lost { .. } => false,
+        },
+        EventBody::Started(started) => weighs_more(&started.input, INLINE_BYTES_MAX),
+        EventBody::Resolved(_) | EventBody::Rewound(_) | EventBody::Forked(_) => true,
+        _ => false,
+    }
+}
+
 /// True when the JSON of a value is larger than `bytes`; stops counting as soon as that is known.
 pub(crate) fn weighs_more(value: &Value, bytes: usize) -> bool {
     fn weigh(value: &Value, left: &mut usize) -> bool {

@@ -168,8 +168,12 @@ impl App {
         if let Some(found) = self.policies.tenants.read().get(tenant) {
             return Ok(Arc::clone(found));
         }
-        let _one_at_a_time = self.policies.changing.lock().await;
-        self.reload_policies(tenant).await
+        // In a box, because it is rare and every step would carry room for it.
+        Box::pin(async {
+            let _one_at_a_time = self.policies.changing.lock().await;
+            self.reload_policies(tenant).await
+        })
+        .await
     }
 
     async fn reload_policies(&self, tenant: &TenantId) -> Result<Arc<TenantPolicies>, Problem> {

@@ -25,6 +25,7 @@ use crate::app::{App, commit_problem, store_problem};
 use crate::caller::Caller;
 use crate::family::mail::Message;
 use crate::letters::opened;
+use crate::payloads::may_be_large;
 use crate::permit::{Gate, Grounds};
 use crate::record;
 use crate::rejected::rejected_problem;
@@ -158,13 +159,13 @@ impl App {
         turn: Option<Turn>,
     ) -> Result<Advanced, Problem> {
         let (app, caller) = (Arc::clone(self), caller.cloned());
-        to_the_end(async move {
+        to_the_end(Box::pin(async move {
             let done = app.start_whole(caller.as_ref(), key.clone(), begin, extra, turn).await;
             if let Err(problem) = &done {
-                app.give_back_place(&key.0, &key.1, problem.status == 409).await;
+                Box::pin(app.give_back_place(&key.0, &key.1, problem.status == 409)).await;
             }
             done
-        })
+        }))
         .await
     }
 
@@ -196,7 +197,9 @@ impl App {
         expect.append(&mut guards);
         let mut batch = Batch { expect, puts: extra, ..Batch::default() };
         let mut state = Box::new(state);
-        if let Err(problem) = self.approvals_of(&state, &batch.puts, &mut grounds).await {
+        if rests_on_approvals(&state)
+            && let Err(problem) = Box::pin(self.approvals_of(&state, &batch.puts, &mut grounds)).await
+        {
             self.hot.forget(&key, &slot, &mut cell);
             return Err(problem);
         }
@@ -245,10 +248,10 @@ impl App {
         let Some(caller) = caller.cloned() else { return self.advance_in(None, tenant, id, input).await };
         let change = Change { input: Some(input), ..Change::default() };
         let (app, tenant, id) = (Arc::clone(self), tenant.clone(), id.clone());
-        to_the_end(async move {
+        to_the_end(Box::pin(async move {
             let held = app.hold(&tenant, &id).await?;
             app.go_on_whole(held, change, Some(&caller)).await
-        })
+        }))
         .await
     }
 
@@ -289,7 +292,7 @@ impl App {
     ) -> Result<Advanced, Problem> {
         let Some(caller) = caller.cloned() else { return self.go_on_whole(held, change, None).await };
         let app = Arc::clone(self);
-        to_the_end(async move { app.go_on_whole(held, change, Some(&caller)).await }).await
+        to_the_end(Box::pin(async move { app.go_on_whole(held, change, Some(&caller)).await })).await
     }
 
     async fn go_on_whole(
@@ -335,7 +338,9 @@ impl App {
                 return Err(rejected_problem(&rejected));
             }
         };
-        if let Err(problem) = self.approvals_of(&state, &puts, &mut grounds).await {
+        if rests_on_approvals(&state)
+            && let Err(problem) = Box::pin(self.approvals_of(&state, &puts, &mut grounds)).await
+        {
             self.hot.forget(&key, &slot, &mut cell);
             return Err(problem);
         }
@@ -433,7 +438,7 @@ impl App {
     async fn locked(&self, key: &Key) -> Result<(Slot, OwnedMutexGuard<Cell>), Problem> {
         let (slot, mut cell) = self.hot.locked(key).await;
         if cell.state.is_none() {
-            match self.load_cell(key).await {
+            match Box::pin(self.load_cell(key)).await {
                 Ok((state, snapshot, due_at, blocked_on)) => {
                     cell.state = Some(state);
                     cell.snapshot = snapshot;
@@ -642,11 +647,16 @@ impl App {
             batch.puts.push(message.put()?);
         }
         batch.puts.extend(outcome.puts);
-        batch.puts.extend(self.closed_approvals(state, &events, now).await?);
-        batch.puts.extend(self.dead_letters_of(state, &events, &row, now).await?);
+        // What most steps have nothing of is in a box, so that they do not carry room for it.
+        if concerns_approvals(state, &events) {
+            batch.puts.extend(Box::pin(self.closed_approvals(state, &events, now)).await?);
+        }
+        if state.effects.iter().any(|effect| effect.parked_at.is_some()) {
+            batch.puts.extend(Box::pin(self.dead_letters_of(state, &events, &row, now)).await?);
+        }
         batch.puts.push(Put::Execution(Arc::clone(&row)));
-        for event in &mut events {
-            self.offload(tenant, event).await?;
+        for event in events.iter_mut().filter(|event| may_be_large(event)) {
+            Box::pin(self.offload(tenant, event)).await?;
         }
         if !events.is_empty() {
             batch.events = Some((tenant.clone(), state.started.execution.clone(), before, events));
@@ -772,6 +782,17 @@ fn notices(batch: &Batch) -> Vec<(&'static str, String)> {
         _ => None,
     };
     batch.puts.iter().filter_map(of).collect()
+}
+
+/// True when effects that are requested may rest on approvals, or on a signed plan.
+fn rests_on_approvals(state: &Execution) -> bool {
+    state.started.signed.is_some() || state.open_effects().any(|effect| effect.approved.is_some())
+}
+
+/// True when a step may have decided, expired or outlived approvals.
+fn concerns_approvals(state: &Execution, events: &[Event]) -> bool {
+    let decided = |event: &Event| matches!(event.body, EventBody::ApprovalDecided { .. });
+    state.effects.iter().any(|effect| effect.approval.is_some()) || events.iter().any(decided)
 }
 
 /// True when the batch records an end; an execution that has ended may still be written again.

@@ -125,6 +125,11 @@ impl App {
         if let Some(found) = self.standing.tenants.read().get(tenant) {
             return Ok(Arc::clone(found));
         }
+        // In a box, because it is rare and every step would carry room for it.
+        Box::pin(self.read_people(tenant)).await
+    }
+
+    async fn read_people(&self, tenant: &TenantId) -> Result<Arc<People>, Problem> {
         let changes = self.standing.changes.load(Ordering::Acquire);
         let mut people = People { revocations: self.standing.revocations(), ..People::default() };
         for (_, document) in self.all_documents(tenant, TOKEN).await? {

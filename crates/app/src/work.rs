@@ -424,7 +424,7 @@ impl App {
         loop {
             let Err(problem) = self.take_report(work, input.clone(), records.clone()).await else { return };
             if problem.code == NOT_POSSIBLE_NOW {
-                self.record_late(work, word, records).await;
+                Box::pin(self.record_late(work, word, records)).await;
                 return;
             }
             if problem.status != 503 || pause > PAUSE_LAST {
