@@ -271,15 +271,25 @@ pub(super) fn index_of(text: &str) -> Option<u8> {
     }
 }
 
-/// FNV-1a, folded to a slot.
+/// The first and the last eight bytes and the length, mixed and folded to a slot.
 const fn hash(bytes: &[u8]) -> usize {
-    let mut hash = 0x811c_9dc5_u32;
+    let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => (short(bytes), 0),
+    };
+    let mixed = (first ^ last.rotate_left(23) ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> (u64::BITS - SLOTS.trailing_zeros())) as usize
+}
+
+/// Fewer than eight bytes as one number.
+const fn short(bytes: &[u8]) -> u64 {
+    let mut sum = 0;
     let mut at = 0;
     while at < bytes.len() {
-        hash = (hash ^ bytes[at] as u32).wrapping_mul(0x0100_0193);
+        sum = sum << 8 | bytes[at] as u64;
         at += 1;
     }
-    ((hash ^ (hash >> 15)) as usize) % SLOTS
+    sum
 }
 
 #[expect(

@@ -155,14 +155,11 @@ fn uuid_in(text: &str) -> Option<[u8; 16]> {
         return None;
     }
     let mut digits = [0; 32];
-    let mut next = digits.iter_mut();
-    for (at, byte) in bytes.iter().enumerate() {
-        if ![8, 13, 18, 23].contains(&at)
-            && let Some(digit) = next.next()
-        {
-            *digit = *byte;
-        }
-    }
+    digits[..8].copy_from_slice(&bytes[..8]);
+    digits[8..12].copy_from_slice(&bytes[9..13]);
+    digits[12..16].copy_from_slice(&bytes[14..18]);
+    digits[16..20].copy_from_slice(&bytes[19..23]);
+    digits[20..].copy_from_slice(&bytes[24..]);
     lower_hex(&digits)
 }
 
