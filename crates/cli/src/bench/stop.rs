@@ -27,7 +27,9 @@ use crate::exit::Failure;
 /// Executions in flight, each reading in a loop.
 const EXECUTIONS: usize = 1000;
 /// Reads of each: more than all trials let through.
-const READS: u32 = 500;
+const READS: u32 = 1000;
+/// Fewer than this at the last stop prove nothing about so many.
+const IN_FLIGHT_MIN: usize = 950;
 /// Stops.
 const TRIALS: usize = 25;
 /// Reads that arrive before each stop, so that everything is in motion; a little more each time, so that the stop does not
@@ -35,7 +37,7 @@ const TRIALS: usize = 25;
 const MOTION: usize = 1000;
 const MOTION_MORE: usize = 17;
 /// How long the outside takes to answer a read, so that there is always something on the wire.
-const ANSWERS_AFTER: Duration = Duration::from_millis(10);
+const ANSWERS_AFTER: Duration = Duration::from_millis(100);
 /// So long is looked for what still arrives after an acknowledgement.
 const AFTERMATH: Duration = Duration::from_millis(500);
 /// A flow that does not come back within this time has failed.
@@ -84,22 +86,23 @@ pub(super) async fn measure() -> Result<Vec<Figure>, Failure> {
     let person = served.token("user:bob", &["operator"]).await?;
     outside.publish(&served).await?;
     begin(&served).await?;
-    let mut person = Connection::open(served.address, &person).await?;
     let mut trials = Vec::with_capacity(TRIALS);
     for number in 0..TRIALS {
         outside.in_motion(MOTION + number * MOTION_MORE).await?;
-        trials.push(trial(&outside, &mut person).await?);
+        // A connection of its own: the server closes one that says nothing for as long as the flow may take to come back.
+        let mut connection = Connection::open(served.address, &person).await?;
+        trials.push(trial(&outside, &mut connection).await?);
     }
-    let left = served.count("completed").await?;
-    if left > 0 {
-        return Err(failed(format!(
-            "{left} executions ended: there were not {EXECUTIONS} in flight any more"
-        )));
+    // Some read faster than others, and a few may have read all they had to by the last stop.
+    let ended = usize::try_from(served.count("completed").await?).unwrap_or(usize::MAX);
+    let in_flight = EXECUTIONS.saturating_sub(ended);
+    if in_flight < IN_FLIGHT_MIN {
+        return Err(failed(format!("only {in_flight} executions were in flight at the last stop")));
     }
-    Ok(figures(&trials))
+    Ok(figures(&trials, in_flight))
 }
 
-fn figures(trials: &[Trial]) -> Vec<Figure> {
+fn figures(trials: &[Trial], in_flight: usize) -> Vec<Figure> {
     let figure =
         |name: &str, value, unit, limit| Figure { group: "stop", name: name.into(), value, unit, limit };
     let ms = |of: fn(&Trial) -> Duration, percent: usize| {
@@ -113,7 +116,12 @@ fn figures(trials: &[Trial]) -> Vec<Figure> {
     let called_back = trials.iter().map(|trial| trial.called_back).sum::<u64>() as f64;
     let open = sum(|trial| trial.open);
     vec![
-        figure("executions in flight", EXECUTIONS as f64, "executions", None),
+        figure(
+            "executions in flight at the last stop",
+            in_flight as f64,
+            "executions",
+            Some((EXECUTIONS as f64, "started")),
+        ),
         figure("stops", trials.len() as f64, "trials", None),
         figure("acknowledged after, p50", ms(|t| t.acknowledged, 50), "ms", None),
         figure("acknowledged after, max", ms(|t| t.acknowledged, 100), "ms", None),
@@ -298,13 +306,14 @@ mod tests {
         };
         let trials: Vec<_> = [trial(0, 10, 10), trial(3, 10, 9), trial(90, 5, 5)].into();
         let value = |name: &str| {
-            let all = figures(&trials);
+            let all = figures(&trials, 990);
             let found = all.into_iter().find(|figure| figure.name == name).expect("a figure");
             (found.value, found.limit.map(|(limit, _)| limit))
         };
         assert_eq!(value("last arrival after the acknowledgement, p50"), (3.0, Some(BOUND_MS)));
         assert_eq!(value("last arrival after the acknowledgement, max"), (90.0, Some(BOUND_MS)));
         assert_eq!(value("on the wire, named in the report"), (24.0, Some(25.0)));
+        assert_eq!(value("executions in flight at the last stop"), (990.0, Some(1000.0)));
         assert_eq!(value("arrivals after an acknowledgement"), (2.0, None));
     }
 
