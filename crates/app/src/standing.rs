@@ -58,14 +58,17 @@ impl Standing {
         self.revocations.load(Ordering::Acquire)
     }
 
-    /// Forgets a tenant's people after a token was made or, with `revoked`, taken away.
+    /// Forgets a tenant's people after a token was made, and everybody's after one was, with `revoked`, taken away.
     pub(crate) fn changed(&self, tenant: &TenantId, revoked: bool) {
         let mut tenants = self.tenants.write();
         self.changes.fetch_add(1, Ordering::AcqRel);
         if revoked {
             self.revocations.fetch_add(1, Ordering::AcqRel);
+            // The number is everybody's: what was read of another tenant before would void its permits for ever.
+            tenants.clear();
+        } else {
+            tenants.remove(tenant);
         }
-        tenants.remove(tenant);
     }
 }
 
@@ -209,6 +212,24 @@ mod tests {
             owners: owner.map(id).into_iter().collect(),
             disabled: false,
         }
+    }
+
+    /// A permit carries the number of revocations that its people were read under: of every tenant, or its permits are
+    /// void for ever.
+    #[test]
+    fn a_revocation_outdates_what_is_known_of_every_tenant() {
+        let standing = Standing::default();
+        let tenants = ["acme", "other"].map(|name| TenantId::new(name).expect("an identifier"));
+        for tenant in &tenants {
+            standing.tenants.write().insert(tenant.clone(), Arc::default());
+        }
+        standing.changed(&tenants[0], false);
+        assert!(standing.tenants.read().contains_key(&tenants[1]), "a new token concerns its own tenant");
+        standing.changed(&tenants[1], true);
+        assert!(standing.tenants.read().is_empty());
+        standing.tenants.write().insert(tenants[0].clone(), Arc::default());
+        standing.changed(&tenants[1], true);
+        assert!(standing.tenants.read().is_empty());
     }
 
     #[test]
