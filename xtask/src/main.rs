@@ -27,6 +27,8 @@ cargo xtask <command>
   conformance --kit DIR [--way in-process|binary|replay|all] [--only TEXT]
                   every scenario of a folder of feature files, in every way
   sim [...]       release build, then the simulator: --seeds N, --seed S, crash-points
+  sim prove [--bug NAME] [--seeds 1000] [--write]
+                  a build with seeded bugs in it: whether the simulator finds each (--write: the list in docs/)
 ";
 
 fn main() -> Result<()> {
@@ -91,7 +93,15 @@ fn conformance(rest: &[&str]) -> Result<()> {
 
 /// Worlds are many and small: only a release build gets through enough of them.
 fn sim(rest: &[&str]) -> Result<()> {
-    let mut arguments = vec!["run", "--release", "--package", "sim", "--"];
+    let mut arguments = vec!["run", "--release", "--package", "sim"];
+    if rest.first() == Some(&"prove") {
+        arguments.extend(["--features", "sabotage"]);
+    }
+    arguments.push("--");
     arguments.extend(rest);
+    let list = run::root().join("docs/seeded-bugs.md").display().to_string();
+    if let Some(at) = arguments.iter().position(|argument| *argument == "--write") {
+        arguments.insert(at + 1, &list);
+    }
     run::cargo(&arguments)
 }

@@ -2,6 +2,7 @@
 
 mod codes;
 mod directions;
+mod sabotage;
 mod sources;
 
 use anyhow::{Result, bail};
@@ -12,6 +13,7 @@ pub fn tidy() -> Result<()> {
     directions::check(&mut breaches)?;
     sources::check(&mut breaches)?;
     codes::check(&mut breaches)?;
+    sabotage::check(&mut breaches)?;
     if breaches.is_empty() {
         eprintln!("tidy");
         return Ok(());

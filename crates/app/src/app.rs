@@ -42,6 +42,8 @@ pub struct Settings {
     pub work_max: usize,
     /// What the shell knows of this machine and this build, by name, as health tells it.
     pub machine: Vec<(&'static str, String)>,
+    /// Events between two snapshots of an execution at the least.
+    pub snapshot_events: u64,
 }
 
 impl Default for Settings {
@@ -53,6 +55,7 @@ impl Default for Settings {
             environment: BTreeMap::new(),
             work_max: 1_024,
             machine: Vec::new(),
+            snapshot_events: crate::snapshots::SNAPSHOT_EVENTS,
         }
     }
 }

@@ -8,6 +8,7 @@ use model::approval::{Approval, ApprovalStatus, Vote};
 use model::event::ApprovalDecision;
 use model::id::ApprovalId;
 use model::principal::{Permission, PrincipalKind, Role};
+use model::sabotage::{self, Bug};
 use model::verdict::Quorum;
 use model::{Label, PrincipalId, Problem, Timestamp, Value};
 use serde_json::json;
@@ -183,7 +184,7 @@ impl Decision<'_> {
             at: self.now,
         });
         let given = self.approval.votes.iter().filter(|vote| vote.approve).count();
-        let enough = given >= self.approval.quorum.approvers as usize;
+        let enough = given >= self.approval.quorum.approvers as usize || sabotage::is(Bug::QuorumOne);
         let decision = match (self.yes, enough) {
             (false, _) => Some((ApprovalDecision::Rejected, ApprovalStatus::Rejected)),
             (true, true) => Some((ApprovalDecision::Approved, ApprovalStatus::Approved)),
@@ -251,7 +252,8 @@ impl Decision<'_> {
             matches!(e.phase, Phase::AwaitingApproval { .. })
                 && e.approval.as_ref() == Some(&self.approval.id)
         });
-        if self.approval.status != ApprovalStatus::Pending || !waits || self.approval.expires_at <= self.now {
+        let late = self.approval.expires_at <= self.now && !sabotage::is(Bug::LateYes);
+        if self.approval.status != ApprovalStatus::Pending || !waits || late {
             let status = if self.approval.status == ApprovalStatus::Pending {
                 "expired"
             } else {
@@ -263,7 +265,7 @@ impl Decision<'_> {
         if let Some(problem) = refusal(self.caller, &self.approval, self.people) {
             return Err(problem);
         }
-        if self.word.digest != self.approval.digest.to_string() {
+        if self.word.digest != self.approval.digest.to_string() && !sabotage::is(Bug::WordUnread) {
             let detail = format!(
                 "the digest is not that of the effect that waits ({}); look at the approval again",
                 self.approval.digest
@@ -288,10 +290,13 @@ impl Decision<'_> {
 /// Why this caller may not decide this approval.
 fn refusal(caller: &Caller, approval: &Approval, people: &People) -> Option<Problem> {
     let me = &caller.principal;
-    if let Some(problem) = own_request(people, &me.id, &approval.requester) {
+    if let Some(problem) = own_request(people, &me.id, &approval.requester)
+        && !sabotage::is(Bug::SelfApproval)
+    {
         return Some(problem);
     }
-    if approval.edited_by.as_ref().is_some_and(|editor| people.same_person(editor, &me.id)) {
+    let edited = approval.edited_by.as_ref().is_some_and(|editor| people.same_person(editor, &me.id));
+    if edited && !sabotage::is(Bug::EditorApproves) {
         return Some(Problem::new(
             403,
             3011,
@@ -299,7 +304,9 @@ fn refusal(caller: &Caller, approval: &Approval, people: &People) -> Option<Prob
             "you edited these arguments; somebody else has to decide them",
         ));
     }
-    if let Some(problem) = voted_before(people, &me.id, &approval.votes) {
+    if let Some(problem) = voted_before(people, &me.id, &approval.votes)
+        && !sabotage::is(Bug::VoteTwice)
+    {
         return Some(problem);
     }
     if me.kind == PrincipalKind::Agent {
@@ -358,15 +365,18 @@ pub(crate) fn no_longer_enough(
     let mut lost = Vec::new();
     for vote in votes.iter().filter(|vote| vote.approve) {
         let stands = people.roles(&vote.by, now).is_none_or(|roles| may_decide(&roles, quorum));
-        let own = people.same_person(&vote.by, requester);
+        let stands = stands || sabotage::is(Bug::RoleLost);
+        let own = people.same_person(&vote.by, requester) && !sabotage::is(Bug::SelfApproval);
         let again = counted.iter().any(|before| people.same_person(before, &vote.by));
+        let again = again && !sabotage::is(Bug::VoteTwice);
         if stands && !own && !again {
             counted.push(&vote.by);
         } else {
             lost.push(format!("`{}`", vote.by));
         }
     }
-    (counted.len() < quorum.approvers as usize).then(|| {
+    let needed = if sabotage::is(Bug::QuorumOne) { 1 } else { quorum.approvers as usize };
+    (counted.len() < needed).then(|| {
         let who = if lost.is_empty() { "too few people".to_owned() } else { lost.join(", ") };
         format!("the approval does not count any more: {who} may not decide it now")
     })

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use model::control::{Control, ControlName, Controls};
 use model::principal::Permission;
+use model::sabotage::{self, Bug};
 use model::stop::{Running, Scope};
 use model::{Problem, TenantId};
 use parking_lot::RwLock;
@@ -150,7 +151,9 @@ impl App {
         let now = self.switches.now();
         self.notify(&tenant, "control", name.name(), now.epoch);
         tracing::info!(control.name = name.name(), control.on = control.on, principal = %caller.principal.id, "control set");
-        self.release_held();
+        if !sabotage::is(Bug::HeldForgotten) {
+            self.release_held();
+        }
         Ok(view(&now, name, &tenant))
     }
 

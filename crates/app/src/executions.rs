@@ -6,6 +6,7 @@ use std::time::Duration;
 use engine::{End, Execution, Input, Phase};
 use model::event::CancelMode;
 use model::principal::Permission;
+use model::sabotage::{self, Bug};
 use model::{ExecutionId, Problem, TenantId};
 use serde_json::json;
 use store::ExecutionQuery;
@@ -29,8 +30,9 @@ impl App {
     ) -> Result<PageOf<ExecutionSummary>, Problem> {
         caller.demand(Permission::Read)?;
         let query = ExecutionQuery { limit: query.limit.clamp(1, 500), ..query };
-        let page =
-            self.store.executions(&caller.principal.tenant, query).await.map_err(|e| store_problem(&e))?;
+        let platform = sabotage::is(Bug::TenantForgotten).then(crate::app::system_tenant);
+        let whose = platform.as_ref().unwrap_or(&caller.principal.tenant);
+        let page = self.store.executions(whose, query).await.map_err(|e| store_problem(&e))?;
         Ok(PageOf { items: page.items, next: page.next })
     }
 

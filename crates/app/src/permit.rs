@@ -16,6 +16,7 @@ use model::control::{ControlName, Controls};
 use model::event::{Awaited, Mode};
 use model::id::{ApprovalId, PermitId};
 use model::principal::{PrincipalKind, Role};
+use model::sabotage::{self, Bug};
 use model::stop::Subject;
 use model::verdict::{Decision, Quorum, Risk, Verdict};
 use model::{Data, Digest, EffectClass, EffectKind, PrincipalId, TenantId, Timestamp, Value};
@@ -65,10 +66,10 @@ impl Grounds {
 /// Why the approval of an effect cannot be used now; none when it can. The empty reason: there never was one.
 fn void(effect: &Effect, digest: Digest, grounds: &Grounds, now: Timestamp) -> Option<String> {
     let Some(approved) = effect.approved else { return Some(String::new()) };
-    if approved != digest {
+    if approved != digest && !sabotage::is(Bug::ApprovalById) {
         return Some("what was approved before is not what would happen now: asked again".to_owned());
     }
-    if effect.approved_until.is_none_or(|until| until <= now) {
+    if effect.approved_until.is_none_or(|until| until <= now) && !sabotage::is(Bug::ApprovalOutlived) {
         return Some("the approval ran out before the effect started: asked again".to_owned());
     }
     let Some(approval) = effect.approval.as_ref().and_then(|id| grounds.approval(id)) else {
@@ -184,6 +185,7 @@ impl App {
         }
         let Ruled { verdict, digest } = ruled;
         let advisory = state.started.mode == Mode::Advisory || controls.on(ControlName::SafeMode);
+        let advisory = advisory && !(sabotage::is(Bug::SafeModeOnce) && !effect.attempts.is_empty());
         if advisory && !may_read(effect, &verdict.decision) {
             return Gate::Judged(match verdict.decision {
                 Decision::Deny => Judgement::Deny { digest, verdict },
@@ -194,9 +196,9 @@ impl App {
         }
         Gate::Judged(match &verdict.decision {
             Decision::Deny => Judgement::Deny { digest, verdict },
-            Decision::Allow => self.permit(digest, verdict, &controls, entry, now),
+            Decision::Allow => self.permit(digest, verdict, &controls, entry, effect, now),
             Decision::RequireApproval(_) => match void(effect, digest, grounds, now) {
-                None => self.permit(digest, verdict, &controls, None, now),
+                None => self.permit(digest, verdict, &controls, None, effect, now),
                 Some(why) => {
                     let id = ApprovalId::generate(&*self.ids, now);
                     let awaited = Awaited { id, expires_at: now.plus(self.settings.approvals_expire) };
@@ -212,12 +214,14 @@ impl App {
         verdict: Arc<Verdict>,
         controls: &Controls,
         entry: Option<u32>,
+        effect: &Effect,
         now: Timestamp,
     ) -> Judgement {
+        let before = effect.permit.clone().filter(|_| sabotage::is(Bug::PermitReused));
         Judgement::Permit {
             digest,
             verdict,
-            permit: PermitId::generate(&*self.ids, now),
+            permit: before.unwrap_or_else(|| PermitId::generate(&*self.ids, now)),
             epoch: controls.epoch,
             lease: self.lease,
             entry,
@@ -235,7 +239,9 @@ impl App {
         let origins = provenance::describe(&effect.arguments);
         let risk = score(state, effect, &origins);
         let mut verdict = judged_by(policies, state, effect, &origins, risk);
-        if controls.on(ControlName::Takeover) && verdict.decision == Decision::Allow {
+        let takeover = controls.on(ControlName::Takeover)
+            && !(sabotage::is(Bug::TakeoverOnce) && effect.verdict.is_some());
+        if takeover && verdict.decision == Decision::Allow {
             let verdict = Arc::make_mut(&mut verdict);
             verdict.decision = Decision::RequireApproval(operators());
             verdict.reasons = vec![TAKEOVER_REASON.to_owned()];

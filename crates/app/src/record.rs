@@ -5,6 +5,7 @@ use model::compact::Error;
 use model::effect::EffectNumber;
 use model::event::{Event, EventBody};
 use model::id::{ApprovalId, PermitId};
+use model::sabotage::{self, Bug};
 use model::{Digest, TenantId, Timestamp};
 use serde::Serialize;
 use serde_json::json;
@@ -136,9 +137,10 @@ impl Teller<'_> {
     ) -> Result<Leaf, Error> {
         let started = &self.state.started;
         let resource = resource_of(started.execution.as_str(), effect);
+        let foreign = sabotage::is(Bug::LeafForeign).then(crate::app::system_tenant);
         let entry = Entry {
             at,
-            tenant: &started.tenant,
+            tenant: foreign.as_ref().unwrap_or(&started.tenant),
             actor: by.map_or("system", |caller| caller.principal.id.as_str()),
             actor_kind: by.map_or("system", |caller| kind_name(caller.principal.kind)),
             action,
@@ -214,6 +216,8 @@ pub(crate) fn of_events(
         }
         match &event.body {
             EventBody::Judged { .. } => judged = Some(&event.body),
+            EventBody::EffectAnswered { answer, .. }
+                if sabotage::is(Bug::LeafOnErrorSkipped) && is_error(answer) => {}
             EventBody::EffectAnswered { effect, attempt, answer } => {
                 let details = answered(state, *effect, *attempt, answer);
                 leaves.push(teller.leaf(event.at, "effect.answered", Some(*effect), caller, &details)?);
@@ -233,6 +237,12 @@ pub(crate) fn of_events(
         leaves.extend(teller.judged(last.at, verdict).transpose()?);
     }
     Ok(leaves)
+}
+
+/// Whether an answer is a refusal, or none at all.
+fn is_error(answer: &model::effect::Answer) -> bool {
+    use model::effect::Answer;
+    matches!(answer, Answer::Refused { .. } | Answer::Lost { .. })
 }
 
 fn answered(

@@ -16,12 +16,14 @@ use model::control::ControlName;
 use model::effect::EffectNumber;
 use model::event::{Event, EventBody, Started};
 use model::id::ApprovalId;
+use model::sabotage::{self, Bug};
 use model::{ExecutionId, Problem, TenantId, Timestamp};
 use parking_lot::Mutex;
 use store::{Batch, CommitError, ExecutionRow, Expect, Put};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::app::{App, commit_problem, store_problem};
+use crate::batches::{answers, concerns_approvals, ends, notices, rests_on_approvals};
 use crate::caller::Caller;
 use crate::family::mail::Message;
 use crate::letters::opened;
@@ -34,6 +36,8 @@ use crate::schedule::turns::Turn;
 use crate::snapshots::Snapshotted;
 use crate::view::Live;
 use crate::work::{Fence, Work, work_of};
+
+pub(crate) use crate::unbroken::to_the_end;
 
 /// Judgements of one step at the most; more effects than this wait for the next step.
 const JUDGEMENTS_MAX: usize = 256;
@@ -193,8 +197,13 @@ impl App {
             }
         };
         let mut expect = App::answer_guard(&extra, now);
+        if sabotage::is(Bug::KeyUnguarded) {
+            expect.clear()
+        }
         expect.push(Expect::NoExecution(key.0.clone(), key.1.clone()));
         expect.append(&mut guards);
+        let (extra, apart) =
+            if sabotage::is(Bug::KeyApart) { (Vec::new(), extra) } else { (extra, Vec::new()) };
         let mut batch = Batch { expect, puts: extra, ..Batch::default() };
         let mut state = Box::new(state);
         if rests_on_approvals(&state)
@@ -223,6 +232,9 @@ impl App {
             return Err(commit_problem(&error));
         }
         crash::at(Point::StepAcknowledged);
+        if sabotage::is(Bug::KeyApart) {
+            Box::pin(self.commit_one(Batch { puts: apart, ..Batch::default() })).await.ok();
+        }
         self.settle_places(&state, &limited);
         self.after_commit(&row, &state, notices);
         if ends {
@@ -316,6 +328,8 @@ impl App {
         // What this process performs has not lost its answer.
         let recovers = matches!(input, Some(Input::Recover));
         let input = input.filter(|_| cell.fresh || !recovers);
+        let resends = sabotage::is(Bug::RecoveryResends) && recovers && input.is_some();
+        let input = if resends { self.send_again(&state) } else { input };
         let now = self.clock.now();
         let before = state.version;
         let settled_before = state.effects.iter().filter(|e| e.outcome.is_some()).map(|e| e.number).collect();
@@ -360,7 +374,7 @@ impl App {
             // Only the whole history leads to a state that went back: a snapshot spares the next load that.
             batch.puts.extend(cell.snapshot.put_now(&state));
         } else if batch.events.is_some() {
-            batch.puts.extend(cell.snapshot.put(&state));
+            batch.puts.extend(cell.snapshot.put(&state, self.settings.snapshot_events));
         }
         let ends = ends(&batch);
         let notices = notices(&batch);
@@ -373,9 +387,16 @@ impl App {
         if state.is_undoing() {
             crash::at(Point::UndoStep);
         }
+        if sabotage::is(Bug::DispatchFirst) {
+            self.dispatch(works.clone())
+        }
         if !idle && let Err(error) = self.commit_in_turn(batch, turn).await {
             // The state in memory is ahead of the store: it is dropped, and the store is the truth again.
-            self.hot.forget(&key, &slot, &mut cell);
+            if sabotage::is(Bug::KeepAhead) {
+                cell.state = Some(state.clone())
+            } else {
+                self.hot.forget(&key, &slot, &mut cell);
+            }
             drop(cell);
             self.take_back(&error, &state, works);
             return Err(commit_problem(&error));
@@ -395,6 +416,7 @@ impl App {
         self.keep(&key, &slot, &mut cell, state, row.due_at);
         drop(cell);
         self.mail.post(mail);
+        let works = if sabotage::is(Bug::DispatchFirst) { Vec::new() } else { works };
         self.dispatch(works);
         Ok(Advanced { row })
     }
@@ -602,6 +624,9 @@ impl App {
             .collect::<Result<_, _>>()
             .map_err(Problem::machine)?;
         let mut leaves = record::of_events(state, &events, caller).map_err(Problem::machine)?;
+        if sabotage::is(Bug::LeafSwapped) {
+            leaves.reverse()
+        }
         // The log reads as a story: outcomes come before the end that they led to.
         let end = match events.last() {
             Some(Event { body: EventBody::Ended { .. }, .. }) => leaves.pop(),
@@ -677,10 +702,17 @@ impl App {
     pub(crate) async fn commit_step(&self, mut batch: Batch) -> Result<(), CommitError> {
         batch.lease = Some(self.lease);
         let begun = Instant::now();
+        if sabotage::is(Bug::AckEarly) {
+            return crate::sabotaged::acknowledged_early(&self.store, batch);
+        }
+        if sabotage::is(Bug::LeafApart) {
+            batch = Box::pin(self.leaves_first(batch)).await;
+        }
         let done = self.store.commit(vec![batch]).await.pop();
         self.admission.committed(begun.elapsed());
         match done {
             Some(Ok(_)) => Ok(()),
+            Some(Err(CommitError::Failed(_))) if sabotage::is(Bug::AckFailure) => Ok(()),
             Some(Err(error)) => {
                 if let CommitError::Fenced { newest, .. } = &error
                     && !self.fenced.swap(true, Ordering::AcqRel)
@@ -740,18 +772,6 @@ impl App {
     }
 }
 
-/// Runs a change that a caller asked for in a task of its own. A caller who hangs up drops the request's future; a
-/// permit that was committed and never handed to a worker would then wait for the next restart, and a slot that was
-/// locked and never let go would stay in memory.
-pub(crate) async fn to_the_end<T: Send + 'static>(
-    change: impl Future<Output = Result<T, Problem>> + Send + 'static,
-) -> Result<T, Problem> {
-    match tokio::spawn(change).await {
-        Ok(done) => done,
-        Err(error) => Err(Problem::machine(format!("a change broke off: {error}"))),
-    }
-}
-
 impl Hot {
     /// The slot of an execution, locked. A slot that was given up while we waited is left for a new one.
     async fn locked(&self, key: &Key) -> (Slot, OwnedMutexGuard<Cell>) {
@@ -772,40 +792,4 @@ impl Hot {
             slots.remove(key);
         }
     }
-}
-
-/// Approvals and dead letters that a batch opens, changes or closes, by topic, for those who watch them.
-fn notices(batch: &Batch) -> Vec<(&'static str, String)> {
-    let of = |put: &Put| match put {
-        Put::Approval(approval) => Some(("approval", approval.id.to_string())),
-        Put::DeadLetter { id, .. } => Some(("dead-letter", id.to_string())),
-        _ => None,
-    };
-    batch.puts.iter().filter_map(of).collect()
-}
-
-/// True when effects that are requested may rest on approvals, or on a signed plan.
-fn rests_on_approvals(state: &Execution) -> bool {
-    state.started.signed.is_some() || state.open_effects().any(|effect| effect.approved.is_some())
-}
-
-/// True when a step may have decided, expired or outlived approvals.
-fn concerns_approvals(state: &Execution, events: &[Event]) -> bool {
-    let decided = |event: &Event| matches!(event.body, EventBody::ApprovalDecided { .. });
-    state.effects.iter().any(|effect| effect.approval.is_some()) || events.iter().any(decided)
-}
-
-/// True when the batch records an end; an execution that has ended may still be written again.
-fn ends(batch: &Batch) -> bool {
-    let Some((_, _, _, events)) = &batch.events else { return false };
-    // What was found out about an ended execution tells its end again, and is no further end.
-    let told_again = matches!(
-        events.as_slice(),
-        [Event { body: EventBody::Resolved(_), .. }, Event { body: EventBody::Ended { .. }, .. }]
-    );
-    !told_again && events.iter().any(|e| matches!(e.body, EventBody::Ended { .. }))
-}
-
-fn answers(event: &Event, number: EffectNumber) -> bool {
-    matches!(&event.body, EventBody::EffectAnswered { effect, .. } if *effect == number)
 }

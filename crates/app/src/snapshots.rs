@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use engine::{Execution, Snapshot};
 use model::event::EventBody;
+use model::sabotage::{self, Bug};
 use model::{ExecutionId, Problem, TenantId};
 use store::{ExecutionRow, History, Put, Stored};
 
@@ -14,7 +15,7 @@ use crate::app::{App, store_problem};
 
 /// Events between two snapshots at the least. So many replay in some milliseconds; and a snapshot, which is larger than
 /// a step, is written with one step of many.
-const SNAPSHOT_EVENTS: u64 = 200;
+pub(crate) const SNAPSHOT_EVENTS: u64 = 200;
 /// One event more for every so many bytes of the last snapshot, so that large states do not cost more than their events.
 const SNAPSHOT_BYTES_PER_EVENT: u64 = 2048;
 /// A larger state is not kept as a snapshot, in bytes: its history is replayed.
@@ -30,14 +31,14 @@ pub(crate) struct Snapshotted {
 }
 
 impl Snapshotted {
-    /// What has to be put for this state, in the batch of its newest events.
-    pub(crate) fn put(&mut self, state: &Execution) -> Option<Put> {
+    /// What has to be put for this state, in the batch of its newest events, when there were `every` events since the last.
+    pub(crate) fn put(&mut self, state: &Execution, every: u64) -> Option<Put> {
         let (tenant, execution) = (state.started.tenant.clone(), state.started.execution.clone());
         if state.is_over() {
             let had = std::mem::take(self).version > 0;
             return had.then_some(Put::RemoveSnapshot { tenant, execution });
         }
-        let pause = SNAPSHOT_EVENTS.max(self.bytes / SNAPSHOT_BYTES_PER_EVENT);
+        let pause = every.max(self.bytes / SNAPSHOT_BYTES_PER_EVENT);
         if state.version < self.version + pause {
             return None;
         }
@@ -131,7 +132,8 @@ impl App {
         }
         let definition = self.definition(tenant, &started.namespace, &started.name, &started.version).await?;
         let mut state = Execution::restore(definition, snapshot).map_err(Problem::machine)?;
-        for mut event in rest.events {
+        let skipped = usize::from(sabotage::is(Bug::SnapshotSkips));
+        for mut event in rest.events.into_iter().skip(skipped) {
             self.inflate(tenant, &mut event).await?;
             state.apply(&event);
         }

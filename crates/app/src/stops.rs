@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use model::control::{Control, ControlName, Controls};
 use model::principal::Permission;
+use model::sabotage::{self, Bug};
 use model::stop::{Running, Scope, Stop};
 use model::{Problem, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -141,7 +142,11 @@ impl App {
         }
         stop.epoch = after.epoch;
         *stored = after.clone();
-        self.switches.put_in_force(&after);
+        if sabotage::is(Bug::KillAfterAck) {
+            self.force_later()
+        } else {
+            self.switches.put_in_force(&after);
+        }
         let since = Instant::now();
         let (found, watch) = self.wire.stop(&stop, set.running == Running::Cancel);
         let draft = self.draft(caller, &stop, set.running, found, watch, since);
@@ -151,6 +156,16 @@ impl App {
         tracing::warn!(stop = stop.key(), principal = %caller.principal.id, report = draft.report.id, "stopped");
         tokio::spawn(Arc::clone(self).finish(draft, self.clock.now()));
         Ok(signed)
+    }
+
+    /// Behind `Bug::KillAfterAck`: what is stored comes into force a second later.
+    fn force_later(self: &Arc<Self>) {
+        let app = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let stored = app.switches.stored.lock().await.clone();
+            app.switches.put_in_force(&stored);
+        });
     }
 
     fn draft(
@@ -213,9 +228,10 @@ impl App {
             "running": report.running, "report": report.id, "digest": signed.seal.digest, "on_the_wire": report.on_the_wire,
         });
         let open = json!({ "tenant": draft.owner });
+        let forgotten = sabotage::is(Bug::KillForgotten).then(|| without_kill_switch(after));
         let batch = Batch {
             puts: vec![
-                put(after)?,
+                put(forgotten.as_ref().unwrap_or(after))?,
                 report_put(&draft.owner, &report.id, &signed)?,
                 Put::Document {
                     tenant: system_tenant(),
@@ -413,6 +429,13 @@ impl App {
         let seal = self.store.seal(SEAL_KIND, &report);
         Ok(SignedReport { report, seal })
     }
+}
+
+/// Behind `Bug::KillForgotten`: what is stored instead.
+fn without_kill_switch(controls: &Controls) -> Controls {
+    let mut kept = controls.clone();
+    kept.global.remove(&ControlName::KillSwitch);
+    kept
 }
 
 /// Writes down what became of everything that the stop found.

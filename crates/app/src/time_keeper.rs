@@ -7,6 +7,7 @@ use std::time::Duration;
 use crash::Point;
 use engine::Input;
 use model::control::ControlName;
+use model::sabotage::{self, Bug};
 use model::{ExecutionId, Problem, TenantId};
 use tokio::task::JoinSet;
 
@@ -41,6 +42,9 @@ impl App {
         }
         // What was paused, or has one branch parked, may have been performing all the same.
         for reason in ["operator:paused", "dead-letter:"] {
+            if sabotage::is(Bug::RecoverySkipsPaused) && reason == "operator:paused" {
+                continue;
+            }
             let mut after = None;
             loop {
                 let page = self.store.blocked(reason, after, UNFINISHED_PAGE).await;
@@ -71,7 +75,7 @@ impl App {
             keys.into_iter().map(|(tenant, id)| (tenant, id, input())).collect()
         };
         let mut left = self.give_each(given(keys)).await;
-        if left.is_empty() {
+        if left.is_empty() || sabotage::is(Bug::RecoveryGivesUp) {
             return;
         }
         let app = Arc::clone(self);
@@ -101,6 +105,9 @@ impl App {
                 Ok(due) => due,
                 Err(error) => {
                     tracing::error!(error = %error, "due executions cannot be read");
+                    if sabotage::is(Bug::TimerLost) {
+                        return;
+                    }
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }

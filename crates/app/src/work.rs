@@ -13,6 +13,7 @@ use model::event::Mode;
 use model::id::PermitId;
 use model::placing::Priority;
 use model::problem::Code;
+use model::sabotage::{self, Bug};
 use model::{Clock, Digest, ExecutionId, Problem, Request, TenantId};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -22,6 +23,7 @@ use tokio::sync::Notify;
 use crate::app::App;
 use crate::record;
 use crate::runner::Change;
+use crate::sabotaged::with_key_of;
 use crate::schedule::fair::{FairQueue, Standing, Taken};
 use crate::schedule::turns::Step;
 use crate::wire::{Fate, Flight, Manifest, Wire};
@@ -150,6 +152,9 @@ impl WorkQueue {
         }
         let mut turned_away = self.shared.turned_away.lock();
         let line = turned_away.entry(tenant.clone()).or_default();
+        if sabotage::is(Bug::RoomForgotten) && !line.is_empty() {
+            return false;
+        }
         if !line.contains(execution) {
             line.push_back(execution.clone());
         }
@@ -321,7 +326,7 @@ impl App {
     pub fn depart(&self, work: &Work, target: Option<&str>) -> bool {
         self.rights_hold(work)
             && self.switches.holding(|controls| {
-                let good = holds_good(work, controls, target);
+                let good = sabotage::is(Bug::KillCached) || holds_good(work, controls, target);
                 if good {
                     work.flight.depart(self.clock.now());
                 }
@@ -334,11 +339,14 @@ impl App {
         self.leads()
             && work.fence.lease == self.lease
             && work.revocations == self.standing.revocations()
-            && self.policies.in_force(&work.tenant, work.policy)
+            && (sabotage::is(Bug::PolicyKept) || self.policies.in_force(&work.tenant, work.policy))
     }
 
     /// Gives a permit back: the effect is judged again. It was not used, or its program was ended and left nothing.
     pub async fn give_back(self: &Arc<Self>, work: &Work, reason: &str, connections: Vec<Connection>) {
+        if sabotage::is(Bug::GiveBackLost) {
+            return;
+        }
         let input =
             engine::Input::Voided { effect: work.effect, attempt: work.attempt, reason: reason.to_owned() };
         let now = self.clock.now();
@@ -371,7 +379,7 @@ impl App {
         state: &engine::Execution,
         works: Vec<Work>,
     ) {
-        if !matches!(error, store::CommitError::Failed(_)) {
+        if !matches!(error, store::CommitError::Failed(_)) || sabotage::is(Bug::PermitLost) {
             return;
         }
         for work in works {
@@ -427,7 +435,7 @@ impl App {
                 Box::pin(self.record_late(work, word, records)).await;
                 return;
             }
-            if problem.status != 503 || pause > PAUSE_LAST {
+            if problem.status != 503 || pause > PAUSE_LAST || sabotage::is(Bug::AnswerDropped) {
                 // The attempt stays under way in the history; a restart treats its answer as lost, by class.
                 tracing::error!(
                     execution.id = %work.execution, effect.number = work.effect.0, error = %problem,
@@ -473,7 +481,8 @@ impl App {
 
     /// Puts permitted effects in line for a worker.
     pub(crate) fn dispatch(&self, work: Vec<Work>) {
-        for work in work {
+        let lost = usize::from(sabotage::is(Bug::WorkLost) && self.work.under_way() > 0);
+        for work in work.into_iter().skip(lost) {
             let weight = self.limits.weight(&work.tenant);
             self.work.push(work, weight);
         }
@@ -484,7 +493,7 @@ impl App {
 fn holds_good(work: &Work, controls: &Controls, target: Option<&str>) -> bool {
     let subject = work.flight.manifest().subject(target);
     controls.stopped(&subject).is_none()
-        && controls.honours(work.fence.epoch, &subject)
+        && (sabotage::is(Bug::OldEpoch) || controls.honours(work.fence.epoch, &subject))
         && controls.allows(&work.tenant, &work.operation)
 }
 
@@ -519,6 +528,11 @@ pub(crate) fn work_of(
     let started = &state.started;
     let attempt = effect.attempts.last()?.number;
     let policy = effect.verdict.as_ref()?.policy;
+    let request = if sabotage::is(Bug::KeyPerAttempt) {
+        with_key_of(attempt, &effect.request)
+    } else {
+        effect.request.clone()
+    };
     let flight = wire.board(Manifest {
         tenant: started.tenant.clone(),
         execution: started.execution.clone(),
@@ -539,7 +553,7 @@ pub(crate) fn work_of(
         attempt,
         flight,
         operation: effect.operation.clone(),
-        request: effect.request.clone(),
+        request,
         contract: Arc::clone(&effect.contract),
         fence,
         revocations,

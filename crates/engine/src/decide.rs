@@ -9,6 +9,7 @@ use model::effect::{Answer, EffectNumber};
 use model::event::{ApprovalDecision, Awaited, CancelMode, Choice, Event, EventBody, Resolved, Started};
 use model::id::{ApprovalId, PermitId, PrincipalId};
 use model::problem::WorkflowError;
+use model::sabotage::{self, Bug};
 use model::verdict::{Decision, Verdict};
 use model::{Digest, Outcome, Timestamp, Value};
 
@@ -368,7 +369,9 @@ fn judged(state: &Execution, effect: EffectNumber, judgement: Judgement) -> Resu
     Ok(match judgement {
         Judgement::Permit { digest, verdict, permit, epoch, lease, entry } => {
             // Another verdict may have made the approval needless since: then this is not what people approved.
-            let approval = known.approval.clone().filter(|_| known.approved == Some(digest));
+            let fits = known.approved == Some(digest)
+                || (sabotage::is(Bug::ApprovalById) && known.approved.is_some());
+            let approval = known.approval.clone().filter(|_| fits);
             // A repeated attempt under the same verdict says nothing new.
             let same = known.verdict.as_ref().is_some_and(|before| **before == *verdict);
             let started =
@@ -494,7 +497,7 @@ fn retried(
                 .collect();
             if parked.is_empty() {
                 Err(Rejected::Nothing("nothing is parked or faulted, so there is nothing to try again"))
-            } else if parked.contains(&false) {
+            } else if parked.contains(&false) && !sabotage::is(Bug::RedriveBlind) {
                 Err(Rejected::Nothing(
                     "whether the effect happened is unknown and it cannot be asked or repeated: a person has to look, then cancel the execution, or force it when it is an undo",
                 ))

@@ -9,6 +9,7 @@ use dsl::plan::{Action, Declassify, Work};
 use model::action::{ActionRef, Contract, EffectClass, EffectKind};
 use model::effect::{Answer, DECLASSIFY, EffectNumber, retry_delay};
 use model::problem::WorkflowError;
+use model::sabotage::{self, Bug};
 use model::{Digest, Label, Outcome, Request, Timestamp, Value};
 use serde::Serialize;
 
@@ -276,6 +277,7 @@ impl Execution {
     /// with the same count.
     pub(crate) fn default_key(&self, task: &str) -> String {
         let visit = self.live.visits.get(task).copied().unwrap_or(0);
+        let visit = if sabotage::is(Bug::KeyPerTask) { 0 } else { visit };
         let digest = Digest::of(
             format!("{}|{}|{task}|{visit}", self.started.tenant, self.started.execution).as_bytes(),
         );
@@ -331,6 +333,9 @@ impl Execution {
     /// An attempt ended.
     pub(crate) fn answered(&mut self, number: EffectNumber, attempt: u32, answer: &Answer) -> Signal {
         let now = self.now;
+        if sabotage::is(Bug::ArmedLate) && matches!(answer, Answer::Done { .. }) {
+            self.arm_effect(number)
+        }
         let effect = self.effect_mut(number);
         if let Some(entry) = effect.attempts.iter_mut().find(|a| a.number == attempt) {
             entry.ended_at = Some(now);
@@ -356,7 +361,7 @@ impl Execution {
             }
             Answer::Refused { error, transient: false, .. } => {
                 let evidence = format!("refused: {}", describe(error));
-                if self.effect_ref(number).undo {
+                if self.effect_ref(number).undo && !sabotage::is(Bug::UndoFailedIsDone) {
                     return self.park(number, evidence, true);
                 }
                 let outcome = self.outcome_without_yes(number);
@@ -387,6 +392,10 @@ impl Execution {
         effect.output = Some(output.clone());
         let checked = effect.action.as_ref().is_some_and(|action| action.ensure.is_some());
         match effect.contract.class {
+            _ if sabotage::is(if checked { Bug::LieBelieved } else { Bug::AnsweredIsVerified }) => {
+                self.settle(number, Outcome::Verified, "it answered".to_owned());
+                self.resume_with_output(number, output)
+            }
             _ if checked => self.begin_verification(number, false),
             EffectClass::Pure | EffectClass::Read => {
                 self.settle(
@@ -422,6 +431,7 @@ impl Execution {
             });
         }
         let raw = raw.with_label_everywhere(Label::EXTERNAL);
+        let raw = if sabotage::is(Bug::LabelLost) { raw.with_only_label(Label::DEFINITION) } else { raw };
         let Some(action) = &effect.action else { return Ok(raw) };
         let output = match &action.output.transform {
             Some(template) => {
@@ -476,6 +486,16 @@ impl Execution {
             return Signal::Blocked;
         }
         match effect.contract.class {
+            EffectClass::Irreversible if sabotage::is(Bug::RetryIrreversible) => {
+                self.failed_for_now(number, error, None)
+            }
+            EffectClass::Probeable if sabotage::is(Bug::ProbeSkipped) => {
+                self.failed_for_now(number, error, None)
+            }
+            EffectClass::Probeable if sabotage::is(Bug::LostIsFailed) => {
+                self.settle(number, Outcome::Failed, describe(error));
+                self.resume_with_error(number, error.clone())
+            }
             EffectClass::Pure | EffectClass::Read | EffectClass::Idempotent => {
                 self.failed_for_now(number, error, None)
             }
@@ -568,7 +588,9 @@ impl Execution {
     }
 
     pub(crate) fn settle(&mut self, number: EffectNumber, outcome: Outcome, evidence: String) {
-        if outcome == Outcome::Failed && self.effect_ref(number).armed {
+        let disarms = outcome == Outcome::Failed
+            || (outcome == Outcome::Unknown && sabotage::is(Bug::UndoUnknownSkipped));
+        if disarms && self.effect_ref(number).armed {
             self.disarm(number);
         }
         self.settle_armed(number, outcome, evidence);
@@ -694,7 +716,9 @@ impl Execution {
             answer: None,
             error: None,
         });
-        self.arm_effect(number);
+        if !sabotage::is(Bug::ArmedLate) {
+            self.arm_effect(number);
+        }
     }
 }
 

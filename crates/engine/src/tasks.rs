@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use dsl::plan::{For, RaiseError, Task, TaskKind, Work};
 use model::problem::WorkflowError;
+use model::sabotage::{self, Bug};
 use model::{Data, Label, Timestamp, Value};
 
 use crate::effects::Purpose;
@@ -104,7 +105,8 @@ impl Execution {
                 if duration.is_zero() {
                     return Ok(Signal::Complete(input));
                 }
-                self.set_doing(Doing::Wait { until: self.now.plus(duration) });
+                let from = if sabotage::is(Bug::TimerEarly) { self.started_at } else { self.now };
+                self.set_doing(Doing::Wait { until: from.plus(duration) });
                 Signal::Blocked
             }
             TaskKind::Listen(listen) => self.begin_listen(listen, &input)?,

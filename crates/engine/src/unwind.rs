@@ -13,6 +13,7 @@ use model::effect::EffectNumber;
 use model::event::Mode;
 use model::id::PrincipalId;
 use model::problem::WorkflowError;
+use model::sabotage::{self, Bug};
 use model::{Outcome, Value};
 use serde::{Deserialize, Serialize};
 
@@ -227,6 +228,9 @@ impl Execution {
 
     /// Undoes what the live thread has armed, down to `to` entries.
     pub(crate) fn unwind(&mut self, to: usize, after: After) -> Signal {
+        if sabotage::is(Bug::UndoOldestFirst) {
+            self.live.armed[to..].reverse()
+        }
         self.live.course = Course::Unwinding(Box::new(Unwinding { to, after, undo: None, stuck: None }));
         self.unwind_on()
     }
@@ -250,7 +254,9 @@ impl Execution {
                     continue;
                 }
                 // It is on the wire: its undo must not overtake it.
-                Some(Armed::Effect(number)) if self.effect_ref(*number).outcome.is_none() => {
+                Some(Armed::Effect(number))
+                    if self.effect_ref(*number).outcome.is_none() && !sabotage::is(Bug::UndoOvertakes) =>
+                {
                     return Signal::Blocked;
                 }
                 Some(Armed::Effect(_) | Armed::Action { .. }) => {}

@@ -2,6 +2,7 @@
 
 use model::effect::{Answer, EffectNumber, retry_delay};
 use model::problem::WorkflowError;
+use model::sabotage::{self, Bug};
 use model::{Outcome, Value};
 
 use crate::effects::{Purpose, action_var, describe};
@@ -128,7 +129,7 @@ impl Execution {
         v.probe = None;
         v.answered |= answered;
         let next = now.plus(every.max(std::time::Duration::from_millis(100)));
-        if next <= v.until {
+        if next <= v.until && !(sabotage::is(Bug::ProbeOnce) && answered) {
             v.next_at = Some(next);
             return Signal::Blocked;
         }

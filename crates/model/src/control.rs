@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{PrincipalId, TenantId};
+use crate::sabotage::{self, Bug};
 use crate::stop::{Scope, Stop, Subject, key};
 use crate::time::Timestamp;
 
@@ -166,6 +167,9 @@ impl Controls {
 
 /// `refund-create` matches every version of it; `refund-*` matches by its beginning.
 pub(crate) fn operation_matches(pattern: &str, operation: &str) -> bool {
+    if sabotage::is(Bug::AllowTooWide) {
+        return operation.starts_with(pattern.trim_end_matches('*'));
+    }
     match pattern.strip_suffix('*') {
         Some(beginning) => operation.starts_with(beginning),
         None => {

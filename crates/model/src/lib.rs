@@ -17,6 +17,7 @@ pub mod id;
 pub mod placing;
 pub mod principal;
 pub mod problem;
+pub mod sabotage;
 pub mod stop;
 pub mod time;
 pub mod value;

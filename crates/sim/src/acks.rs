@@ -42,6 +42,51 @@ pub enum Kill {
     Off(u64),
 }
 
+/// A control that somebody set: numbers of the trace.
+#[derive(Debug, Clone)]
+pub struct Set {
+    /// Which.
+    pub name: String,
+    /// In force or not.
+    pub on: bool,
+    /// What the allow-list lists.
+    pub operations: Vec<String>,
+    /// The reason that was given with it: no two are the same.
+    pub reason: String,
+    /// Asked for at this number.
+    pub asked: u64,
+    /// Answered, or beyond answering, at this number.
+    pub over: u64,
+    /// Whether it was acknowledged.
+    pub acknowledged: bool,
+}
+
+/// Another set of policies that somebody put in force: numbers of the trace.
+#[derive(Debug, Clone)]
+pub struct Swap {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Whether it denies whatever moves money.
+    pub strict: bool,
+    /// Asked for at this number.
+    pub asked: u64,
+    /// Answered, or beyond answering, at this number.
+    pub over: u64,
+    /// Whether it was acknowledged.
+    pub acknowledged: bool,
+}
+
+/// Somebody lost the right to decide, acknowledged at this number of the trace.
+#[derive(Debug, Clone)]
+pub struct Left {
+    /// In which tenant.
+    pub tenant: TenantId,
+    /// Who.
+    pub who: String,
+    /// From then on.
+    pub number: u64,
+}
+
 /// Everything that was promised.
 #[derive(Debug, Default)]
 pub struct Acks {
@@ -57,6 +102,14 @@ pub struct Inner {
     pub decided: Vec<Decided>,
     /// Kill switch.
     pub kills: Vec<Kill>,
+    /// Every control change, acknowledged or not.
+    pub sets: Vec<Set>,
+    /// Every change of policies, acknowledged or not.
+    pub swaps: Vec<Swap>,
+    /// Who may not decide any more.
+    pub left: Vec<Left>,
+    /// Goals that came with a key: whose, and the number in their input.
+    pub keyed: Vec<(TenantId, u64)>,
     /// Control changes that were acknowledged.
     pub controls: u64,
     /// Acts on executions that were acknowledged: execution, and the leaf's action.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::Caller;
-use app::view::{ApprovalView, ApprovalWord, GoalAnswer, GoalRequest, SetControl, WorkflowName};
+use app::view::{
+    ApprovalView, ApprovalWord, GoalAccepted, GoalAnswer, GoalRequest, SetControl, WorkflowName,
+};
 use model::approval::ApprovalStatus;
 use model::event::CancelMode;
 use model::principal::Role;
@@ -13,7 +15,7 @@ use model::{Clock as _, Problem, TenantId};
 use serde_json::json;
 use store::{ApprovalQuery, ExecutionQuery};
 
-use crate::acks::{Accepted, Decided, Kill};
+use crate::acks::{Accepted, Decided, Kill, Left, Set, Swap};
 use crate::random::Random;
 use crate::world::World;
 use crate::{note, reached, workloads};
@@ -45,22 +47,33 @@ pub async fn client(world: Arc<World>, number: u64) {
         ..GoalRequest::default()
     };
     let mut more = random.chance(200);
+    let doubled = key.is_some() && random.chance(world.swarm.goals_doubled);
+    if key.is_some() {
+        world.acks.add(|acks| acks.keyed.push((tenant.clone(), number)));
+    }
     loop {
         let node = world.node().await;
-        let answer = world.ask(&node, Box::pin(node.app.submit_goal(&alice, goal.clone()))).await;
+        let ask = || world.ask(&node, Box::pin(node.app.submit_goal(&alice, goal.clone())));
+        let answer = if doubled {
+            // The same request, twice on the wire; either answer is one.
+            let (one, other) = tokio::join!(biased; ask(), ask());
+            reached!(world, "goal came twice at once");
+            for answer in [&one, &other] {
+                if let Some(Ok(GoalAnswer::Accepted(accepted))) = answer {
+                    promised(&world, &tenant, accepted, key.as_ref());
+                }
+            }
+            one
+        } else {
+            ask().await
+        };
         match answer {
             Some(Ok(GoalAnswer::Accepted(accepted))) => {
                 note!(world, "client {number} is promised {}", accepted.execution_id);
                 if accepted.repeated {
                     reached!(world, "goal repeated with its key");
                 }
-                let promise = Accepted {
-                    tenant: tenant.clone(),
-                    execution: accepted.execution_id.clone(),
-                    plan: accepted.plan_digest,
-                    key: key.clone(),
-                };
-                world.acks.add(|acks| acks.accepted.push(promise));
+                promised(&world, &tenant, &accepted, key.as_ref());
                 if !(more && key.is_some()) {
                     return;
                 }
@@ -77,6 +90,16 @@ pub async fn client(world: Arc<World>, number: u64) {
         }
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+fn promised(world: &World, tenant: &TenantId, accepted: &GoalAccepted, key: Option<&String>) {
+    let promise = Accepted {
+        tenant: tenant.clone(),
+        execution: accepted.execution_id.clone(),
+        plan: accepted.plan_digest,
+        key: key.cloned(),
+    };
+    world.acks.add(|acks| acks.accepted.push(promise));
 }
 
 /// Something that no fault explains.
@@ -120,7 +143,14 @@ pub async fn approver(world: Arc<World>, tenant: TenantId) {
                     attack(&world, &mut random, &view).await;
                 }
             }
-            Box::pin(decide(&world, &mut random, &bob, &view)).await;
+            let dora = workloads::caller(&tenant, "user:dora", &[Role::Operator]);
+            let gone = world.acks.all().left.iter().any(|left| left.tenant == tenant);
+            let carol = workloads::caller(&tenant, "user:carol", &[Role::Operator]);
+            // Whoever decided once lets somebody else decide, now and then.
+            let voted = view.approval.votes.iter().any(|vote| vote.by == bob.principal.id);
+            let other = if voted && random.chance(500) { &carol } else { &bob };
+            let who = if random.chance(300) && !gone { &dora } else { other };
+            Box::pin(decide(&world, &mut random, who, &view)).await;
         }
     }
 }
@@ -173,7 +203,12 @@ async fn attack(world: &Arc<World>, random: &mut Random, view: &ApprovalView) {
     let word = |digest: String| ApprovalWord { digest, reason: "an attack".to_owned(), arguments: None };
     let right = approval.digest.to_string();
     let operator = [Role::Operator];
-    match random.below(4) {
+    let chosen = match (&approval.edited_by, approval.votes.first()) {
+        (Some(_), _) if random.chance(500) => 3,
+        (_, Some(_)) if random.chance(500) => 4,
+        _ => random.below(6),
+    };
+    match chosen {
         0 => {
             let alice = workloads::caller(tenant, approval.requester.as_str(), &operator);
             say(world, &alice, view, word(right), true, Some("by the requester")).await;
@@ -188,6 +223,16 @@ async fn attack(world: &Arc<World>, random: &mut Random, view: &ApprovalView) {
             let other = if *tenant == first { workloads::second_tenant() } else { first };
             let eve = workloads::caller(&other, "user:bob", &operator);
             say(world, &eve, view, word(right), true, Some("from another tenant")).await;
+        }
+        3 => {
+            let Some(editor) = &approval.edited_by else { return };
+            let editor = workloads::caller(tenant, editor.as_str(), &operator);
+            say(world, &editor, view, word(right), true, Some("by whoever edited it")).await;
+        }
+        4 => {
+            let Some(vote) = approval.votes.first() else { return };
+            let again = workloads::caller(tenant, vote.by.as_str(), &operator);
+            say(world, &again, view, word(right), true, Some("a second time")).await;
         }
         _ => {
             let vera = workloads::caller(tenant, "user:vera", &[Role::Viewer, Role::Developer]);
@@ -266,8 +311,9 @@ pub async fn operator(world: Arc<World>) {
             }
             4 if world.swarm.allow_list => {
                 let on = random.chance(400);
-                let list =
-                    vec!["put".to_owned(), "put-read".to_owned(), "look".to_owned(), "run:*".to_owned()];
+                let lists: [&[&str]; 3] =
+                    [&["put", "put-read", "look", "run:*"], &["put", "ship", "tick", "look"], &["b*", "p*"]];
+                let list = random.pick(&lists).iter().map(|name| (*name).to_owned()).collect();
                 control(&world, "allow-list", on, Some(list)).await;
             }
             _ if world.swarm.acts => act(&world, &mut random).await,
@@ -288,17 +334,31 @@ async fn control(world: &Arc<World>, name: &str, on: bool, operations: Option<Ve
         let number = note!(world, "the kill switch is asked to be off");
         world.acks.add(|acks| acks.kills.push(Kill::Off(number)));
     }
+    let asked = note!(world, "control {name} is asked to be {on}");
+    let reason = format!("simulated at {asked}");
+    let mut told = Set {
+        name: name.to_owned(),
+        on,
+        operations: operations.clone().unwrap_or_default(),
+        reason: reason.clone(),
+        asked,
+        over: asked,
+        acknowledged: false,
+    };
     let set = SetControl {
         on: Some(on),
         operations,
-        reason: "simulated".to_owned(),
+        reason,
         tenant_only: false,
         scope: None,
         running: model::stop::Running::default(),
     };
-    match world.ask(&node, node.app.set_control(&oscar, name, set)).await {
+    let answer = world.ask(&node, node.app.set_control(&oscar, name, set)).await;
+    let number = note!(world, "control {name} is {on}: {}", matches!(answer, Some(Ok(_))));
+    (told.over, told.acknowledged) = (number, matches!(answer, Some(Ok(_))));
+    world.acks.add(|acks| acks.sets.push(told));
+    match answer {
         Some(Ok(_)) => {
-            let number = note!(world, "control {name} is {on}");
             if name == "takeover" && on {
                 reached!(world, "taken over");
             }
@@ -365,7 +425,7 @@ async fn act(world: &Arc<World>, random: &mut Random) {
 /// Swaps policies, and sets the clock.
 pub async fn meddler(world: Arc<World>) {
     let mut random = Random::stream(world.seed, "meddler");
-    while !world.is_healed() && (world.swarm.policies || world.swarm.clock) {
+    while !world.is_healed() && (world.swarm.policies || world.swarm.clock || world.swarm.leaves) {
         let pause = random.millis(500, 20_000);
         tokio::time::sleep(pause).await;
         if world.is_healed() {
@@ -373,6 +433,9 @@ pub async fn meddler(world: Arc<World>) {
         }
         if world.swarm.policies && random.chance(500) {
             swap_policy(&world, &mut random).await;
+        }
+        if world.swarm.leaves && random.chance(200) {
+            take_token(&world, &mut random).await;
         }
         if world.swarm.clock && random.chance(300) {
             set_clock(&world, &mut random);
@@ -390,6 +453,7 @@ async fn swap_policy(world: &Arc<World>, random: &mut Random) {
         1 => Some(workloads::FUSSY),
         _ => Some(workloads::STRICT),
     };
+    let asked = note!(world, "policy of {tenant} is to be swapped");
     let done = match text {
         None => world.ask(&node, app.delete_policy(&root, "extra")).await,
         Some(text) => {
@@ -397,12 +461,37 @@ async fn swap_policy(world: &Arc<World>, random: &mut Random) {
             world.ask(&node, app.put_policy(&root, "extra", modules, None)).await.map(|put| put.map(drop))
         }
     };
+    let over = note!(world, "policy of {tenant} swapped: {}", matches!(done, Some(Ok(()))));
+    let strict = text == Some(workloads::STRICT);
+    let acknowledged = matches!(done, Some(Ok(())));
+    let swap = Swap { tenant: tenant.clone(), strict, asked, over, acknowledged };
+    world.acks.add(|acks| acks.swaps.push(swap));
     match done {
         Some(Ok(())) => {
-            note!(world, "policy of {tenant} swapped");
             reached!(world, "policy swapped");
         }
         Some(Err(problem)) => unexpected(world, "policy", &problem),
+        None => {}
+    }
+}
+
+/// Dora loses her token in one tenant.
+async fn take_token(world: &Arc<World>, random: &mut Random) {
+    let tenant = if random.chance(700) { workloads::first_tenant() } else { workloads::second_tenant() };
+    if world.acks.all().left.iter().any(|left| left.tenant == tenant) {
+        return;
+    }
+    let root = workloads::caller(&tenant, "user:root", &[Role::Admin]);
+    let Some(node) = world.node_now() else { return };
+    let done = world.ask(&node, node.app.revoke_token(&root, &workloads::token_of_dora(&tenant))).await;
+    let number = note!(world, "dora leaves {tenant}: {}", matches!(done, Some(Ok(()))));
+    match done {
+        Some(Ok(())) => {
+            reached!(world, "an approver left");
+            let left = Left { tenant, who: "user:dora".to_owned(), number };
+            world.acks.add(|acks| acks.left.push(left));
+        }
+        Some(Err(problem)) => unexpected(world, "revoke", &problem),
         None => {}
     }
 }
@@ -434,8 +523,12 @@ pub async fn let_go(world: &Arc<World>) {
         ("allow-list", Some(vec!["*".to_owned()])),
     ] {
         loop {
-            world.node().await;
-            if control(world, name, false, operations.clone()).await {
+            let node = world.node().await;
+            let oscar = workloads::caller(&workloads::first_tenant(), "user:oscar", &[Role::Operator]);
+            // What is off already has to let go by itself.
+            let Some(Ok(controls)) = world.ask(&node, node.app.controls(&oscar)).await else { continue };
+            let off = controls.controls.iter().all(|control| control.name != name || !control.on);
+            if off || control(world, name, false, operations.clone()).await {
                 break;
             }
             tokio::time::sleep(AGAIN).await;

@@ -13,6 +13,8 @@ pub mod crash_points;
 pub mod marks;
 pub mod node;
 pub mod outside;
+#[cfg(feature = "sabotage")]
+pub mod prove;
 pub mod random;
 pub mod run;
 pub mod seeds;

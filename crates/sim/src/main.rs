@@ -10,12 +10,14 @@ const HELP: &str = "\
 sim --seeds N [--from S] [--threads T] [--json]   run many seeds
 sim --seed S                                      run one seed, and show its trace
 sim crash-points [--singles]                      a crash at each boundary of each workflow, and each pair
+sim prove [--bug NAME] [--seeds N] [--write]      whether seeded bugs are found (needs the feature `sabotage`)
 ";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.first().map(String::as_str) {
         Some("crash-points") => points(!arguments.iter().any(|a| a == "--singles")),
+        Some("prove") => prove(&arguments),
         Some("--seed") => one(number(&arguments, "--seed").unwrap_or(0)),
         Some("--seeds" | "--from" | "--threads" | "--json") => many(&arguments),
         _ => {
@@ -131,4 +133,67 @@ fn points(pairs: bool) -> Result<bool, String> {
         fine &= points.broken.is_empty();
     }
     Ok(fine)
+}
+
+#[cfg(not(feature = "sabotage"))]
+fn prove(_: &[String]) -> Result<bool, String> {
+    Err("this build has no seeded bugs in it: run `cargo xtask sim prove`, which makes one that has"
+        .to_owned())
+}
+
+/// Hunts the seeded bugs, or one of them, and tells what found each.
+#[cfg(feature = "sabotage")]
+fn prove(arguments: &[String]) -> Result<bool, String> {
+    use model::sabotage::Bug;
+    use sim::prove::{FOUND_MIN, Prober};
+
+    let after = |name: &str| arguments.iter().position(|argument| argument == name).map(|at| at + 1);
+    let wanted = after("--bug").and_then(|at| arguments.get(at));
+    let bugs: Vec<Bug> = match wanted {
+        None => Bug::ALL.to_vec(),
+        Some(names) => names.split(',').map(named).collect::<Result<_, _>>()?,
+    };
+    let seeds = number(arguments, "--seeds").unwrap_or(1_000);
+    let prober = Prober::new(usize::try_from(number(arguments, "--threads").unwrap_or(2)).unwrap_or(2))?;
+    let begun = std::time::Instant::now();
+    let mut proofs = Vec::new();
+    for bug in bugs {
+        let proof = prober.hunt(Some(bug), seeds)?;
+        println!("{}", line(&proof));
+        proofs.push(proof);
+    }
+    let found = proofs.iter().filter(|proof| proof.finding.is_some()).count();
+    let mut fine = found >= if wanted.is_some() { proofs.len() } else { FOUND_MIN };
+    println!("{found} of {} found in {:.0} s", proofs.len(), begun.elapsed().as_secs_f64());
+    if wanted.is_none() {
+        let clean = prober.hunt(None, seeds)?;
+        println!("{}", line(&clean));
+        fine &= clean.finding.is_none();
+        if let Some(at) = after("--write") {
+            let path = arguments.get(at).ok_or("say where to write the list")?;
+            std::fs::write(path, sim::prove::list(&proofs, seeds)).map_err(|e| format!("`{path}`: {e}"))?;
+        }
+    }
+    Ok(fine)
+}
+
+#[cfg(feature = "sabotage")]
+fn named(name: &str) -> Result<model::sabotage::Bug, String> {
+    let plain = |text: &str| text.replace(['-', '_'], "").to_lowercase();
+    let found = model::sabotage::Bug::ALL.iter().find(|bug| plain(bug.name()) == plain(name));
+    found.copied().ok_or_else(|| format!("there is no seeded bug `{name}`; `docs/seeded-bugs.md` lists them"))
+}
+
+#[cfg(feature = "sabotage")]
+fn line(proof: &sim::prove::Proof) -> String {
+    let (area, name) = proof.bug.map_or(("", "no bug at all"), |bug| (bug.area(), bug.name()));
+    let took = proof.took.as_secs_f64();
+    match &proof.finding {
+        Some(finding) => {
+            let what: String = finding.what.chars().take(110).collect();
+            let by = finding.invariants.join("; ");
+            format!("{area:<22} {name:<20} seed {:>4} {took:>6.1} s  {by}: {what}", finding.seed)
+        }
+        None => format!("{area:<22} {name:<20} NOT FOUND in {} seeds, {took:.1} s", proof.seeds),
+    }
 }

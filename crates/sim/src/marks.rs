@@ -38,6 +38,8 @@ pub const ALL: &[&str] = &[
     "clock set forward",
     "policy swapped",
     "goal repeated with its key",
+    "goal came twice at once",
+    "an approver left",
     "acknowledged nothing, and it was durable",
     "an idempotent effect ended unknown",
     "an execution ended verified",

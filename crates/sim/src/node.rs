@@ -71,6 +71,9 @@ pub struct Node {
 /// Starts nodes one after another: when one dies, or cannot start, the next takes over after a while.
 pub async fn supervise(world: Arc<World>) {
     for number in 1.. {
+        if world.ran_away() {
+            return;
+        }
         let life = Arc::new(Life::new(number));
         note!(world, "node {number} starts");
         let served = tokio::select! {
@@ -96,6 +99,7 @@ async fn serve(world: &Arc<World>, life: &Arc<Life>) -> bool {
     let settings = Settings {
         approvals_expire: world.swarm.approvals_expire,
         work_max: world.swarm.work_max,
+        snapshot_events: world.swarm.snapshot_events,
         ..Settings::default()
     };
     let app = match App::open_sharing(settings, parts, Arc::clone(&world.compiled)).await {

@@ -34,15 +34,23 @@ pub enum System {
     Fenced,
     /// Does whatever arrives, each time.
     Once,
+    /// As above, and can be asked.
+    Asked,
 }
 
 impl System {
+    /// True when it does the same thing again for whoever asks again.
+    fn repeats(self) -> bool {
+        matches!(self, Self::Once | Self::Asked)
+    }
+
     fn of(uri: &str) -> Self {
         let host = uri.split("//").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
         match host {
             "idem.sim" => Self::Idempotent,
             "fenced.sim" => Self::Fenced,
             "once.sim" => Self::Once,
+            "asked.sim" => Self::Asked,
             _ => Self::Read,
         }
     }
@@ -90,6 +98,10 @@ pub struct Sent {
     pub node: u32,
     /// Whether it can change anything.
     pub writes: bool,
+    /// Whether it moves money.
+    pub money: bool,
+    /// For example `put:1.0.0`.
+    pub operation: String,
 }
 
 /// A refusal of an old token.
@@ -193,7 +205,7 @@ impl Outside {
             fate.late_act = random.chance(swarm.act_late * often).then(|| late(&mut random));
         }
         // What knows no key is never sent twice by the wire: a connection does not repeat itself.
-        if changes && system != System::Once {
+        if changes && !system.repeats() {
             fate.double = random.chance(swarm.doubled).then(|| late(&mut random));
         }
         fate
@@ -319,8 +331,9 @@ fn act(world: &World, system: System, request: &Request) -> Result<(), Answer> {
         let found = request.http.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.clone())
     };
-    let key = header("idempotency-key").unwrap_or_default();
     let body = request.http.body.as_ref().map(Value::to_json).unwrap_or_default();
+    let key =
+        header("idempotency-key").or_else(|| body["ref"].as_str().map(str::to_owned)).unwrap_or_default();
     let mut ledger = world.outside.ledger.lock();
     let sent = &request.sent;
     if system == System::Fenced {
@@ -334,7 +347,7 @@ fn act(world: &World, system: System, request: &Request) -> Result<(), Answer> {
         }
     }
     let known = |act: &Act| act.system == system && act.key == key && act.tenant == sent.tenant;
-    if system != System::Once && ledger.acts.iter().any(known) {
+    if !system.repeats() && ledger.acts.iter().any(known) {
         reached!(world, "a repeated key was absorbed outside");
         return Ok(());
     }

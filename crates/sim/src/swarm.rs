@@ -81,6 +81,12 @@ pub struct Swarm {
     pub policies: bool,
     /// Whether the clock jumps.
     pub clock: bool,
+    /// Goals with a key that come twice at the same moment.
+    pub goals_doubled: u32,
+    /// Whether one of the approvers loses the right to decide.
+    pub leaves: bool,
+    /// Events between two snapshots of an execution at the least.
+    pub snapshot_events: u64,
 }
 
 impl Swarm {
@@ -149,6 +155,9 @@ impl Swarm {
             acts: random.chance(600),
             policies: flag(&mut random),
             clock: flag(&mut random),
+            goals_doubled: if flag(&mut random) { 500 } else { 0 },
+            leaves: flag(&mut random),
+            snapshot_events: *random.pick(&[1, 3, 200]),
         }
     }
 
@@ -191,6 +200,9 @@ impl Swarm {
             acts: false,
             policies: false,
             clock: false,
+            goals_doubled: 0,
+            leaves: false,
+            snapshot_events: 200,
         }
     }
 }

@@ -66,6 +66,8 @@ async fn perform(world: &Arc<World>, node: &Node, work: &Work) -> Option<Answer>
         attempt: work.attempt,
         node: node.life.number,
         writes: work.contract.effect != model::EffectKind::Read,
+        money: work.contract.effect == model::EffectKind::Money,
+        operation: work.operation.clone(),
     };
     world.outside.sends(sent.clone());
     let answer = match &work.request {

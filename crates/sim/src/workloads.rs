@@ -102,6 +102,53 @@ input: { schema: { type: object, required: [ step, who ] } }
 output: { example: { status: settled, n: 1 } }
 run: { call: http, with: { method: post, endpoint: 'http://once.sim/acts', body: { step: '${ .step }', who: '${ .who }' } } }
 ",
+    // Does whatever arrives, and can be asked: nothing but asking keeps it from being done twice.
+    "
+action: ship-read:1.0.0
+effect: read
+class: read
+hosts: [ 'asked.sim' ]
+input: { schema: { type: object, required: [ key ] } }
+output: { schema: { type: object, required: [ status ] } }
+run: { call: http, with: { method: get, endpoint: 'http://asked.sim/acts', query: { key: '${ .key }' } } }
+",
+    "
+action: ship:1.0.0
+effect: write
+class: probeable
+blastRadius: { scope: order, max: 1, unit: order }
+hosts: [ 'asked.sim' ]
+input: { schema: { type: object, required: [ step, who ] } }
+output: { example: { status: settled, n: 1 } }
+ensure: { probe: { call: 'ship-read:1.0.0', with: { key: '${ $action.key }' } }, that: '.status == \"settled\"', every: PT5S, within: PT40S }
+run: { call: http, with: { method: post, endpoint: 'http://asked.sim/acts', body: { step: '${ .step }', who: '${ .who }', ref: '${ $action.key }' } } }
+",
+    // Known by the key that the engine makes, not by one that the contract makes of the arguments.
+    "
+action: tick:1.0.0
+effect: write
+class: probeable
+blastRadius: { scope: order, max: 1, unit: order }
+hosts: [ 'idem.sim' ]
+input: { schema: { type: object, required: [ step, who ] } }
+output: { example: { status: settled, n: 1 } }
+ensure: { probe: { call: 'put-read:1.0.0', with: { key: '${ $action.key }' } }, that: '.status == \"settled\"', every: PT3S, within: PT15S }
+run: { call: http, with: { method: post, endpoint: 'http://idem.sim/acts', body: { step: '${ .step }', who: '${ .who }', ref: '${ $action.key }' } } }
+",
+    // Where it goes decides who learns something.
+    "
+action: send:1.0.0
+effect: write
+class: idempotent
+data: [ personal ]
+recipients: [ /to ]
+blastRadius: { scope: order, max: 1, unit: order }
+hosts: [ 'idem.sim' ]
+input: { schema: { type: object, required: [ step, who, to ] } }
+idempotency: { key: '$workflow.id + \"/\" + .step', header: Idempotency-Key }
+output: { example: { status: settled, n: 1 } }
+run: { call: http, with: { method: post, endpoint: 'http://idem.sim/acts', body: { step: '${ .step }', who: '${ .who }' } } }
+",
 ];
 
 /// Workflows: name, and tasks.
@@ -221,7 +268,31 @@ const WORKFLOWS: &[(&str, &str)] = &[
   - nap: { wait: PT20S }
   - b: { call: 'mail:1.0.0', with: { step: b, who: '${ $workflow.id }' } }",
     ),
+    (
+        "asking",
+        "
+  - a: { call: 'ship:1.0.0', with: { step: a, who: '${ $workflow.id }' } }
+  - b: { call: 'ship:1.0.0', with: { step: b, who: '${ $workflow.id }' } }",
+    ),
+    (
+        "counting",
+        "
+  - each:
+      for: { each: item, in: '[ \"x\", \"y\", \"z\" ]' }
+      do:
+        - one: { call: 'tick:1.0.0', with: { step: '${ $item }', who: '${ $workflow.id }' } }",
+    ),
+    (
+        "tainted",
+        "
+  - look: { call: 'look:1.0.0' }
+  - send: { call: 'send:1.0.0', with: { step: send, who: '${ $workflow.id }', to: '${ .n }' } }",
+    ),
 ];
+
+/// Effects that the first tenant's policy lets nobody start without people: they move money, cannot be undone, or go
+/// where a value from outside says. Said again, so that nobody reads it from what is checked.
+pub const ASKED: [&str; 3] = ["pay:1.0.0", "mail:1.0.0", "send:1.0.0"];
 
 /// What `mail` and `pay` need in the second tenant: nothing, so that irreversible effects start without people.
 const LENIENT: &str = "
@@ -229,6 +300,13 @@ package omnihub
 import rego.v1
 allow if input.action.reviewed == true
 allow if input.action.class == \"pure\"
+";
+
+/// What the first tenant has beside the default: much money needs two people.
+const LARGE: &str = "
+package omnihub
+import rego.v1
+approve contains {\"message\": \"it is much money\", \"approvers\": 2, \"roles\": [\"operator\", \"admin\"]} if input.amount.value >= 500
 ";
 
 /// A policy beside the default that denies whatever moves money; swapped in and out.
@@ -308,6 +386,8 @@ pub async fn found(compiled: &Arc<Compiled>) -> Result<Stored, String> {
     let other = caller(&second_tenant(), "user:root", &[Role::Admin]);
     let modules = BTreeMap::from([("lenient.rego".to_owned(), LENIENT.to_owned())]);
     app.put_policy(&other, "default", modules, None).await.map_err(told)?;
+    let modules = BTreeMap::from([("large.rego".to_owned(), LARGE.to_owned())]);
+    app.put_policy(&root, "large", modules, None).await.map_err(told)?;
     for admin in [&root, &other] {
         for action in ACTIONS {
             app.publish_action(admin, action).await.map_err(told)?;
@@ -316,5 +396,23 @@ pub async fn found(compiled: &Arc<Compiled>) -> Result<Stored, String> {
             app.publish_workflow(admin, &document(name, tasks)).await.map_err(told)?;
         }
     }
+    for tenant in [first_tenant(), second_tenant()] {
+        world.disk.with(|stored| hold_token(stored, &tenant));
+    }
     Ok(world.disk.with(|stored| stored.clone()))
+}
+
+/// The name of the token of somebody who may lose it.
+pub fn token_of_dora(tenant: &TenantId) -> String {
+    format!("token-of-dora-in-{tenant}")
+}
+
+/// Dora has had a token since before the world began. What it is made of is not drawn, so that worlds repeat.
+fn hold_token(stored: &mut Stored, tenant: &TenantId) {
+    let id = token_of_dora(tenant);
+    let document = serde_json::json!({
+        "id": id, "principal": "user:dora", "kind": "user", "tenant": tenant, "roles": ["operator"], "hash": "",
+        "created_at": crate::clock::EPOCH_MS,
+    });
+    stored.documents.insert((tenant.clone(), "token".to_owned(), id), Arc::new(document));
 }

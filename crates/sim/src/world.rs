@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use app::Compiled;
@@ -60,6 +60,11 @@ pub struct StoreFaults {
     pub fail_after: bool,
 }
 
+/// Boundaries after which a world is stopped: so many mean that it turns in circles, which time alone never ends.
+const BOUNDARIES_MAX: u64 = 50_000;
+/// Calls of the store after which it is stopped for the same reason.
+const CALLS_MAX: u64 = 500_000;
+
 /// One simulated world.
 #[derive(Debug)]
 pub struct World {
@@ -88,6 +93,8 @@ pub struct World {
     /// No more faults.
     healed: AtomicBool,
     recovering: AtomicBool,
+    ran_away: AtomicBool,
+    calls: AtomicU64,
     node: Mutex<Option<Node>>,
     node_changed: Notify,
 }
@@ -117,6 +124,8 @@ impl World {
             boundaries: Mutex::default(),
             healed: AtomicBool::new(false),
             recovering: AtomicBool::new(false),
+            ran_away: AtomicBool::new(false),
+            calls: AtomicU64::new(0),
             node: Mutex::new(None),
             node_changed: Notify::new(),
         })
@@ -163,6 +172,9 @@ impl World {
             passed.push(boundary);
             passed.len() as u64 - 1
         };
+        if number == BOUNDARIES_MAX {
+            return self.run_away(life);
+        }
         let dies = match &self.crashes {
             Crashes::ByChance => {
                 !self.is_healed()
@@ -181,6 +193,24 @@ impl World {
         self.trace.fault("a node died");
         note!(self, "node {} dies at boundary {number} ({boundary:?})", life.number);
         life.die();
+    }
+
+    /// Counts one call of the store. A node that only asks and never waits is stopped: time would never come to it.
+    pub fn called(&self, life: &Life) {
+        if self.calls.fetch_add(1, Ordering::Relaxed) == CALLS_MAX {
+            self.run_away(life);
+        }
+    }
+
+    fn run_away(&self, life: &Life) {
+        note!(self, "the world turns in circles: no node serves any more");
+        self.ran_away.store(true, Ordering::Relaxed);
+        life.die();
+    }
+
+    /// True when it was stopped because it turned in circles.
+    pub fn ran_away(&self) -> bool {
+        self.ran_away.load(Ordering::Relaxed)
     }
 
     /// Boundaries passed so far, in order.

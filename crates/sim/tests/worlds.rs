@@ -93,6 +93,38 @@ fn every_invariant_can_fail() {
     expect(&sequence, "nothing starts after a kill was acknowledged", &|f| {
         f.acks.kills.push(sim::acks::Kill::On(f.ledger.sent[0].number - 1));
     });
+    expect(&sequence, "controls and policies hold from their acknowledgement on", &|f| {
+        f.acks.sets.push(sim::acks::Set {
+            name: "safe-mode".to_owned(),
+            on: true,
+            operations: Vec::new(),
+            reason: "a test".to_owned(),
+            asked: 0,
+            over: 0,
+            acknowledged: true,
+        });
+    });
+    expect(&paying, "what people must decide, people who may decided", &|f| {
+        for event in f.stored.executions.values_mut().flat_map(|kept| &mut kept.events) {
+            if let EventBody::EffectStarted { approval, .. } = &mut event.body {
+                *approval = None;
+            }
+        }
+    });
+    expect(&sequence, "a tenant is judged by its own policies", &|f| {
+        f.stored.leaves.retain(|leaf| leaf.record.action != "policy.put");
+    });
+    expect(&sequence, "one key, one execution", &|f| {
+        let ((tenant, _), kept) = f.stored.executions.iter().next().expect("one");
+        let (again, copy) = (model::ExecutionId::new("again").expect("an identifier"), kept.clone());
+        f.acks.keyed.push((tenant.clone(), 0));
+        f.stored.executions.insert((tenant.clone(), again), copy);
+    });
+    expect(&sequence, "the log tells things in their order, to whom they belong", &|f| {
+        let at = |word: &str| f.stored.leaves.iter().rposition(|leaf| leaf.record.action == word);
+        let (started, ended) = (at("execution.started"), at("execution.ended"));
+        f.stored.leaves.swap(started.expect("it began"), ended.expect("it ended"));
+    });
     expect(&sequence, "no tenant sees another's", &|f| {
         let other = if f.ledger.acts[0].tenant == workloads::first_tenant() {
             workloads::second_tenant()

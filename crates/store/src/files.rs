@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crash::Point;
+use model::sabotage::{self, Bug};
 
 /// What is about to be done to a file beside the database.
 #[derive(Debug)]
@@ -108,6 +109,9 @@ impl Files {
         self.tell(&FileAct::Write { path, bytes })?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(bytes)?;
+        if sabotage::is(Bug::BlobUnsynced) {
+            return Ok(());
+        }
         self.tell(&FileAct::Sync(path))?;
         file.sync_all()
     }

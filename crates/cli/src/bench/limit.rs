@@ -44,7 +44,8 @@ pub(super) async fn measure(each: Duration) -> Result<Vec<Figure>, Failure> {
 
 async fn rows_a_second(path: &Path, in_flight: u64, each: Duration) -> Result<f64, Failure> {
     let db = store::bare_database(path).map_err(failed)?;
-    db.execute_batch("CREATE TABLE rows (key INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT").map_err(failed)?;
+    db.execute_batch("CREATE TABLE rows (key INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT")
+        .map_err(failed)?;
     let (sender, receiver) = sync_channel(1024);
     let writer = std::thread::spawn(move || write(&db, &receiver));
     let begun = Instant::now();

@@ -62,6 +62,10 @@ pub(crate) async fn run(args: DoctorArgs, global: &Global, screen: Screen) -> Re
     findings.push(data_directory(&dir));
     findings.push(sqlite());
     findings.push(crash_points());
+    if model::sabotage::BUILT_IN {
+        let detail = "seeded bugs are built in, each of which breaks a promise; build it without `sabotage`";
+        findings.push(finding("build", Grade::Bad, detail));
+    }
     let looked = dir.clone();
     let machine = tokio::task::spawn_blocking(move || machine::findings(&looked)).await;
     findings.extend(machine.unwrap_or_else(|error| vec![finding("machine", Grade::Bad, error.to_string())]));

@@ -114,6 +114,10 @@ fn version(screen: Screen) -> Result<(), Failure> {
         document["crash_points"] = true.into();
         build = " WITH CRASH POINTS, FOR TESTS ONLY";
     }
+    if model::sabotage::BUILT_IN {
+        document["seeded_bugs"] = true.into();
+        build = " WITH SEEDED BUGS, FOR THE PROBER ONLY";
+    }
     match screen.output {
         crate::screen::Output::Json => line(&document.to_string()),
         crate::screen::Output::Table => {

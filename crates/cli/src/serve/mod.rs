@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::cli::Global;
 use crate::config::{self, LogFormat, Settings};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::screen::{Screen, Tone, line};
 
 /// Parts of a server; one machine runs all of them in one process.
@@ -50,6 +50,10 @@ async fn start(
 ) -> Result<(), Failure> {
     if args.help_config {
         return line(config::reference().trim_end());
+    }
+    if model::sabotage::BUILT_IN {
+        let detail = "this build has seeded bugs in it, each of which breaks a promise: it serves nobody";
+        return Err(Failure::new(Exit::Failed, detail));
     }
     check_roles(&args.roles)?;
     check_store(&args.store)?;

@@ -7,6 +7,7 @@ use model::action::ActionRef;
 use model::effect::EffectNumber;
 use model::id::{ApprovalId, PermitId};
 use model::problem::WorkflowError;
+use model::sabotage::{self, Bug};
 use model::verdict::Verdict;
 use model::{Digest, ExecutionId, Outcome, PrincipalId, Request, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -95,7 +96,7 @@ impl EffectImage {
             requested_at: effect.requested_at,
             phase: effect.phase.clone(),
             attempts: effect.attempts.iter().map(AttemptImage::of).collect(),
-            failures: effect.failures,
+            failures: if sabotage::is(Bug::SnapshotForgets) { 0 } else { effect.failures },
             verdict: effect.verdict.clone(),
             approval: effect.approval.clone(),
             judged: effect.judged,

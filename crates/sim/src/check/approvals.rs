@@ -127,6 +127,9 @@ fn decided(
         ApprovalDecision::Expired if at < approval.expires_at => {
             found.push(format!("approval {id} expired before its time"));
         }
+        ApprovalDecision::Approved if at >= approval.expires_at => {
+            found.push(format!("approval {id} was given after its time"));
+        }
         ApprovalDecision::Approved if by.is_none_or(|by| *by == story.state.started.requester) => {
             found.push(format!("approval {id} was given by its requester, or by nobody"));
         }

@@ -5,8 +5,71 @@ use std::collections::BTreeMap;
 use audit::Verifier;
 use model::event::{ApprovalDecision, EventBody};
 
-use super::{Found, Look};
+use super::{Found, Look, Story};
 use crate::reached_in;
+
+/// The leaf that an event has: what it is about, and its action. None for a verdict, which is told with what follows from
+/// it, and for what time alone does.
+fn leaf_of(story: &Story<'_>, body: &EventBody) -> Option<(String, &'static str)> {
+    let of = |effect: &model::effect::EffectNumber| format!("executions/{}/effects/{}", story.id, effect.0);
+    let whole = || format!("executions/{}", story.id);
+    Some(match body {
+        EventBody::Started(_) => (whole(), "execution.started"),
+        EventBody::Barred { effect, .. } => (of(effect), "effect.barred"),
+        EventBody::ApprovalDecided { effect, decision, .. } => (
+            of(effect),
+            match decision {
+                ApprovalDecision::Approved => "approval.approved",
+                ApprovalDecision::Rejected => "approval.rejected",
+                ApprovalDecision::Expired => "approval.expired",
+            },
+        ),
+        EventBody::Edited { effect, .. } => (of(effect), "approval.edited"),
+        EventBody::EffectStarted { effect, .. } => (of(effect), "effect.permitted"),
+        EventBody::EffectPredicted { effect, .. } => (of(effect), "effect.predicted"),
+        EventBody::EffectAnswered { effect, .. } => (of(effect), "effect.answered"),
+        EventBody::EffectVoided { effect, .. } => (of(effect), "effect.voided"),
+        EventBody::Cancelled { .. } => (whole(), "execution.cancelled"),
+        EventBody::Paused { .. } => (whole(), "execution.paused"),
+        EventBody::Resumed { .. } => (whole(), "execution.resumed"),
+        EventBody::Retried { .. } => (whole(), "execution.retried"),
+        EventBody::Ended { .. } => (whole(), "execution.ended"),
+        _ => return None,
+    })
+}
+
+/// Each execution's leaves tell its events in their order, in the log of its tenant.
+pub(crate) fn order(look: &Look<'_>) -> Found {
+    let mut found = Vec::new();
+    let mut told: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
+    for leaf in &look.facts.stored.leaves {
+        let record = &leaf.record;
+        let Some(rest) = record.resource.strip_prefix("executions/") else { continue };
+        let id = rest.split('/').next().unwrap_or_default();
+        told.entry(id).or_default().push((&record.resource, &record.action));
+        let owner = look.stories.iter().find(|story| story.id.as_str() == id);
+        if let Some(owner) = owner.filter(|owner| record.tenant != *owner.tenant) {
+            let (whose, action) = (&record.tenant, &record.action);
+            found.push(format!("{action} of {id} in {} is told in the log of {whose}", owner.tenant));
+        }
+    }
+    for story in &look.stories {
+        let events = story.kept.events.iter().filter_map(|event| leaf_of(story, &event.body));
+        let expected: Vec<_> = events.collect();
+        let known = |action: &str| expected.iter().any(|(_, known)| *known == action);
+        let all = told.get(story.id.as_str()).into_iter().flatten().filter(|(_, action)| known(action));
+        let all: Vec<_> = all.map(|(resource, action)| ((*resource).to_owned(), *action)).collect();
+        let parts = expected
+            .iter()
+            .zip(&all)
+            .position(|((resource, action), (told, word))| resource != told || action != word);
+        if let Some(at) = parts {
+            let (wanted, got) = (&expected[at], &all[at]);
+            found.push(format!("{}: the log tells {got:?} where {wanted:?} happened", story.id));
+        }
+    }
+    found
+}
 
 pub(crate) fn leaves(look: &Look<'_>) -> Found {
     let mut found = Vec::new();
@@ -31,42 +94,14 @@ pub(crate) fn leaves(look: &Look<'_>) -> Found {
         let mut expected: BTreeMap<(String, &str), u64> = BTreeMap::new();
         let mut judged = 0;
         for event in &story.kept.events {
-            let of = |effect: &model::effect::EffectNumber| {
-                format!("executions/{}/effects/{}", story.id, effect.0)
-            };
-            let whole = || format!("executions/{}", story.id);
-            let (resource, action) = match &event.body {
-                EventBody::Started(_) => (whole(), "execution.started"),
-                EventBody::Judged { .. } => {
-                    judged += 1;
-                    continue;
+            match &event.body {
+                EventBody::Judged { .. } => judged += 1,
+                EventBody::EffectStarted { permit, .. } if !permits.contains(permit.as_str()) => {
+                    found.push(format!("{}: permit {permit} has no leaf", story.id));
                 }
-                EventBody::Barred { effect, .. } => (of(effect), "effect.barred"),
-                EventBody::ApprovalDecided { effect, decision, .. } => (
-                    of(effect),
-                    match decision {
-                        ApprovalDecision::Approved => "approval.approved",
-                        ApprovalDecision::Rejected => "approval.rejected",
-                        ApprovalDecision::Expired => "approval.expired",
-                    },
-                ),
-                EventBody::Edited { effect, .. } => (of(effect), "approval.edited"),
-                EventBody::EffectStarted { effect, permit, .. } => {
-                    if !permits.contains(permit.as_str()) {
-                        found.push(format!("{}: permit {permit} has no leaf", story.id));
-                    }
-                    (of(effect), "effect.permitted")
-                }
-                EventBody::EffectPredicted { effect, .. } => (of(effect), "effect.predicted"),
-                EventBody::EffectAnswered { effect, .. } => (of(effect), "effect.answered"),
-                EventBody::EffectVoided { effect, .. } => (of(effect), "effect.voided"),
-                EventBody::Cancelled { .. } => (whole(), "execution.cancelled"),
-                EventBody::Paused { .. } => (whole(), "execution.paused"),
-                EventBody::Resumed { .. } => (whole(), "execution.resumed"),
-                EventBody::Retried { .. } => (whole(), "execution.retried"),
-                EventBody::Ended { .. } => (whole(), "execution.ended"),
-                _ => continue,
-            };
+                _ => {}
+            }
+            let Some((resource, action)) = leaf_of(story, &event.body) else { continue };
             *expected.entry((resource, action)).or_default() += 1;
         }
         for ((resource, action), times) in &expected {

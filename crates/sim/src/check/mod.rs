@@ -3,6 +3,7 @@
 //! It trusts nothing that the application says about itself but the histories, which it replays.
 
 mod approvals;
+mod controls;
 mod histories;
 mod log;
 mod outside;
@@ -132,6 +133,10 @@ const CHECKS: &[(&str, Check)] = &[
     ("everything comes to rest or waits for a person", promises::progress),
     ("acknowledged decisions and acts are in the history", promises::acts_hold),
     ("nothing starts after a kill was acknowledged", promises::kill_holds),
+    ("controls and policies hold from their acknowledgement on", controls::hold),
+    ("what people must decide, people who may decided", controls::asked),
+    ("a tenant is judged by its own policies", controls::own_policies),
+    ("one key, one execution", promises::one_for_each_key),
     ("no tenant sees another's", promises::tenants_apart),
     ("nobody meets a panic or an internal error", promises::no_surprise),
     ("queues and memory are bounded", promises::bounded),
@@ -147,6 +152,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("an old token is not accepted", outside::fenced),
     ("outcomes are what really happened", outside::outcomes),
     ("every effect, decision and act has a leaf", log::leaves),
+    ("the log tells things in their order, to whom they belong", log::order),
     ("the log is whole and signed", log::tree),
 ];
 

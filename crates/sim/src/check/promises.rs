@@ -36,6 +36,23 @@ pub(crate) fn none_lost(look: &Look<'_>) -> Found {
     found
 }
 
+/// However often a goal with a key came, and whatever was answered: it is one execution.
+pub(crate) fn one_for_each_key(look: &Look<'_>) -> Found {
+    let mut found = Vec::new();
+    for (tenant, number) in &look.facts.acks.keyed {
+        let same = |story: &&super::Story<'_>| {
+            let started = &story.state.started;
+            let given = started.input.get("n").map(model::Value::to_json);
+            story.tenant == tenant && started.origin.is_none() && given == Some((*number).into())
+        };
+        let all: Vec<_> = look.stories.iter().filter(same).map(|story| story.id.to_string()).collect();
+        if all.len() > 1 {
+            found.push(format!("the goal of client {number} is {}", all.join(" and ")));
+        }
+    }
+    found
+}
+
 pub(crate) fn progress(look: &Look<'_>) -> Found {
     let mut found = look.facts.unsettled.clone();
     for story in &look.stories {

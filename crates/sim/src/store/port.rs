@@ -39,6 +39,7 @@ impl NodeStore {
         &self,
         look: impl FnOnce(&Stored) -> Result<T, StoreError> + Send,
     ) -> Result<T, StoreError> {
+        self.world.called(&self.life);
         self.life.or_hang().await;
         let faults = self.world.store_faults();
         if let Some(pause) = faults.latency {
@@ -75,8 +76,9 @@ impl Store for NodeStore {
     }
 
     async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Committed, CommitError>> {
-        self.life.or_hang().await;
         let world = &self.world;
+        world.called(&self.life);
+        self.life.or_hang().await;
         let faults = world.store_faults();
         if let Some(pause) = faults.latency {
             tokio::time::sleep(pause).await;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use audit::{Frontier, SignedHead, SigningKey, VerifyingKey};
 use crash::Point;
 use model::Clock;
+use model::sabotage::{self, Bug};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::{Options, tree};
@@ -227,7 +228,7 @@ fn tune_writer(db: &Connection) -> Result<(), OpenError> {
             "journal mode is `{mode}`, not `wal`; use a local file system"
         )));
     }
-    db.pragma_update(None, "synchronous", "full")?;
+    db.pragma_update(None, "synchronous", if sabotage::is(Bug::SkipSync) { "off" } else { "full" })?;
     db.pragma_update(None, "foreign_keys", true)?;
     db.pragma_update(None, "cache_size", -32_768)?;
     db.pragma_update(None, "temp_store", "memory")?;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use audit::{Frontier, SignedHead, SigningKey};
 use crash::Point;
 use model::Clock;
+use model::sabotage::{self, Bug};
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, params};
 use tokio::sync::oneshot;
@@ -346,6 +347,9 @@ impl Writer {
             return Ok((answers, None));
         }
         let head = self.key.sign(self.frontier.size(), self.frontier.root(), self.clock.now());
+        if sabotage::is(Bug::HeadApart) {
+            self.db.execute_batch("COMMIT; BEGIN IMMEDIATE")?
+        }
         tree::put_head(&self.db, &head)?;
         Ok((answers, Some(head)))
     }
