@@ -41,6 +41,9 @@ pub(crate) type Apis = BTreeMap<String, Result<Arc<Document>, String>>;
 /// Fetches descriptions; the worker has the door.
 pub type Fetch = Arc<dyn Fn(FetchApi) -> BoxFuture<'static, Fetched> + Send + Sync>;
 
+/// Whether something may be sent to this host and port now.
+pub type MayGo = Arc<dyn Fn(&str, u16) -> bool + Send + Sync>;
+
 /// A description that is to be fetched.
 pub struct FetchApi {
     /// For whom.
@@ -52,7 +55,7 @@ pub struct FetchApi {
     /// Bytes that are read at the most.
     pub bytes_max: usize,
     /// Asked with host and port before the first byte leaves.
-    pub may_go: Arc<dyn Fn(&str, u16) -> bool + Send + Sync>,
+    pub may_go: MayGo,
 }
 
 /// What became of it.

@@ -53,7 +53,7 @@ pub mod view;
 mod wire;
 mod work;
 
-pub use apis::{Fetch, FetchApi, Fetched};
+pub use apis::{Fetch, FetchApi, Fetched, MayGo};
 pub use app::{App, Parts, Settings, system_principal, system_tenant};
 pub use caller::Caller;
 pub use compiled::Compiled;

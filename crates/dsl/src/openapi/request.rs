@@ -95,7 +95,7 @@ impl Operation {
                 Named::Field => fields.push((*name, (*value).clone())),
                 Named::Variable(variable) => variables.push((variable, variable_text(variable, value)?)),
                 Named::Parameter(parameter) => match parameter.at {
-                    At::Path => path = self.into_path(&path, parameter, value)?,
+                    At::Path => path = self.path_with(&path, parameter, value)?,
                     At::Query => query.extend(pairs_of(parameter, value)?),
                     At::Cookie => cookies.extend(pairs_of(parameter, value)?),
                     At::Header => headers.push((parameter.name.clone(), header(parameter, value)?)),
@@ -184,7 +184,7 @@ impl Operation {
     }
 
     /// The path with a value in its place.
-    fn into_path(&self, path: &str, parameter: &Parameter, value: &Value) -> Result<String, Misfit> {
+    fn path_with(&self, path: &str, parameter: &Parameter, value: &Value) -> Result<String, Misfit> {
         let name = &parameter.name;
         let parts = parts_of(parameter, value)?;
         let text = inline(name, parts, parameter.style, parameter.explode, Escape::All);
