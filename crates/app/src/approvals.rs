@@ -17,8 +17,9 @@ use store::{ApprovalQuery, Put};
 use crate::app::{App, store_problem};
 use crate::caller::Caller;
 use crate::executions::checked_reason;
+use crate::hot::Held;
 use crate::record;
-use crate::runner::{Change, Held, to_the_end};
+use crate::runner::{Change, to_the_end};
 use crate::standing::People;
 use crate::view::{ApprovalView, ApprovalWord, PageOf};
 

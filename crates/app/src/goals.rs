@@ -1,6 +1,7 @@
 //! Goals: filter → plan → start. Text or structured, live or plan only.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use dsl::Definition;
 use guard::filter::{self, InputLimits, TextLimits};
@@ -14,6 +15,7 @@ use model::{Digest, ExecutionId, Label, Problem, TenantId, Timestamp, Value};
 use serde_json::json;
 use store::{Expect, Put};
 
+use crate::admission::AtWork;
 use crate::app::{App, store_problem};
 use crate::caller::Caller;
 use crate::plans::StoredPlan;
@@ -40,15 +42,29 @@ impl App {
         caller: &Caller,
         goal: GoalRequest,
     ) -> Result<GoalAnswer, Problem> {
+        self.submit_admitted(caller, goal, None).await
+    }
+
+    /// As [`App::submit_goal`], for a goal that was let in by [`App::admit_goal`].
+    pub async fn submit_admitted(
+        self: &Arc<Self>,
+        caller: &Caller,
+        goal: GoalRequest,
+        admitted: Option<AtWork>,
+    ) -> Result<GoalAnswer, Problem> {
         caller.demand(Permission::SubmitGoal)?;
         let now = self.clock.now();
         if let Some(answer) = self.answered_before(caller, &goal, now).await? {
+            drop(admitted);
             return self.wait_if_asked(caller, answer, goal.wait).await;
         }
         if !goal.plan_only && self.switches.now().on(ControlName::KillSwitch) {
             return Err(stopped(ControlName::KillSwitch.name()));
         }
-        let turn = self.turn_to_begin(&caller.principal.tenant, goal.priority).await;
+        let tenant = &caller.principal.tenant;
+        let admitted = admitted.unwrap_or_else(|| self.admission.backlog.enter(tenant, Instant::now()));
+        let mut turn = self.turn_to_begin(tenant, goal.priority).await;
+        turn.admitted = Some(admitted);
         let id = match &goal.execution_id {
             Some(id) => ExecutionId::new(id).map_err(|e| {
                 Problem::new(422, 4001, "invalid request", e.to_string())

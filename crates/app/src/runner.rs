@@ -4,7 +4,7 @@
 //! for it. Whatever comes (an answer, a decision, time) goes through [`App::advance`]: engine, permit gate,
 //! commit, and only then the outside.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -18,7 +18,6 @@ use model::event::{Event, EventBody, Started};
 use model::id::ApprovalId;
 use model::sabotage::{self, Bug};
 use model::{ExecutionId, Problem, TenantId, Timestamp};
-use parking_lot::Mutex;
 use store::{Batch, CommitError, ExecutionRow, Expect, Put};
 use tokio::sync::OwnedMutexGuard;
 
@@ -26,6 +25,7 @@ use crate::app::{App, commit_problem, store_problem};
 use crate::batches::{answers, concerns_approvals, ends, notices, rests_on_approvals};
 use crate::caller::Caller;
 use crate::family::mail::Message;
+use crate::hot::{Cell, Held, Key, Slot};
 use crate::letters::opened;
 use crate::payloads::may_be_large;
 use crate::permit::{Gate, Grounds};
@@ -33,7 +33,6 @@ use crate::record;
 use crate::rejected::rejected_problem;
 use crate::rows::row_of;
 use crate::schedule::turns::Turn;
-use crate::snapshots::Snapshotted;
 use crate::view::Live;
 use crate::work::{Fence, Work, work_of};
 
@@ -42,58 +41,13 @@ pub(crate) use crate::unbroken::to_the_end;
 /// Judgements of one step at the most; more effects than this wait for the next step.
 const JUDGEMENTS_MAX: usize = 256;
 
-type Key = (TenantId, ExecutionId);
-/// A state, its snapshot, and what its row says about being woken.
-type Loaded = (Box<Execution>, Snapshotted, Option<Timestamp>, Option<String>);
-
 /// Makes an execution, and what it has to commit.
 pub(crate) type Begin = Box<dyn FnOnce(Timestamp) -> Result<(Execution, Step), Problem> + Send>;
-
-/// Executions in memory.
-#[derive(Default)]
-pub(crate) struct Hot {
-    slots: Mutex<HashMap<Key, Slot>>,
-}
-
-/// One execution in memory. Whoever holds the lock is the only one who changes it.
-#[derive(Default, Clone)]
-struct Slot(Arc<tokio::sync::Mutex<Cell>>);
-
-#[derive(Default)]
-struct Cell {
-    /// Behind a pointer: a step takes it out and puts it back.
-    state: Option<Box<Execution>>,
-    /// What the row says about being woken, to know whether it has to be written again.
-    due_at: Option<Timestamp>,
-    /// What the row says it waits for, for the same reason: whoever wakes those that wait for something reads rows.
-    blocked_on: Option<String>,
-    /// Taken out of the map: whoever waited for it looks again.
-    gone: bool,
-    /// Read from the store, and not recovered since: what is under way in it was started by a process that may be
-    /// gone. Work that this process hands out, and a recovery, make it ours.
-    fresh: bool,
-    /// The snapshot that the store has.
-    snapshot: Snapshotted,
-}
 
 /// What a step did, for those who asked for it.
 #[derive(Debug)]
 pub(crate) struct Advanced {
     pub(crate) row: Arc<ExecutionRow>,
-}
-
-/// An execution that its holder alone may change.
-pub(crate) struct Held {
-    key: Key,
-    slot: Slot,
-    cell: OwnedMutexGuard<Cell>,
-}
-
-impl Held {
-    /// Its state.
-    pub(crate) fn state(&self) -> Option<&Execution> {
-        self.cell.state.as_deref()
-    }
 }
 
 /// What is to be changed, in one batch. Without an input, only puts and records are committed.
@@ -106,6 +60,23 @@ pub(crate) struct Change {
     pub(crate) replaced: Option<Box<(Execution, Step)>>,
     /// The turn in which it is made; none for what people do, which waits for nobody.
     pub(crate) turn: Option<Turn>,
+}
+
+/// A step that is decided and judged, and not committed.
+pub(crate) struct Ready {
+    key: Key,
+    slot: Slot,
+    cell: OwnedMutexGuard<Cell>,
+    state: Box<Execution>,
+    row: Arc<ExecutionRow>,
+    works: Vec<Work>,
+    mail: Vec<Message>,
+    /// What has to be committed; none when nothing has to be written.
+    pub(crate) batch: Option<Batch>,
+    limited: Vec<EffectNumber>,
+    notices: Vec<(&'static str, String)>,
+    ends: bool,
+    recovers: bool,
 }
 
 /// Things that a step changes besides events.
@@ -179,8 +150,9 @@ impl App {
         key: Key,
         begin: Begin,
         extra: (Vec<Put>, Vec<Expect>),
-        turn: Option<Turn>,
+        mut turn: Option<Turn>,
     ) -> Result<Advanced, Problem> {
+        let admitted = turn.as_mut().and_then(|turn| turn.admitted.take());
         let now = self.clock.now();
         let mut grounds = self.first_grounds(&key.0).await?;
         let (extra, mut guards) = extra;
@@ -241,8 +213,8 @@ impl App {
             self.figures.ended(&state, row.updated_at);
             self.schedules.ended(&state.started.tenant, &state.started.execution, row.updated_at);
         }
-        cell.blocked_on.clone_from(&row.blocked_on);
-        self.keep(&key, &slot, &mut cell, state, row.due_at);
+        cell.at_work = admitted;
+        self.keep(&key, &slot, &mut cell, state, &row);
         drop(cell);
         self.mail.post(mail);
         self.dispatch(works);
@@ -290,8 +262,7 @@ impl App {
     /// Lets go of an execution that is not to be changed after all.
     pub(crate) fn let_go(&self, mut held: Held) {
         if let Some(state) = held.cell.state.take() {
-            let due_at = held.cell.due_at;
-            self.keep(&held.key, &held.slot, &mut held.cell, state, due_at);
+            self.keep_state(&held.key, &held.slot, &mut held.cell, state);
         }
     }
 
@@ -310,9 +281,25 @@ impl App {
     async fn go_on_whole(
         self: &Arc<Self>,
         held: Held,
-        change: Change,
+        mut change: Change,
         caller: Option<&Caller>,
     ) -> Result<Advanced, Problem> {
+        let turn = change.turn.take();
+        let mut ready = self.made_ready(held, change, caller).await?;
+        let done = match ready.batch.take() {
+            Some(batch) => self.commit_in_turn(batch, turn).await,
+            None => Ok(()),
+        };
+        self.settled(ready, done)
+    }
+
+    /// Decides and judges, and makes the batch that has to be committed; nothing is changed before it is.
+    pub(crate) async fn made_ready(
+        self: &Arc<Self>,
+        held: Held,
+        change: Change,
+        caller: Option<&Caller>,
+    ) -> Result<Ready, Problem> {
         let mut grounds = match self.first_grounds(&held.key.0).await {
             Ok(grounds) => grounds,
             Err(problem) => {
@@ -324,7 +311,7 @@ impl App {
         let Some(mut state) = cell.state.take() else {
             return Err(Problem::not_found("execution", key.1.as_str()));
         };
-        let Change { input, puts, records, replaced, turn } = change;
+        let Change { input, puts, records, replaced, turn: _ } = change;
         // What this process performs has not lost its answer.
         let recovers = matches!(input, Some(Input::Recover));
         let input = input.filter(|_| cell.fresh || !recovers);
@@ -347,8 +334,7 @@ impl App {
             None => Vec::new(),
             Some(Ok(step)) => step.events,
             Some(Err(rejected)) => {
-                let due_at = cell.due_at;
-                self.keep(&key, &slot, &mut cell, state, due_at);
+                self.keep_state(&key, &slot, &mut cell, state);
                 return Err(rejected_problem(&rejected));
             }
         };
@@ -390,7 +376,31 @@ impl App {
         if sabotage::is(Bug::DispatchFirst) {
             self.dispatch(works.clone())
         }
-        if !idle && let Err(error) = self.commit_in_turn(batch, turn).await {
+        let batch = (!idle).then_some(batch);
+        Ok(Ready { key, slot, cell, state, row, works, mail, batch, limited, notices, ends, recovers })
+    }
+
+    /// Lets the outside know what was committed; or forgets the state, when it was not.
+    pub(crate) fn settled(
+        self: &Arc<Self>,
+        ready: Ready,
+        done: Result<(), CommitError>,
+    ) -> Result<Advanced, Problem> {
+        let Ready {
+            key,
+            slot,
+            mut cell,
+            state,
+            row,
+            works,
+            mail,
+            batch: _,
+            limited,
+            notices,
+            ends,
+            recovers,
+        } = ready;
+        if let Err(error) = done {
             // The state in memory is ahead of the store: it is dropped, and the store is the truth again.
             if sabotage::is(Bug::KeepAhead) {
                 cell.state = Some(state.clone())
@@ -412,8 +422,7 @@ impl App {
             self.schedules.ended(&state.started.tenant, &state.started.execution, row.updated_at);
         }
         cell.fresh &= !recovers && works.is_empty();
-        cell.blocked_on.clone_from(&row.blocked_on);
-        self.keep(&key, &slot, &mut cell, state, row.due_at);
+        self.keep(&key, &slot, &mut cell, state, &row);
         drop(cell);
         self.mail.post(mail);
         let works = if sabotage::is(Bug::DispatchFirst) { Vec::new() } else { works };
@@ -460,14 +469,8 @@ impl App {
     async fn locked(&self, key: &Key) -> Result<(Slot, OwnedMutexGuard<Cell>), Problem> {
         let (slot, mut cell) = self.hot.locked(key).await;
         if cell.state.is_none() {
-            match Box::pin(self.load_cell(key)).await {
-                Ok((state, snapshot, due_at, blocked_on)) => {
-                    cell.state = Some(state);
-                    cell.snapshot = snapshot;
-                    cell.due_at = due_at;
-                    cell.blocked_on = blocked_on;
-                    cell.fresh = true;
-                }
+            match Box::pin(self.brought_back_with_row(&key.0, &key.1)).await {
+                Ok(loaded) => cell.fill(loaded),
                 Err(problem) => {
                     self.hot.forget(key, &slot, &mut cell);
                     return Err(problem);
@@ -475,11 +478,6 @@ impl App {
             }
         }
         Ok((slot, cell))
-    }
-
-    async fn load_cell(&self, key: &Key) -> Result<Loaded, Problem> {
-        let (state, snapshot, row) = self.brought_back_with_row(&key.0, &key.1).await?;
-        Ok((Box::new(state), snapshot, row.due_at, row.blocked_on))
     }
 
     /// What judging needs that does not depend on the state.
@@ -700,20 +698,35 @@ impl App {
 
     /// Commits one batch under the lease of this process. Once the lease is lost nothing is permitted any more.
     pub(crate) async fn commit_step(&self, mut batch: Batch) -> Result<(), CommitError> {
-        batch.lease = Some(self.lease);
-        let begun = Instant::now();
         if sabotage::is(Bug::AckEarly) {
+            batch.lease = Some(self.lease);
             return crate::sabotaged::acknowledged_early(&self.store, batch);
         }
         if sabotage::is(Bug::LeafApart) {
+            batch.lease = Some(self.lease);
             batch = Box::pin(self.leaves_first(batch)).await;
         }
-        let done = self.store.commit(vec![batch]).await.pop();
+        let done = self.commit_steps(vec![batch]).await.pop();
+        done.unwrap_or_else(|| Err(unanswered()))
+    }
+
+    /// Commits batches of several executions, as [`App::commit_step`]; each is answered for itself, in their order.
+    pub(crate) async fn commit_steps(&self, mut batches: Vec<Batch>) -> Vec<Result<(), CommitError>> {
+        for batch in &mut batches {
+            batch.lease = Some(self.lease);
+        }
+        let (count, begun) = (batches.len(), Instant::now());
+        let mut done = self.store.commit(batches).await;
         self.admission.committed(begun.elapsed());
+        done.resize_with(count, || Err(unanswered()));
+        done.into_iter().map(|done| self.heard(done)).collect()
+    }
+
+    fn heard(&self, done: Result<store::Committed, CommitError>) -> Result<(), CommitError> {
         match done {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(CommitError::Failed(_))) if sabotage::is(Bug::AckFailure) => Ok(()),
-            Some(Err(error)) => {
+            Ok(_) => Ok(()),
+            Err(CommitError::Failed(_)) if sabotage::is(Bug::AckFailure) => Ok(()),
+            Err(error) => {
                 if let CommitError::Fenced { newest, .. } = &error
                     && !self.fenced.swap(true, Ordering::AcqRel)
                 {
@@ -725,7 +738,6 @@ impl App {
                 }
                 Err(error)
             }
-            None => Err(CommitError::Failed("the store answered nothing to a batch".to_owned())),
         }
     }
 
@@ -751,20 +763,31 @@ impl App {
         }
     }
 
-    /// Keeps what is under way in memory, and drops what waits.
-    fn keep(
-        &self,
-        key: &Key,
-        slot: &Slot,
-        cell: &mut Cell,
-        state: Box<Execution>,
-        due_at: Option<Timestamp>,
-    ) {
+    /// Keeps what is under way in memory, and drops what waits, after a step that made this row.
+    fn keep(&self, key: &Key, slot: &Slot, cell: &mut Cell, state: Box<Execution>, row: &ExecutionRow) {
+        cell.due_at = row.due_at;
+        cell.blocked_on.clone_from(&row.blocked_on);
+        // What was told that there is no room is not done, and counted there.
+        let turned_away = row.blocked_on.as_deref().is_some_and(|on| on.starts_with("worker:"));
+        let at_work = cell.at_work.take();
+        self.keep_state(key, slot, cell, state);
+        match at_work {
+            Some(at_work) if cell.state.is_some() => cell.at_work = Some(at_work),
+            Some(at_work) if !turned_away => at_work.done(),
+            Some(_) => {}
+            None if cell.state.is_some() => {
+                cell.at_work = Some(self.admission.backlog.enter(&key.0, Instant::now()));
+            }
+            None => {}
+        }
+    }
+
+    /// Keeps what is under way in memory, and drops what waits, when nothing was changed.
+    fn keep_state(&self, key: &Key, slot: &Slot, cell: &mut Cell, state: Box<Execution>) {
         // What another execution does is not under way in this process.
         let performs =
             |effect: &engine::Effect| effect.phase == Phase::Started && !effect.request.is_execution();
         if state.open_effects().any(performs) {
-            cell.due_at = due_at;
             cell.state = Some(state);
         } else {
             self.hot.forget(key, slot, cell);
@@ -772,24 +795,6 @@ impl App {
     }
 }
 
-impl Hot {
-    /// The slot of an execution, locked. A slot that was given up while we waited is left for a new one.
-    async fn locked(&self, key: &Key) -> (Slot, OwnedMutexGuard<Cell>) {
-        loop {
-            let slot = self.slots.lock().entry(key.clone()).or_default().clone();
-            let cell = Arc::clone(&slot.0).lock_owned().await;
-            if !cell.gone {
-                return (slot, cell);
-            }
-        }
-    }
-
-    fn forget(&self, key: &Key, slot: &Slot, cell: &mut Cell) {
-        cell.state = None;
-        cell.gone = true;
-        let mut slots = self.slots.lock();
-        if slots.get(key).is_some_and(|held| Arc::ptr_eq(&held.0, &slot.0)) {
-            slots.remove(key);
-        }
-    }
+fn unanswered() -> CommitError {
+    CommitError::Failed("the store answered nothing to a batch".to_owned())
 }

@@ -86,11 +86,20 @@ impl App {
         tenant: &TenantId,
         id: &ExecutionId,
     ) -> Result<(Execution, Snapshotted, ExecutionRow), Problem> {
-        let begun = Instant::now();
         let stored = self.store.stored(tenant, id).await.map_err(|e| store_problem(&e))?;
-        let Some(Stored { row, snapshot, history }) = stored else {
-            return Err(Problem::not_found("execution", id.as_str()));
-        };
+        let stored = stored.ok_or_else(|| Problem::not_found("execution", id.as_str()))?;
+        self.made_of(tenant, id, stored).await
+    }
+
+    /// The state that what the store holds leads to.
+    pub(crate) async fn made_of(
+        &self,
+        tenant: &TenantId,
+        id: &ExecutionId,
+        stored: Stored,
+    ) -> Result<(Execution, Snapshotted, ExecutionRow), Problem> {
+        let begun = Instant::now();
+        let Stored { row, snapshot, history } = stored;
         let Some((version, bytes)) = snapshot else {
             let state = self.replay(tenant, id, history.events, false).await?;
             return Ok((state, Snapshotted::default(), row));

@@ -4,20 +4,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crash::Point;
 use engine::Input;
 use model::control::ControlName;
 use model::sabotage::{self, Bug};
 use model::{ExecutionId, Problem, TenantId};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::app::{App, store_problem};
 use crate::schedule::turns::Step;
+use crate::together::not_taken;
 
-/// Executions woken or recovered at once.
+/// Executions that are given an input of their own at once.
 const AT_ONCE: usize = 64;
-/// Due executions fetched at once.
-const DUE_MAX: u32 = 256;
+/// Due executions fetched at once. A timer that comes due just after waits for so many others at the most.
+const DUE_MAX: u32 = 1024;
+/// As many of a tenant are woken however much of it is at work, each time this pause is over: some of them may be
+/// what makes room, such as an execution whose time has run out.
+const DUE_LEAST: u32 = 64;
+const ROOM_PAUSE: Duration = Duration::from_millis(20);
 /// Held executions let go at once; the next ones follow.
 const HELD_MAX: u32 = 1000;
 /// Unfinished executions listed at once.
@@ -71,10 +76,7 @@ impl App {
     /// Gives the same input to many executions. Those that could not take it are given it again in a task of its own,
     /// until they can: the others need not wait for that.
     async fn give_until_taken(self: &Arc<Self>, keys: Vec<(TenantId, ExecutionId)>, input: fn() -> Input) {
-        let given = move |keys: Vec<(TenantId, ExecutionId)>| {
-            keys.into_iter().map(|(tenant, id)| (tenant, id, input())).collect()
-        };
-        let mut left = self.give_each(given(keys)).await;
+        let mut left = self.give_all(keys, input).await;
         if left.is_empty() || sabotage::is(Bug::RecoveryGivesUp) {
             return;
         }
@@ -85,7 +87,7 @@ impl App {
                 tracing::error!(executions = left.len(), "executions could not be woken; it is tried again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(AGAIN_PAUSE_MAX);
-                left = app.give_each(given(left)).await;
+                left = app.give_all(left, input).await;
             }
         });
     }
@@ -97,11 +99,27 @@ impl App {
     }
 
     /// Wakes what is due until the task is dropped.
+    ///
+    /// Tenants share each page, and each page is woken in groups that take turns. What is due of a tenant that has as much
+    /// at work as there is room for waits in the store, where it costs nothing, but for a few at a time; and what is due of
+    /// one with an execution that cannot be woken rests for a moment, so that nobody else waits for it.
     pub(crate) async fn keep_time(self: &Arc<Self>) {
+        let mut resting: BTreeMap<TenantId, Instant> = BTreeMap::new();
+        let mut looked = Instant::now();
         loop {
             self.wake_held().await;
+            resting.retain(|_, until| *until > Instant::now());
+            let full = self.tenants_without_room();
+            let mut except: Vec<TenantId> = resting.keys().cloned().collect();
+            let limit = if full.is_empty() || looked.elapsed() >= ROOM_PAUSE {
+                looked = Instant::now();
+                if full.is_empty() { DUE_MAX } else { DUE_LEAST }
+            } else {
+                except.extend(full.iter().cloned());
+                DUE_MAX
+            };
             let now = self.clock.now();
-            let due = match self.store.due(now, DUE_MAX).await {
+            let due = match self.store.due(now, limit, &except).await {
                 Ok(due) => due,
                 Err(error) => {
                     tracing::error!(error = %error, "due executions cannot be read");
@@ -113,17 +131,20 @@ impl App {
                 }
             };
             if !due.is_empty() {
-                let failures = self.all_at_once(due, || Input::Wake).await;
-                if failures > 0 {
-                    // What failed is still due; without a pause it would be tried as fast as the machine can.
-                    tokio::time::sleep(PAUSE).await;
-                }
+                // What failed is still due; without a pause it would be tried as fast as the machine can.
+                let until = Instant::now() + PAUSE;
+                let failed = self.give_all(due, || Input::Wake).await;
+                resting.extend(failed.into_iter().map(|(tenant, _)| (tenant, until)));
                 continue;
             }
-            let sleep = match self.store.next_due().await {
-                Ok(Some(at)) => at.since(now).min(SLEEP_MAX),
-                Ok(None) => SLEEP_MAX,
-                Err(_) => PAUSE,
+            let sleep = if except.is_empty() && full.is_empty() {
+                match self.store.next_due().await {
+                    Ok(Some(at)) => at.since(now).min(SLEEP_MAX),
+                    Ok(None) => SLEEP_MAX,
+                    Err(_) => PAUSE,
+                }
+            } else {
+                ROOM_PAUSE
             };
             tokio::select! {
                 biased; // neither can starve the other: either way it looks at what is due
@@ -157,7 +178,7 @@ impl App {
             let stands = |on: &str| on.strip_prefix("control:").is_some_and(|holds| controls.stands(holds));
             let free = page.into_iter().filter(|held| !stands(&held.on));
             let free = free.map(|held| (held.tenant, held.execution)).collect();
-            if self.all_at_once(free, || Input::Wake).await > 0 {
+            if !self.give_all(free, || Input::Wake).await.is_empty() {
                 // What failed is still held; it is tried again after what lies behind it.
                 self.held_changed.notify_one();
                 tokio::time::sleep(PAUSE).await;
@@ -194,15 +215,6 @@ impl App {
         }
     }
 
-    /// Gives the same input to many executions, a bounded number at once. Answers how many failed.
-    async fn all_at_once(
-        self: &Arc<Self>,
-        keys: Vec<(TenantId, ExecutionId)>,
-        input: fn() -> Input,
-    ) -> usize {
-        self.give_each(keys.into_iter().map(|(tenant, id)| (tenant, id, input())).collect()).await.len()
-    }
-
     /// Gives many executions an input each, a bounded number at once, each in its tenant's turn. Answers those who did not
     /// take it.
     pub(crate) async fn give_each(
@@ -218,25 +230,8 @@ impl App {
             let app = Arc::clone(self);
             running.spawn(async move {
                 let turn = Some(app.turn(&tenant, Step::GoOn).await);
-                let recovers = matches!(input, Input::Recover);
-                if recovers {
-                    crash::at(Point::BeforeRecovery);
-                }
-                let advanced = app.advance_in(turn, &tenant, &id, input).await;
-                if recovers {
-                    crash::at(Point::AfterRecovery);
-                }
-                match advanced {
-                    Ok(_) => None,
-                    // What was never written, or is gone, waits for nothing.
-                    Err(problem) if problem.status == 404 => None,
-                    Err(problem) => {
-                        if problem.status >= 500 {
-                            tracing::error!(execution.id = %id, error = %problem, internal = problem.internal, "an execution could not be woken");
-                        }
-                        Some((tenant, id))
-                    }
-                }
+                let done = app.advance_in(turn, &tenant, &id, input).await;
+                done.err().and_then(|problem| not_taken(id, &problem)).map(|id| (tenant, id))
             });
         }
         while let Some(done) = running.join_next().await {

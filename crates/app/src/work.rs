@@ -1,9 +1,9 @@
 //! Work for the workers: permitted effects, each with the right to be performed once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::Execution;
 use model::action::Contract;
@@ -121,12 +121,47 @@ struct Line {
     queue: Mutex<FairQueue<Work>>,
     changed: Notify,
     closed: AtomicBool,
-    /// Executions that were told there is no room, by tenant, in order. Bounded by admission: a tenant whose line is full
-    /// begins nothing new.
-    turned_away: Mutex<BTreeMap<TenantId, VecDeque<ExecutionId>>>,
+    /// Executions that were told there is no room. Bounded by admission, which lets nothing of a tenant in whose line is
+    /// full, and by the time keeper, who wakes little of it.
+    turned_away: Mutex<TurnedAway>,
     /// Some of them may have room.
     room: Notify,
     tenant_max: usize,
+}
+
+/// Executions that were told there is no room, by tenant, in order, each once.
+#[derive(Default)]
+struct TurnedAway {
+    lines: BTreeMap<TenantId, (VecDeque<ExecutionId>, BTreeSet<ExecutionId>)>,
+    count: usize,
+}
+
+impl TurnedAway {
+    fn push(&mut self, tenant: &TenantId, execution: &ExecutionId) {
+        let (order, known) = self.lines.entry(tenant.clone()).or_default();
+        if known.insert(execution.clone()) {
+            order.push_back(execution.clone());
+            self.count += 1;
+        }
+    }
+
+    fn of(&self, tenant: &TenantId) -> usize {
+        self.lines.get(tenant).map_or(0, |(order, _)| order.len())
+    }
+
+    /// Takes the first ones of each tenant, as many as `free` says.
+    fn take(&mut self, free: impl Fn(&TenantId) -> usize) -> Vec<(TenantId, ExecutionId)> {
+        let mut found = Vec::new();
+        for (tenant, (order, known)) in &mut self.lines {
+            for execution in order.drain(..free(tenant).min(order.len())) {
+                known.remove(&execution);
+                found.push((tenant.clone(), execution));
+            }
+        }
+        self.lines.retain(|_, (order, _)| !order.is_empty());
+        self.count -= found.len();
+        found
+    }
 }
 
 impl WorkQueue {
@@ -151,13 +186,10 @@ impl WorkQueue {
             return true;
         }
         let mut turned_away = self.shared.turned_away.lock();
-        let line = turned_away.entry(tenant.clone()).or_default();
-        if sabotage::is(Bug::RoomForgotten) && !line.is_empty() {
+        if sabotage::is(Bug::RoomForgotten) && turned_away.of(tenant) > 0 {
             return false;
         }
-        if !line.contains(execution) {
-            line.push_back(execution.clone());
-        }
+        turned_away.push(tenant, execution);
         false
     }
 
@@ -172,9 +204,15 @@ impl WorkQueue {
         }
     }
 
-    /// How many executions of a tenant were told there is no room.
-    pub(crate) fn turned_away(&self, tenant: &TenantId) -> usize {
-        self.shared.turned_away.lock().get(tenant).map_or(0, VecDeque::len)
+    /// How many executions of a tenant were told there is no room, and how many in all.
+    pub(crate) fn turned_away(&self, tenant: &TenantId) -> (usize, usize) {
+        let turned_away = self.shared.turned_away.lock();
+        (turned_away.of(tenant), turned_away.count)
+    }
+
+    /// Tenants of whom executions were told there is no room.
+    pub(crate) fn tenants_turned_away(&self) -> Vec<TenantId> {
+        self.shared.turned_away.lock().lines.keys().cloned().collect()
     }
 
     /// How many permitted effects of a tenant wait for a place, and how many in all.
@@ -183,9 +221,10 @@ impl WorkQueue {
         (queue.waiting_of(tenant), queue.waiting())
     }
 
-    /// Effects that are performed at this moment.
-    pub(crate) fn under_way(&self) -> usize {
-        self.shared.queue.lock().under_way()
+    /// Effects of a tenant that are performed at this moment, and of all.
+    pub(crate) fn under_way(&self, tenant: &TenantId) -> (usize, usize) {
+        let queue = self.shared.queue.lock();
+        (queue.under_way_of(tenant), queue.under_way())
     }
 
     fn push(&self, work: Work, weight: u32) {
@@ -205,23 +244,16 @@ impl Line {
     /// Called when something left the line: half of it has to be free before others come, so that they come in numbers.
     fn tell_of_room(&self, tenant: &TenantId) {
         let waiting = self.queue.lock().waiting_of(tenant);
-        if waiting * 2 <= self.tenant_max && self.turned_away.lock().contains_key(tenant) {
+        if waiting * 2 <= self.tenant_max && self.turned_away.lock().of(tenant) > 0 {
             self.room.notify_one();
         }
     }
 
     fn take_turned_away(&self) -> Vec<(TenantId, ExecutionId)> {
-        let mut turned_away = self.turned_away.lock();
-        let mut found = Vec::new();
-        for (tenant, line) in turned_away.iter_mut() {
+        self.turned_away.lock().take(|tenant| {
             let waiting = self.queue.lock().waiting_of(tenant);
-            if waiting * 2 <= self.tenant_max {
-                let free = self.tenant_max - waiting;
-                found.extend(line.drain(..free.min(line.len())).map(|id| (tenant.clone(), id)));
-            }
-        }
-        turned_away.retain(|_, line| !line.is_empty());
-        found
+            if waiting * 2 <= self.tenant_max { self.tenant_max - waiting } else { 0 }
+        })
     }
 }
 
@@ -243,6 +275,15 @@ impl WorkReceiver {
     #[must_use]
     pub fn with_places(self, places: usize) -> Self {
         Self { places: places.max(1), ..self }
+    }
+
+    /// Performs at most so many effects of one tenant at one `host:port` at once; without it there is no limit. Whatever
+    /// is beyond that waits in line: sent, it would be refused by whoever keeps targets from being flooded, and that is
+    /// a failed attempt.
+    #[must_use]
+    pub fn with_connections(self, max: usize) -> Self {
+        self.shared.queue.lock().bound_connections(max);
+        self
     }
 
     /// The next effect whose turn it is, once a place is free for it; none when the application is gone. The place is
@@ -363,7 +404,6 @@ impl App {
             Answer::Child(_) => Fate::Answered,
             Answer::Lost { .. } => Fate::Unknown,
         };
-        self.admission.performed();
         let input = engine::Input::Answered { effect: work.effect, attempt: work.attempt, answer };
         let now = self.clock.now();
         let records = connections.into_iter().map(|connection| connection.record(work, now)).collect();
@@ -454,11 +494,13 @@ impl App {
         input: engine::Input,
         records: Vec<audit::Record>,
     ) -> Result<(), Problem> {
+        let begun = Instant::now();
         let turn = Some(self.turn(&work.tenant, Step::GoOn).await);
         let held = self.hold(&work.tenant, &work.execution).await?;
-        self.go_on(held, Change { input: Some(input), records, turn, ..Change::default() }, None)
-            .await
-            .map(drop)
+        let done =
+            self.go_on(held, Change { input: Some(input), records, turn, ..Change::default() }, None).await;
+        self.admission.stepped(begun.elapsed());
+        done.map(drop)
     }
 
     /// The flow gave up on the attempt before its answer came (time-out, cancellation): its outcome stays as it was
@@ -481,7 +523,7 @@ impl App {
 
     /// Puts permitted effects in line for a worker.
     pub(crate) fn dispatch(&self, work: Vec<Work>) {
-        let lost = usize::from(sabotage::is(Bug::WorkLost) && self.work.under_way() > 0);
+        let lost = usize::from(sabotage::is(Bug::WorkLost) && self.work.under_way(&work.tenant).1 > 0);
         for work in work.into_iter().skip(lost) {
             let weight = self.limits.weight(&work.tenant);
             self.work.push(work, weight);

@@ -146,9 +146,14 @@ impl Store for Mortal {
         self.inner.stored(tenant, id).await
     }
 
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<(TenantId, ExecutionId)>, StoreError> {
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        except: &[TenantId],
+    ) -> Result<Vec<(TenantId, ExecutionId)>, StoreError> {
         self.life.or_hang().await;
-        self.inner.due(now, limit).await
+        self.inner.due(now, limit, except).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -88,7 +88,7 @@ pub async fn everything(store: &dyn Store, known: &Known) -> Vec<Answered> {
     for (tenant, name) in &known.secrets {
         say(format!("secret {name} of {tenant}"), text(store.secret(tenant, name).await));
     }
-    say("due".to_owned(), text(store.due(Timestamp(i64::MAX), PAGE).await));
+    say("due".to_owned(), text(store.due(Timestamp(i64::MAX), PAGE, &[]).await));
     say("unfinished".to_owned(), text(store.unfinished(None, PAGE).await));
     say("blocked".to_owned(), text(store.blocked("", None, PAGE).await));
     say("head".to_owned(), text(store.head().await));

@@ -67,8 +67,28 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         Ok(history.map(|history| Stored { row, snapshot, history }))
     }
 
-    /// Executions whose `due_at` has come, oldest first.
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<(TenantId, ExecutionId)>, StoreError>;
+    /// As [`Store::stored`] for many executions of one tenant, in their order.
+    async fn stored_all(
+        &self,
+        tenant: &TenantId,
+        ids: &[ExecutionId],
+    ) -> Result<Vec<Option<Stored>>, StoreError> {
+        let mut all = Vec::with_capacity(ids.len());
+        for id in ids {
+            all.push(self.stored(tenant, id).await?);
+        }
+        Ok(all)
+    }
+
+    /// Executions whose `due_at` has come, at most `limit`, without those of the tenants in `except`. The limit is divided
+    /// between the tenants of whom something is due; each one's are together, oldest first, and the tenant who has waited
+    /// longest comes first.
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        except: &[TenantId],
+    ) -> Result<Vec<(TenantId, ExecutionId)>, StoreError>;
 
     /// The earliest `due_at` there is.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;

@@ -57,13 +57,15 @@ impl Pool {
         stop: watch::Receiver<bool>,
     ) -> Result<(), egress::SetupError> {
         let Some(work) = app.take_work() else { return Ok(()) };
-        let mut work = work.with_places(config.concurrency);
+        let breaker = BreakerConfig::default();
+        let connections = usize::try_from(breaker.concurrency_max).unwrap_or(usize::MAX);
+        let mut work = work.with_places(config.concurrency).with_connections(connections);
         let ledger = Arc::new(Ledger::default());
         let door = Door::new(DoorConfig {
             observer: Arc::clone(&ledger) as _,
             resolver: config.resolver,
             extra_roots_pem: config.extra_roots_pem,
-            breaker: BreakerConfig::default(),
+            breaker,
         })?;
         let fetcher = Fetcher {
             door: door.clone(),

@@ -32,6 +32,8 @@ pub(crate) struct FairQueue<T> {
     under_way: usize,
     /// Under way and last seen, by target.
     targets: BTreeMap<String, Use>,
+    /// Of one tenant at one target that is reached over a connection (`host:port`), at the most.
+    connections_max: usize,
     pushed: u64,
     swept_ms: i64,
 }
@@ -44,6 +46,8 @@ struct Lane<T> {
     weight: u32,
     deficit: u32,
     usage: Use,
+    /// Under way, by target; none is kept of a target where nothing is.
+    under_way: BTreeMap<String, usize>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -78,6 +82,7 @@ impl<T> Default for FairQueue<T> {
             waiting: 0,
             under_way: 0,
             targets: BTreeMap::new(),
+            connections_max: usize::MAX,
             pushed: 0,
             swept_ms: 0,
         }
@@ -85,6 +90,11 @@ impl<T> Default for FairQueue<T> {
 }
 
 impl<T> FairQueue<T> {
+    /// Bounds what one tenant has under way at one target that is reached over a connection.
+    pub(crate) fn bound_connections(&mut self, max: usize) {
+        self.connections_max = max.max(1);
+    }
+
     /// Puts something in line.
     pub(crate) fn push(&mut self, standing: Standing, now_ms: i64, item: T) {
         let Standing { tenant, target, priority, weight } = standing;
@@ -147,6 +157,12 @@ impl<T> FairQueue<T> {
         self.under_way = self.under_way.saturating_sub(1);
         let lane = self.lane(&taken.tenant, now_ms);
         lane.usage.under_way = lane.usage.under_way.saturating_sub(1);
+        if let Some(count) = lane.under_way.get_mut(&taken.target) {
+            *count -= 1;
+            if *count == 0 {
+                lane.under_way.remove(&taken.target);
+            }
+        }
         if let Some(target) = self.targets.get_mut(&taken.target) {
             target.under_way = target.under_way.saturating_sub(1);
             target.seen_ms = now_ms;
@@ -163,6 +179,11 @@ impl<T> FairQueue<T> {
         self.waiting
     }
 
+    /// How much of a tenant is under way.
+    pub(crate) fn under_way_of(&self, tenant: &TenantId) -> usize {
+        self.lanes.get(tenant).map_or(0, |lane| lane.usage.under_way)
+    }
+
     /// How much is under way.
     pub(crate) fn under_way(&self) -> usize {
         self.under_way
@@ -176,8 +197,14 @@ impl<T> FairQueue<T> {
 
     fn lane(&mut self, tenant: &TenantId, now_ms: i64) -> &mut Lane<T> {
         if !self.lanes.contains_key(tenant) {
-            let lane =
-                Lane { waiting: BTreeMap::new(), count: 0, weight: 1, deficit: 0, usage: Use::default() };
+            let lane = Lane {
+                waiting: BTreeMap::new(),
+                count: 0,
+                weight: 1,
+                deficit: 0,
+                usage: Use::default(),
+                under_way: BTreeMap::new(),
+            };
             self.lanes.insert(tenant.clone(), lane);
         }
         let lane = self.lanes.get_mut(tenant).expect("it was put there just now");
@@ -192,8 +219,14 @@ impl<T> FairQueue<T> {
             return None;
         }
         let target_max = most_of(places, self.several_targets(lane, now_ms));
+        let has_connection = |target: &str| {
+            !target.contains(':')
+                || lane.under_way.get(target).is_none_or(|count| *count < self.connections_max)
+        };
         let free = |target: &str| {
-            target.is_empty() || self.targets.get(target).is_none_or(|used| used.under_way < target_max)
+            target.is_empty()
+                || (self.targets.get(target).is_none_or(|used| used.under_way < target_max)
+                    && has_connection(target))
         };
         let heads = lane.waiting.iter().filter(|(target, _)| free(target));
         heads
@@ -232,8 +265,10 @@ impl<T> FairQueue<T> {
 
     fn begin(&mut self, taken: &Taken, now_ms: i64) {
         self.under_way += 1;
-        self.lane(&taken.tenant, now_ms).usage.under_way += 1;
+        let lane = self.lane(&taken.tenant, now_ms);
+        lane.usage.under_way += 1;
         if !taken.target.is_empty() {
+            *lane.under_way.entry(taken.target.clone()).or_default() += 1;
             let target = self.targets.entry(taken.target.clone()).or_default();
             target.under_way += 1;
             target.seen_ms = now_ms;

@@ -35,6 +35,35 @@ fn a_flood_delays_another_tenant_by_one_turn() {
 }
 
 #[test]
+fn a_tenant_has_so_many_connections_to_a_target_and_what_needs_none_goes_past() {
+    let mut queue = FairQueue::default();
+    queue.bound_connections(2);
+    let to = |tenant: &str, target: &str| Standing { target: target.into(), ..at(tenant, Priority::Normal) };
+    for number in 0..5 {
+        queue.push(to("a", "shop:443"), 0, ("a", number));
+    }
+    queue.push(to("b", "shop:443"), 0, ("b", 0));
+    for number in 5..8 {
+        queue.push(to("a", "sandbox"), 0, ("a", number));
+    }
+    let mut under_way = Vec::new();
+    let mut take = |queue: &mut FairQueue<(&'static str, i32)>| {
+        while let Some((item, taken)) = queue.take(100, 0) {
+            under_way.push((item, taken));
+        }
+        let mut items: Vec<_> = under_way.iter().map(|(item, _)| *item).collect();
+        items.sort_unstable();
+        (items, under_way.iter().position(|(item, _)| *item == ("a", 0)).map(|at| under_way.remove(at).1))
+    };
+    let (items, first) = take(&mut queue);
+    assert_eq!(items, [("a", 0), ("a", 1), ("a", 5), ("a", 6), ("a", 7), ("b", 0)]);
+    assert_eq!(queue.waiting_of(&tenant("a")), 3, "two connections are all that it has there");
+    queue.done(&first.expect("it was taken"), 0);
+    let (items, _) = take(&mut queue);
+    assert_eq!(items, [("a", 1), ("a", 2), ("a", 5), ("a", 6), ("a", 7), ("b", 0)]);
+}
+
+#[test]
 fn weights_are_turns_in_a_row() {
     let mut queue = FairQueue::default();
     for number in 0..40 {

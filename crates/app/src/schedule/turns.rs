@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::fair::{FairQueue, Standing, Taken};
+use crate::admission::AtWork;
 
 /// How many at once.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +49,8 @@ struct Shared {
 pub(crate) struct Turn {
     _place: Place,
     standing: Standing,
+    /// What begins with this step counts as at work from before it until the execution itself does.
+    pub(crate) admitted: Option<AtWork>,
 }
 
 /// What a turn holds; also while it is on its way to somebody who may have left.
@@ -80,8 +83,9 @@ impl Turns {
     }
 
     /// Waits for a turn here as the holder of a turn elsewhere, which ends when this one begins.
-    pub(crate) async fn instead_of(&self, turn: Turn) -> Turn {
-        self.wait(turn.standing.clone()).await
+    pub(crate) async fn instead_of(&self, mut turn: Turn) -> Turn {
+        let admitted = turn.admitted.take();
+        Turn { admitted, ..self.wait(turn.standing.clone()).await }
     }
 
     async fn wait(&self, standing: Standing) -> Turn {
@@ -92,7 +96,7 @@ impl Turns {
             let width = shared.width.of(&queue, now);
             if let Some(taken) = queue.begin_at_once(&standing, width, now) {
                 let place = Place { shared: Arc::clone(shared), taken: Some(taken) };
-                return Turn { _place: place, standing };
+                return Turn { _place: place, standing, admitted: None };
             }
             let (sender, answer) = oneshot::channel();
             queue.push(standing.clone(), now, sender);
@@ -102,7 +106,13 @@ impl Turns {
         let place = answer.await;
         // The line is dropped only with the application, and then nobody is left to be unfair to.
         let place = place.unwrap_or_else(|_| Place { shared: Arc::clone(shared), taken: None });
-        Turn { _place: place, standing }
+        Turn { _place: place, standing, admitted: None }
+    }
+
+    /// True when more than one tenant took a turn of late.
+    pub(crate) fn several_tenants(&self) -> bool {
+        let now = self.0.clock.now().0;
+        self.0.queue.lock().several_tenants(now)
     }
 
     /// How many of a tenant wait, and how many in all.

@@ -196,6 +196,15 @@ fn weigh(directory: &std::path::Path) -> Result<u64, Failure> {
     Ok(bytes)
 }
 
+/// User and system time of a process so far, in milliseconds; `self` is this one.
+pub(super) fn processor_ms(process: &str) -> Result<f64, Failure> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).map_err(failed)?;
+    // The command's name may hold blanks; the numbers begin after its closing bracket.
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    Ok((ticks(11) + ticks(12)) * 10.0)
+}
+
 pub(super) fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::internal(format!("cannot measure: {error}"))
 }

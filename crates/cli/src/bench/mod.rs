@@ -5,6 +5,7 @@ mod fairness;
 mod house;
 mod limit;
 mod overload;
+mod raw;
 mod served;
 mod steps;
 mod stop;

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use hyper::Method;
+use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use tokio::task::JoinSet;
 
 use crate::bench::Figure;
 use crate::bench::house::failed;
-use crate::bench::served::{Connection, Served};
+use crate::bench::raw::RawConnection;
+use crate::bench::served::{Connection, Served, goal};
 use crate::exit::Failure;
 
 /// Connections with which the peak is measured: each waits for the end of its goal before it asks for the next.
@@ -26,6 +28,11 @@ const PEAK_MAX: Duration = Duration::from_secs(20);
 const QUIET_MAX: Duration = Duration::from_secs(5);
 /// Goals that warm the server up.
 const WARM_UP: u32 = 30;
+/// Of so many accepted goals one is looked at afterwards, and so many are looked at, at the most.
+const SAMPLE_EVERY: u64 = 16;
+const SAMPLE_MAX: usize = 2_000;
+/// What was accepted ends within this time.
+const BOUND: Duration = Duration::from_secs(5);
 /// Pause between two rounds of what people do meanwhile, and how many rounds are prepared at the most.
 const ACTS_EVERY: Duration = Duration::from_millis(500);
 const ROUNDS_MAX: usize = 100;
@@ -56,10 +63,16 @@ pub(super) async fn measure(each: Duration) -> Result<Vec<Figure>, Failure> {
     }
     let normal = quiet.value_at_quantile(0.99) as f64 * NORMAL;
     let peak = peak(&served, &load, each.min(PEAK_MAX)).await?;
+    let Peak { per_second: peak, server_ms, generator_ms } = peak;
     let acts = Acts::prepare(&served, &load, person, each).await?;
     let memory_before = served.resident_bytes()?;
     let storm = storm(&served, &load, acts, peak * OVERLOAD, each).await?;
     let after = afterwards(&served, &load, normal).await?;
+    let sample = look_at(&served, &load, &storm.sample).await?;
+    let bound_ms = BOUND.as_secs_f64() * 1000.0;
+    // What a refusal costs is what is left when each execution costs what it does at the peak.
+    let refusals = (storm.refused + storm.shed).max(1.0);
+    let refusal_ms = (storm.server_ms - storm.done * server_ms).max(0.0) / refusals;
     let figure =
         |name: &str, value, unit, limit| Figure { group: "overload", name: name.into(), value, unit, limit };
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
@@ -67,8 +80,18 @@ pub(super) async fn measure(each: Duration) -> Result<Vec<Figure>, Failure> {
     let mut figures = vec![
         figure("one goal at a time, p99", ms(&quiet, 0.99), "ms", None),
         figure("peak, 64 connections", peak, "executions/s", None),
+        figure("server, at the peak", server_ms, "ms/execution", None),
+        figure("load generator and outside, at the peak", generator_ms, "ms/execution", None),
         figure("offered", storm.offered, "goals/s", Some((peak, "peak"))),
+        figure("accepted", storm.accepted, "goals/s", None),
         figure("done meanwhile", storm.done, "executions/s", Some((peak, "peak"))),
+        figure("from accepted to ended, p50", ms(&sample.took, 0.5), "ms", Some((bound_ms, "bound, ms"))),
+        figure("from accepted to ended, p99", ms(&sample.took, 0.99), "ms", Some((bound_ms, "bound, ms"))),
+        figure("looked at of what was accepted", sample.looked_at as f64, "executions", None),
+        figure("of these ended verified", sample.verified as f64, "executions", None),
+        figure("server, in the storm", storm.server_ms, "ms/s", None),
+        figure("load generator and outside, in the storm", storm.generator_ms, "ms/s", None),
+        figure("server, for a refusal, at the most", refusal_ms, "ms", None),
         figure("refused at the door (OH-5063)", storm.refused, "goals/s", None),
         figure("shed before that (OH-5002)", storm.shed, "goals/s", None),
         figure("neither accepted nor refused", storm.failed as f64, "goals", None),
@@ -95,7 +118,15 @@ async fn whole(connection: &mut Connection) -> Result<Duration, Failure> {
     Ok(begun.elapsed())
 }
 
-async fn peak(served: &Arc<Served>, token: &str, each: Duration) -> Result<f64, Failure> {
+/// The most that can be done, and what it costs.
+struct Peak {
+    per_second: f64,
+    server_ms: f64,
+    generator_ms: f64,
+}
+
+async fn peak(served: &Arc<Served>, token: &str, each: Duration) -> Result<Peak, Failure> {
+    let before = served.processor_ms()?;
     let begun = Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..PEAK_CONNECTIONS {
@@ -113,13 +144,25 @@ async fn peak(served: &Arc<Served>, token: &str, each: Duration) -> Result<f64, 
     while let Some(ended) = tasks.join_next().await {
         done += ended.map_err(failed)??;
     }
-    Ok(done as f64 / begun.elapsed().as_secs_f64())
+    let (server, generator) = served.processor_ms()?;
+    let done = done as f64;
+    Ok(Peak {
+        per_second: done / begun.elapsed().as_secs_f64(),
+        server_ms: (server - before.0) / done,
+        generator_ms: (generator - before.1) / done,
+    })
 }
 
 /// What the storm left.
 struct Storm {
     offered: f64,
+    accepted: f64,
     done: f64,
+    /// Processor time in each second.
+    server_ms: f64,
+    generator_ms: f64,
+    /// Some of what was accepted.
+    sample: Vec<String>,
     refused: f64,
     shed: f64,
     failed: u64,
@@ -137,6 +180,7 @@ struct Counts {
     refused: AtomicU64,
     shed: AtomicU64,
     failed: AtomicU64,
+    sample: Mutex<Vec<String>>,
 }
 
 /// Goals at a rate, whether or not earlier ones are answered, while people act.
@@ -150,11 +194,13 @@ async fn storm(
     let counts = Arc::new(Counts::default());
     let mut connections = Vec::with_capacity(STORM_CONNECTIONS);
     for _ in 0..STORM_CONNECTIONS {
-        connections.push(Connection::open(served.address, token).await?);
+        connections
+            .push(RawConnection::open(served.address, token, "/goals", &goal("look").to_string()).await?);
     }
     let before = served.count("completed").await?;
     let over = Arc::new(AtomicBool::new(false));
     let people = tokio::spawn(acts.go_on(Arc::clone(&over)));
+    let processor = served.processor_ms()?;
     let begun = Instant::now();
     let mut tasks = JoinSet::new();
     for connection in connections {
@@ -169,6 +215,7 @@ async fn storm(
     let sent = counts.sent.load(Ordering::Relaxed);
     over.store(true, Ordering::Relaxed);
     let done = served.count("completed").await?.saturating_sub(before);
+    let (server, generator) = served.processor_ms()?;
     let mut refusals = histogram()?;
     while let Some(ended) = tasks.join_next().await {
         refusals.add(ended.map_err(failed)??).map_err(failed)?;
@@ -179,6 +226,10 @@ async fn storm(
     let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
     Ok(Storm {
         offered: sent as f64 / seconds,
+        accepted: count(&counts.accepted) as f64 / seconds,
+        server_ms: (server - processor.0) / seconds,
+        generator_ms: (generator - processor.1) / seconds,
+        sample: std::mem::take(&mut *counts.sample.lock()),
         done: done as f64 / seconds,
         refused: count(&counts.refused) as f64 / seconds,
         shed: count(&counts.shed) as f64 / seconds,
@@ -193,7 +244,7 @@ async fn storm(
 
 /// One of the connections: it takes the next goal that is due, whoever that would have been.
 async fn offer(
-    mut connection: Connection,
+    mut connection: RawConnection,
     counts: Arc<Counts>,
     begun: Instant,
     rate: f64,
@@ -209,17 +260,24 @@ async fn offer(
         }
         tokio::time::sleep_until((begun + due).into()).await;
         let one = Instant::now();
-        let heard = connection.goal("look", None).await?;
-        let count = match (heard.status.as_u16(), heard.body["code"].as_str()) {
-            (202, _) => &counts.accepted,
-            (503, Some("OH-5063")) => {
+        let (status, answer) = connection.again().await?;
+        let count = match status {
+            202 => &counts.accepted,
+            503 if answer.contains("OH-5063") => {
                 refusals.saturating_record(micros(one.elapsed()));
                 &counts.refused
             }
-            (503, Some("OH-5002")) => &counts.shed,
+            503 if answer.contains("OH-5002") => &counts.shed,
             _ => &counts.failed,
         };
-        count.fetch_add(1, Ordering::Relaxed);
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        if status == 202 && number.is_multiple_of(SAMPLE_EVERY) {
+            let id = answer.split("\"execution_id\":\"").nth(1).and_then(|rest| rest.split('"').next());
+            let mut sample = counts.sample.lock();
+            if sample.len() < SAMPLE_MAX {
+                sample.extend(id.map(str::to_owned));
+            }
+        }
     }
 }
 
@@ -304,6 +362,29 @@ impl Acts {
         }
         Ok(good)
     }
+}
+
+/// What became of what was accepted.
+struct Sample {
+    looked_at: usize,
+    verified: usize,
+    /// From its acceptance to its end.
+    took: Took,
+}
+
+async fn look_at(served: &Served, token: &str, ids: &[String]) -> Result<Sample, Failure> {
+    let mut connection = Connection::open(served.address, token).await?;
+    let mut sample = Sample { looked_at: ids.len(), verified: 0, took: histogram()? };
+    for id in ids {
+        let heard = connection.send(Method::GET, &format!("/executions/{id}"), None).await?;
+        let moment =
+            |field: &str| heard.body[field].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+        let (Some(started), Some(ended)) = (moment("started_at"), moment("ended_at")) else { continue };
+        let took = ended.as_millisecond().saturating_sub(started.as_millisecond());
+        sample.took.saturating_record(u64::try_from(took).unwrap_or(0) * 1000);
+        sample.verified += usize::from(heard.body["outcome"] == "verified");
+    }
+    Ok(sample)
 }
 
 /// How long after the storm everything is normal, and stays so for as long as it is watched: nothing refused, and p99

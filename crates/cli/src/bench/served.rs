@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-use crate::bench::house::failed;
+use crate::bench::house::{failed, processor_ms};
 use crate::client::Client;
 use crate::exit::Failure;
 
@@ -115,9 +115,18 @@ impl Served {
         Ok(found.and_then(|count| count["count"].as_u64()).unwrap_or(0))
     }
 
+    /// Processor time of the server and of this process, which is load generator and outside, in milliseconds.
+    pub(super) fn processor_ms(&self) -> Result<(f64, f64), Failure> {
+        Ok((processor_ms(&self.process()?.to_string())?, processor_ms("self")?))
+    }
+
+    fn process(&self) -> Result<u32, Failure> {
+        self.child.id().ok_or_else(|| failed("the server ended"))
+    }
+
     /// Bytes of the process that are in memory.
     pub(super) fn resident_bytes(&self) -> Result<u64, Failure> {
-        let id = self.child.id().ok_or_else(|| failed("the server ended"))?;
+        let id = self.process()?;
         let text = std::fs::read_to_string(format!("/proc/{id}/status")).map_err(failed)?;
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
         let kib = line.trim().split(' ').next().and_then(|kib| kib.parse::<u64>().ok());
@@ -177,6 +186,11 @@ pub(super) struct Heard {
     pub(super) body: Json,
 }
 
+/// The body that asks for `bench/{name}`.
+pub(super) fn goal(name: &str) -> Json {
+    json!({"workflow": {"namespace": "bench", "name": name, "version": "1.0.0"}, "input": {}})
+}
+
 impl Connection {
     /// Connects as the holder of a token.
     pub(super) async fn open(address: SocketAddr, token: &str) -> Result<Self, Failure> {
@@ -213,7 +227,7 @@ impl Connection {
 
     /// Submits `bench/{name}`; `wait` as the API takes it, such as `PT30S`.
     pub(super) async fn goal(&mut self, name: &str, wait: Option<&str>) -> Result<Heard, Failure> {
-        let body = json!({"workflow": {"namespace": "bench", "name": name, "version": "1.0.0"}, "input": {}});
+        let body = goal(name);
         let query = wait.map(|wait| format!("?wait={wait}")).unwrap_or_default();
         self.send(Method::POST, &format!("/goals{query}"), Some(&body)).await
     }

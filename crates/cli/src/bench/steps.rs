@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::bench::Figure;
-use crate::bench::house::{House, failed};
+use crate::bench::house::{House, failed, processor_ms};
 use crate::bench::limit::IN_FLIGHT;
 use crate::exit::Failure;
 
@@ -92,7 +92,7 @@ struct Measured {
 impl Measured {
     async fn of(house: &Arc<House>, in_flight: u64, each: Duration) -> Result<Self, Failure> {
         let done = Arc::new(AtomicU64::new(0));
-        let before = processor_ms()?;
+        let before = processor_ms("self")?;
         let begun = Instant::now();
         let mut tasks = Vec::new();
         for _ in 0..in_flight {
@@ -120,17 +120,8 @@ impl Measured {
             executions: executions / seconds,
             p50_ms: took.value_at_quantile(0.5) as f64 / 1000.0,
             p99_ms: took.value_at_quantile(0.99) as f64 / 1000.0,
-            cpu_ms: (processor_ms()? - before) / executions,
+            cpu_ms: (processor_ms("self")? - before) / executions,
             bytes_per_step: 0.0,
         })
     }
-}
-
-/// User and system time of this process so far, in milliseconds.
-fn processor_ms() -> Result<f64, Failure> {
-    let text = std::fs::read_to_string("/proc/self/stat").map_err(failed)?;
-    // The command's name may hold blanks; the numbers begin after its closing bracket.
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
-    Ok((ticks(11) + ticks(12)) * 10.0)
 }

@@ -1,6 +1,7 @@
 //! The real server as a process, used through its API like its users do.
 
 mod acts;
+mod admission;
 mod api;
 mod approvals;
 mod attacks;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use app::admission::AtWork;
 use axum::extract::{FromRequestParts, Request, State as Shared};
 use axum::http::Method;
 use axum::http::request::Parts;
@@ -41,15 +42,17 @@ fn shed() -> Response {
 }
 
 /// Says that the house takes another goal. Looked at before the body is read, so that a refusal costs little.
-pub(crate) struct Admitted;
+pub(crate) struct Admitted(pub(crate) Option<AtWork>);
 
 impl FromRequestParts<State> for Admitted {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Response> {
-        let Some(Authenticated(caller)) = parts.extensions.get::<Authenticated>() else { return Ok(Self) };
+        let Some(Authenticated(caller)) = parts.extensions.get::<Authenticated>() else {
+            return Ok(Self(None));
+        };
         match state.app.admit_goal(&caller.principal.tenant) {
-            Ok(()) => Ok(Self),
+            Ok(admitted) => Ok(Self(Some(admitted))),
             Err(problem) => Err(Refusal::of(problem).into_response()),
         }
     }

@@ -49,6 +49,18 @@ async fn exposition(Shared(state): Shared<State>) -> Result<Response, Refusal> {
     let Some(metrics) = &state.shared.metrics else {
         return Err(Problem::not_found("page", "/metrics").into());
     };
+    let load = state.app.load();
+    for (name, value) in [
+        ("omnihub_executions_at_work", load.at_work as f64),
+        ("omnihub_executions_done_per_second", load.pace_per_second as f64),
+        ("omnihub_steps_waiting", load.turns_waiting as f64),
+        ("omnihub_effects_waiting", load.work_waiting as f64),
+        ("omnihub_effects_under_way", load.work_under_way as f64),
+        ("omnihub_commit_seconds", load.commit_us as f64 / 1e6),
+        ("omnihub_step_seconds", load.step_us as f64 / 1e6),
+    ] {
+        metrics::gauge!(name).set(value);
+    }
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
         .into_response())
 }

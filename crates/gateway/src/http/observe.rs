@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use model::{Principal, Problem};
 use tracing::Instrument as _;
 
-use super::problem::{Refusal, render};
+use super::problem::{Refusal, Shed, render};
 
 /// The header that ties a request to its log lines and audit records.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -58,17 +58,20 @@ pub(crate) async fn observe(path: Option<MatchedPath>, mut request: Request, nex
     let status = response.status().as_u16();
     let latency = started.elapsed();
     let who = response.extensions_mut().remove::<Who>();
-    tracing::info!(
-        target: "access",
-        request_id = &*id,
-        trace_id = trace,
-        method,
-        route = &*route,
-        status,
-        latency_ms = latency.as_secs_f64() * 1_000.0,
-        principal = who.as_ref().map_or("", |who| &who.principal),
-        tenant = who.as_ref().map_or("", |who| &who.tenant),
-    );
+    // A line for each refused request would cost what refusing them is to save; they are counted below.
+    if response.extensions_mut().remove::<Shed>().is_none() {
+        tracing::info!(
+            target: "access",
+            request_id = &*id,
+            trace_id = trace,
+            method,
+            route = &*route,
+            status,
+            latency_ms = latency.as_secs_f64() * 1_000.0,
+            principal = who.as_ref().map_or("", |who| &who.principal),
+            tenant = who.as_ref().map_or("", |who| &who.tenant),
+        );
+    }
     let status = status.to_string();
     metrics::counter!("http_requests_total", "route" => route.clone(), "method" => method, "status" => status).increment(1);
     metrics::histogram!("http_request_duration_seconds", "route" => route, "method" => method)

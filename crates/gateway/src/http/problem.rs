@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use model::Problem;
 use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
+
+/// What is left of a quota, and when there is more (draft-ietf-httpapi-ratelimit-headers).
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// What handlers answer.
 pub(crate) type Answer<T> = Result<axum::Json<T>, Refusal>;
@@ -30,6 +33,10 @@ impl From<Problem> for Refusal {
 
 #[derive(Clone)]
 struct Pending(Arc<Problem>);
+
+/// Marks the answer to a request that was refused because there are too many: counted, and not told one by one.
+#[derive(Clone)]
+pub(crate) struct Shed;
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -65,10 +72,29 @@ pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
     }
     if matches!(problem.status, 429 | 503) && !headers.contains_key(header::RETRY_AFTER) {
         let told = problem.extra.get("retry_after_ms").and_then(Json::as_u64).unwrap_or(1_000);
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(told.div_ceil(1_000).max(1)));
+        let seconds = told.div_ceil(1_000).max(1);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        if let Some(policy) = rate_policy(problem.code.0)
+            && let Ok(value) = HeaderValue::from_str(&format!("\"{policy}\";r=0;t={seconds}"))
+        {
+            headers.insert(RATE_LIMIT, value);
+        }
+    }
+    if matches!(problem.code.0, 5002 | 5063) {
+        response.extensions_mut().insert(Shed);
     }
     *response.body_mut() = body.into();
     response
+}
+
+/// What a caller has used up, as the `RateLimit` field names it.
+fn rate_policy(code: u16) -> Option<&'static str> {
+    match code {
+        4290 => Some("requests"),
+        5060 | 5061 => Some("limit"),
+        5063 => Some("admission"),
+        _ => None,
+    }
 }
 
 /// The members of a problem document.

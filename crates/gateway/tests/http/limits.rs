@@ -24,6 +24,7 @@ async fn a_token_that_asks_too_often_waits_and_no_other_does() {
         refused.expect("20 requests at once pass a bucket of 3 only when each takes a third of a second");
     assert_eq!(refused.refused("rate")["code"], "OH-4290");
     assert!(refused.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds >= 1));
+    assert_eq!(refused.header("ratelimit"), format!("\"requests\";r=0;t={}", refused.header("retry-after")));
     assert_eq!(server.get(&other, "/api/v1/whoami").await.status, 200);
 }
 

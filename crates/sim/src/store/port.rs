@@ -153,15 +153,29 @@ impl Store for NodeStore {
         self.read(|stored| Ok(stored.executions.get(&name).and_then(|kept| kept.snapshot.clone()))).await
     }
 
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<(TenantId, ExecutionId)>, StoreError> {
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        except: &[TenantId],
+    ) -> Result<Vec<(TenantId, ExecutionId)>, StoreError> {
         let read = self.read(|stored| {
-            let mut due: Vec<_> = stored
-                .executions
-                .iter()
-                .filter_map(|(name, kept)| Some((kept.row.due_at.filter(|at| *at <= now)?, kept.key, name)))
-                .collect();
-            due.sort();
-            Ok(due.into_iter().take(limit as usize).map(|(_, _, name)| name.clone()).collect())
+            let mut lines: std::collections::BTreeMap<&TenantId, Vec<_>> = std::collections::BTreeMap::new();
+            for (name, kept) in &stored.executions {
+                if let Some(at) = kept.row.due_at.filter(|at| *at <= now && !except.contains(&name.0)) {
+                    lines.entry(&name.0).or_default().push((at, kept.key, name));
+                }
+            }
+            let mut lines: Vec<_> = lines.into_values().collect();
+            lines.iter_mut().for_each(|line| line.sort());
+            lines.sort();
+            let (tenants, mut left, mut found) = (lines.len(), limit as usize, Vec::new());
+            for (index, line) in lines.into_iter().enumerate() {
+                let share = left.div_ceil(tenants - index).min(line.len());
+                found.extend(line.into_iter().take(share).map(|(_, _, name)| name.clone()));
+                left -= share;
+            }
+            Ok(found)
         });
         read.await
     }

@@ -1,6 +1,7 @@
 //! SQLite behind the port: one writer thread, a few readers.
 
 mod apply;
+mod due;
 mod known;
 pub(crate) mod open;
 mod port;

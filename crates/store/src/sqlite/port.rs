@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use model::approval::Approval;
 use model::id::{ApprovalId, DeadLetterId, TokenId};
 use model::{Digest, ExecutionId, TenantId, Timestamp};
-use rusqlite::params;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::SqliteStore;
+use super::due;
 use super::read;
 use super::tree;
 use super::writer::Command;
@@ -69,21 +69,27 @@ impl Store for SqliteStore {
 
     async fn stored(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<Stored>, StoreError> {
         let (tenant, id) = (tenant.clone(), id.clone());
-        let read = self.readers.read(move |db| {
-            let Some(row) = read::execution(db, &tenant, &id)? else { return Ok(None) };
-            let snapshot = read::snapshot(db, &tenant, &id)?;
-            let from = snapshot.as_ref().map_or(0, |(version, _)| *version);
-            let history = read::history(db, &tenant, &id, from, u64::MAX)?;
-            Ok(history.map(|history| Stored { row, snapshot, history }))
-        });
+        self.readers.read(move |db| read::stored(db, &tenant, &id)).await
+    }
+
+    async fn stored_all(
+        &self,
+        tenant: &TenantId,
+        ids: &[ExecutionId],
+    ) -> Result<Vec<Option<Stored>>, StoreError> {
+        let (tenant, ids) = (tenant.clone(), ids.to_vec());
+        let read = self.readers.read(move |db| ids.iter().map(|id| read::stored(db, &tenant, id)).collect());
         read.await
     }
 
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<(TenantId, ExecutionId)>, StoreError> {
-        let sql = "SELECT tenants.id, executions.id FROM executions \
-                   JOIN tenants ON tenants.key = executions.tenant \
-                   WHERE due_at IS NOT NULL AND due_at <= ?1 ORDER BY due_at, executions.key LIMIT ?2";
-        self.readers.read(move |db| read::names(db, sql, params![now.0, limit])).await
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        except: &[TenantId],
+    ) -> Result<Vec<(TenantId, ExecutionId)>, StoreError> {
+        let except = except.to_vec();
+        self.readers.read(move |db| due::due(db, now, limit, &except)).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

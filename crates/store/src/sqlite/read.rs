@@ -2,14 +2,16 @@
 
 use model::approval::Approval;
 use model::{ExecutionId, TenantId, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::tree::count;
 use crate::batch::ExecutionRow;
 use crate::codec::{
     correlation_key, corrupt, cursor_of, cursor_of_text, decode, decode_events, key_of, text_of,
 };
-use crate::query::{ApprovalQuery, AuditQuery, Blocked, ExecutionQuery, History, LeafRow, Page, StoreError};
+use crate::query::{
+    ApprovalQuery, AuditQuery, Blocked, ExecutionQuery, History, LeafRow, Page, StoreError, Stored,
+};
 
 /// Most items of a page, whatever is asked for.
 const PAGE_MAX: u32 = 1000;
@@ -104,19 +106,17 @@ pub(crate) fn snapshot(
     Ok(found.map(|(version, bytes): (i64, Vec<u8>)| (count(version), bytes)))
 }
 
-/// Pairs of tenant and execution from a query of their two texts.
-pub(crate) fn names(
+/// Everything that bringing an execution back takes.
+pub(crate) fn stored(
     db: &Connection,
-    sql: &str,
-    values: &[&dyn ToSql],
-) -> Result<Vec<(TenantId, ExecutionId)>, StoreError> {
-    let mut select = db.prepare_cached(sql)?;
-    let mut rows = select.query(values)?;
-    let mut names = Vec::new();
-    while let Some(row) = rows.next()? {
-        names.push((tenant_at(row, 0)?, execution_at(row, 1)?));
-    }
-    Ok(names)
+    tenant: &TenantId,
+    id: &ExecutionId,
+) -> Result<Option<Stored>, StoreError> {
+    let Some(row) = execution(db, tenant, id)? else { return Ok(None) };
+    let snapshot = snapshot(db, tenant, id)?;
+    let from = snapshot.as_ref().map_or(0, |(version, _)| *version);
+    let history = history(db, tenant, id, from, u64::MAX)?;
+    Ok(history.map(|history| Stored { row, snapshot, history }))
 }
 
 pub(crate) fn unfinished(
@@ -475,12 +475,12 @@ fn execution_of(tenant: &TenantId, row: &Row<'_>) -> Result<ExecutionRow, StoreE
     })
 }
 
-fn tenant_at(row: &Row<'_>, column: usize) -> Result<TenantId, StoreError> {
+pub(crate) fn tenant_at(row: &Row<'_>, column: usize) -> Result<TenantId, StoreError> {
     let text: String = row.get(column)?;
     TenantId::new(&text).map_err(|error| corrupt("tenants", &text, error))
 }
 
-fn execution_at(row: &Row<'_>, column: usize) -> Result<ExecutionId, StoreError> {
+pub(crate) fn execution_at(row: &Row<'_>, column: usize) -> Result<ExecutionId, StoreError> {
     let text: String = row.get(column)?;
     ExecutionId::new(&text).map_err(|error| corrupt("executions", &text, error))
 }

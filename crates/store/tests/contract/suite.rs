@@ -23,6 +23,8 @@ macro_rules! behaviours {
             due_and_unfinished_and_blocked_are_found,
             what_runs_and_waits_in_turn_is_found_as_it_is,
             a_refused_step_does_not_confuse_the_next,
+            what_is_due_is_divided_between_tenants,
+            many_are_brought_back_at_once_in_their_order,
             executions_are_listed_by_page_and_filter,
             tenants_do_not_see_each_other,
             documents_are_guarded_and_listed,
@@ -172,9 +174,11 @@ pub async fn due_and_unfinished_and_blocked_are_found(store: Arc<dyn Store>) {
     }
     let named = |name: &str| (acme.clone(), execution(name));
     assert_eq!(store.next_due().await, Ok(Some(Timestamp(100))));
-    assert_eq!(store.due(Timestamp(299), 9).await, Ok(vec![named("early")]));
-    assert_eq!(store.due(Timestamp(300), 9).await, Ok(vec![named("early"), named("late")]));
-    assert_eq!(store.due(Timestamp(300), 1).await, Ok(vec![named("early")]));
+    assert_eq!(store.due(Timestamp(99), 9, &[]).await, Ok(vec![]));
+    assert_eq!(store.due(Timestamp(299), 9, &[]).await, Ok(vec![named("early")]));
+    assert_eq!(store.due(Timestamp(300), 9, &[]).await, Ok(vec![named("early"), named("late")]));
+    assert_eq!(store.due(Timestamp(300), 1, &[]).await, Ok(vec![named("early")]));
+    assert_eq!(store.due(Timestamp(300), 9, std::slice::from_ref(&acme)).await, Ok(vec![]));
     assert_eq!(names(store.blocked("control:", None, 9).await), [named("early"), named("new")]);
     assert_eq!(names(store.blocked("control:k", None, 9).await), [named("early")]);
     let first = store.blocked("control:", None, 1).await.expect("reads").remove(0);
@@ -259,6 +263,50 @@ pub async fn a_refused_step_does_not_confuse_the_next(store: Arc<dyn Store>) {
 
 fn step_of(tenant: &model::TenantId, id: &model::ExecutionId, number: usize) -> Batch {
     step(tenant, id, number as u64, 1)
+}
+
+pub async fn what_is_due_is_divided_between_tenants(store: Arc<dyn Store>) {
+    let due = |name: &str, number: i64, at: i64| {
+        let mut changed = row(&tenant(name), &execution(&format!("{name}-{number}")));
+        changed.due_at = Some(Timestamp(at));
+        Batch { puts: vec![Put::Execution(Arc::new(changed))], ..Batch::default() }
+    };
+    for number in 0..20 {
+        commit(&*store, due("flood", number, 100 + number)).await;
+    }
+    for (name, at) in [("small", 150), ("late", 180), ("idle", 900)] {
+        commit(&*store, due(name, 0, at)).await;
+    }
+    let found = async |limit: u32, except: &[model::TenantId]| {
+        let found = store.due(Timestamp(500), limit, except).await.expect("reads");
+        found.into_iter().map(|(_, id)| id.to_string()).collect::<Vec<_>>()
+    };
+    // A third for each of three; what the small ones leave is not the flood's, who was asked first.
+    assert_eq!(found(6, &[]).await, ["flood-0", "flood-1", "small-0", "late-0"]);
+    assert_eq!(found(2, &[]).await, ["flood-0", "small-0"]);
+    assert_eq!(found(1, &[]).await, ["flood-0"], "who has waited longest is first");
+    assert_eq!(found(0, &[]).await, [String::new(); 0]);
+    assert_eq!(found(9, &[tenant("flood")]).await, ["small-0", "late-0"]);
+    assert_eq!(found(100, &[]).await.len(), 22, "and nothing that is not due");
+}
+
+pub async fn many_are_brought_back_at_once_in_their_order(store: Arc<dyn Store>) {
+    let acme = tenant("acme");
+    for name in ["one", "two"] {
+        let id = execution(name);
+        let puts = vec![Put::Execution(Arc::new(row(&acme, &id)))];
+        let events = Some((acme.clone(), id, 0, vec![event(1), event(2)]));
+        commit(&*store, Batch { puts, events, ..Batch::default() }).await;
+    }
+    let asked = [execution("two"), execution("none"), execution("one")];
+    let all = store.stored_all(&acme, &asked).await.expect("reads");
+    let found: Vec<_> = all
+        .iter()
+        .map(|stored| stored.as_ref().map(|s| (s.row.id.as_str(), s.history.events.len(), s.history.total)))
+        .collect();
+    assert_eq!(found, [Some(("two", 2, 2)), None, Some(("one", 2, 2))]);
+    let others = store.stored_all(&tenant("other"), &asked).await.expect("reads");
+    assert!(others.iter().all(Option::is_none), "no tenant sees another's");
 }
 
 pub async fn executions_are_listed_by_page_and_filter(store: Arc<dyn Store>) {

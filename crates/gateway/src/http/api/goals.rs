@@ -191,7 +191,7 @@ pub(crate) async fn submit(
     Shared(state): Shared<State>,
     Authenticated(caller): Authenticated,
     Query(query): Query<Wait>,
-    _admitted: Admitted,
+    Admitted(admitted): Admitted,
     headers: HeaderMap,
     Body(goal): Body<Goal>,
 ) -> Result<Response, Refusal> {
@@ -202,7 +202,7 @@ pub(crate) async fn submit(
         ..goal.read()?
     };
     let waits = request.wait.is_some();
-    match app.submit_goal(&caller, request).await? {
+    match app.submit_admitted(&caller, request, admitted).await? {
         GoalAnswer::Planned(plan) => Ok(Json(Plan::from(*plan)).into_response()),
         GoalAnswer::Accepted(accepted) => {
             let ended = waits && matches!(accepted.status.as_str(), "completed" | "faulted" | "cancelled");
