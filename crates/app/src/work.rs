@@ -523,7 +523,8 @@ impl App {
 
     /// Puts permitted effects in line for a worker.
     pub(crate) fn dispatch(&self, work: Vec<Work>) {
-        let lost = usize::from(sabotage::is(Bug::WorkLost) && self.work.under_way(&work.tenant).1 > 0);
+        let busy = |work: &Work| self.work.under_way(&work.tenant).1 > 0;
+        let lost = usize::from(sabotage::is(Bug::WorkLost) && work.first().is_some_and(busy));
         for work in work.into_iter().skip(lost) {
             let weight = self.limits.weight(&work.tenant);
             self.work.push(work, weight);
