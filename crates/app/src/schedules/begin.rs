@@ -61,8 +61,11 @@ impl App {
     async fn settle_without(&self, known: &Known, stored: Stored) -> Result<(), Problem> {
         let (expect, put) = compare(&known.stored, &stored)?;
         let mut records = Vec::new();
-        if let Some(refused) =
-            stored.refused.as_ref().filter(|_| stored.counts.refused > known.stored.counts.refused)
+        // The first of a row of equal refusals is told; the others are counted.
+        if let Some(refused) = stored
+            .refused
+            .as_ref()
+            .filter(|now| known.stored.refused.as_ref().is_none_or(|b| b.code != now.code))
         {
             let resource = format!("schedules/{}", known.key().1);
             let details = serde_json::json!({ "moment": refused.moment, "code": refused.code, "detail": refused.detail });
