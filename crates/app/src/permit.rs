@@ -185,7 +185,8 @@ impl App {
         }
         let Ruled { verdict, digest } = ruled;
         let advisory = state.started.mode == Mode::Advisory || controls.on(ControlName::SafeMode);
-        let advisory = advisory && !(sabotage::is(Bug::SafeModeOnce) && !effect.attempts.is_empty());
+        let forgets = sabotage::is(Bug::SafeModeOnce) && !effect.attempts.is_empty();
+        let advisory = advisory && !forgets;
         if advisory && !may_read(effect, &verdict.decision) {
             return Gate::Judged(match verdict.decision {
                 Decision::Deny => Judgement::Deny { digest, verdict },
