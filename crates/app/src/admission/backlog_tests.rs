@@ -1,3 +1,5 @@
+//! The controller over steps of load and pace: nothing here waits or reads a clock but for its first moment.
+
 use proptest::prelude::*;
 
 use super::*;
