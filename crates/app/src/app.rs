@@ -84,6 +84,7 @@ pub struct App {
     pub(crate) fetcher: crate::apis::Fetcher,
     pub(crate) hot: Hot,
     pub(crate) mail: crate::family::mail::Mail,
+    pub(crate) listeners: crate::events::Listeners,
     pub(crate) work: WorkQueue,
     pub(crate) wire: Arc<crate::wire::Wire>,
     pub(crate) turns: Turns,
@@ -152,6 +153,7 @@ impl App {
             fetcher: crate::apis::Fetcher::default(),
             hot: Hot::default(),
             mail: crate::family::mail::Mail::default(),
+            listeners: crate::events::Listeners::default(),
             live,
             timers_changed: Notify::new(),
             held_changed: Notify::new(),
@@ -197,6 +199,7 @@ impl App {
             self.keep_limits(),
             self.keep_places(),
             self.keep_mail(),
+            self.keep_events(),
             self.keep_retention(),
             self.keep_schedules()
         );

@@ -611,6 +611,7 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
             ("try", if task.retry.is_some() { "retries" } else { "catches" }.to_owned(), children)
         }
         TaskKind::Wait(_) => ("wait", "waits".to_owned(), Vec::new()),
+        TaskKind::Emit(_) => ("emit", "publishes an event".to_owned(), Vec::new()),
         TaskKind::Listen(listen) => ("listen", listen_label(listen), Vec::new()),
         TaskKind::Work(Work::Http(http)) => ("call", format!("http {}", http.method), Vec::new()),
         TaskKind::Work(Work::OpenApi(call)) => ("call", format!("openapi {}", call.operation.id), Vec::new()),

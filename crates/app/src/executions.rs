@@ -343,6 +343,7 @@ fn explanation(row: &ExecutionSummary, state: &Execution) -> String {
         }
         "limit" => format!("an effect waits for a place under the limit `{what}`, and goes on by itself"),
         "worker" => "an effect waits for a worker's place, and goes on by itself".to_owned(),
+        "event" => format!("it listens for the event {}", what.replace(',', " or ")),
         "signal" => format!("it listens for the signal {}", what.replace(',', " or ")),
         "operator" => "an operator paused it; resume lets it go on".to_owned(),
         "choice" => format!(

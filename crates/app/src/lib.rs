@@ -17,6 +17,7 @@ mod compiled;
 mod controls;
 mod dead_letters;
 mod drill;
+mod events;
 mod executions;
 mod family;
 mod forecast;
@@ -61,13 +62,10 @@ pub use caller::Caller;
 pub use compiled::Compiled;
 pub use controls::from_environment;
 pub use drill::{DRILL_KIND, TRIALS_MAX};
+pub use events::{EventAccepted, KeptEvent};
 pub use machine::{RandomIds, SteadyClock, SystemClock};
+pub use machine::{RandomIds, SystemClock};
 pub use stops::SEAL_KIND;
 pub use verify::{Finding, Verification};
 pub use wire::{Fate, Flight};
 pub use work::{Connection, Place, Work, WorkReceiver};
-
-/// A planned part that does not exist yet (OH-2900).
-pub fn not_built(what: &'static str) -> model::Problem {
-    model::Problem::new(501, 2900, "not built yet", format!("{what} is planned and not built yet"))
-}

@@ -86,8 +86,10 @@ fn blocked_on(state: &Execution, held: Option<&str>) -> Option<String> {
         .or_else(|| state.next_wakeup().map(|_| "timer".to_owned()))
 }
 
-/// `signal:` and the names that something listens for, as many as fit.
+/// `signal:`, or `event:` when events that are addressed to nobody are among them, and the names that something listens
+/// for, as many as fit.
 fn listening(state: &Execution) -> Option<String> {
     let names: Vec<String> = state.listens_for().into_iter().take(SIGNALS_SHOWN).collect();
-    (!names.is_empty()).then(|| format!("signal:{}", names.join(",")))
+    let kind = if state.listens_outside().is_some() { "event" } else { "signal" };
+    (!names.is_empty()).then(|| format!("{kind}:{}", names.join(",")))
 }

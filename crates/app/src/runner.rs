@@ -208,6 +208,7 @@ impl App {
             Box::pin(self.commit_one(Batch { puts: apart, ..Batch::default() })).await.ok();
         }
         self.settle_places(&state, &limited);
+        self.note_listener(&mut state, false);
         self.after_commit(&row, &state, notices);
         if ends {
             self.figures.ended(&state, row.updated_at);
@@ -321,6 +322,7 @@ impl App {
         let before = state.version;
         let settled_before = state.effects.iter().filter(|e| e.outcome.is_some()).map(|e| e.number).collect();
         let family = crate::family::before(&state);
+        let listened = family.listening.is_some();
         let returns = replaced.is_some();
         let stepped = match (replaced, input) {
             (Some(replaced), _) => {
@@ -416,6 +418,7 @@ impl App {
             crash::at(Point::UndoStepped);
         }
         self.settle_places(&state, &limited);
+        self.note_listener(&mut state, listened);
         self.after_commit(&row, &state, notices);
         if ends {
             self.figures.ended(&state, row.updated_at);
@@ -665,7 +668,9 @@ impl App {
                 details,
             ));
         }
-        let mail = crate::family::messages(state, &events, &outcome.family);
+        let mut mail = crate::family::messages(state, &events, &outcome.family);
+        mail.extend(self.emitted(state, before, batch, now)?);
+        batch.puts.extend(crate::events::listener_put(state, outcome.family.listening.as_deref()));
         for message in &mail {
             batch.puts.push(message.put()?);
         }

@@ -41,8 +41,14 @@ impl App {
         }
         refuse_filtered(&filter::check_input(&data, &InputLimits::default()), "/data")?;
         let id = request.id.unwrap_or_else(|| self.ids.next(self.clock.now()).to_string());
-        let signal =
-            Signalled { id: id.clone(), name: request.name, data, label, by: caller.principal.id.clone() };
+        let signal = Signalled {
+            id: id.clone(),
+            name: request.name,
+            data,
+            label,
+            by: caller.principal.id.clone(),
+            attributes: None,
+        };
         let held = self.hold(&caller.principal.tenant, &execution).await?;
         let repeated = held.state().is_some_and(|state| state.knows_signal(&id));
         let change = Change { input: Some(Input::Signal(signal)), ..Change::default() };

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    actions, approvals, audit, bench, controls, dead_letters, doctor, executions, goals, limits, login,
-    plans, policies, retention, schedules, secrets, tenants, tokens, verify, workflows,
+    actions, approvals, audit, bench, controls, dead_letters, doctor, events, executions, goals, limits,
+    login, plans, policies, retention, schedules, secrets, tenants, tokens, verify, workflows,
 };
 use crate::demo;
 use crate::screen::Output;
@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Look at executions and act on them.
     #[command(subcommand, visible_alias = "exec")]
     Executions(executions::Executions),
+    /// Publish events and list those that came.
+    #[command(subcommand)]
+    Events(events::Events),
     /// Look at plans and decide them as a whole.
     #[command(subcommand)]
     Plans(plans::Plans),

@@ -194,8 +194,10 @@ pub enum TaskKind {
     Try(Try),
     /// Waits; evaluates to a duration.
     Wait(Template),
-    /// Waits for signals.
+    /// Waits for events; signals are events that are addressed to one execution.
     Listen(Listen),
+    /// Publishes an event; these are its attributes and its data.
+    Emit(Vec<(Arc<str>, Template)>),
     /// One outside act written in the definition itself (`call: http`, `run: shell`, `run: script`).
     Work(Work),
     /// A catalogued action with its arguments (`.` = the task's data).
@@ -262,12 +264,16 @@ pub struct Fork {
 /// `listen`
 #[derive(Debug)]
 pub struct Listen {
-    /// What is listened for; never empty.
+    /// What is listened for; empty for any event at all.
     pub filters: Vec<EventFilter>,
     /// True when every filter must have had an event (`all`, `one`); false when any of them will do.
     pub all: bool,
     /// With `any`: goes on until this holds; `.` is the list of what was taken so far. The first event ends it when absent.
     pub until: Option<Expr>,
+    /// With `any`: goes on until these had their event; empty when nothing like that ends it.
+    pub stop: Vec<EventFilter>,
+    /// True when each of `stop` must have had its event; false when one is enough.
+    pub stop_all: bool,
     /// How much of an event is given on.
     pub read: Read,
 }
@@ -284,13 +290,17 @@ pub enum Read {
     Raw,
 }
 
-/// Which events a `listen` takes. All of them are addressed to this execution.
+/// Which events a `listen` takes.
 #[derive(Debug)]
 pub struct EventFilter {
     /// Attributes and what they must be equal to; expressions see what the task sees.
     pub attributes: Vec<(Arc<str>, Template)>,
     /// `data`: an expression that must be true (`.` is the data), or what the data must be equal to.
     pub data: Option<Template>,
+    /// True when only events that are addressed to this execution fit.
+    pub addressed: bool,
+    /// `correlate`: what `from` gives of the event (`.`) must be equal to what `expect` gives of the task's data.
+    pub correlate: Vec<(Expr, Expr)>,
 }
 
 /// A case of a `switch`.

@@ -48,6 +48,7 @@ impl Execution {
             trace: tracing.then(Vec::new),
             foresight: None,
             entries: std::collections::BTreeMap::new(),
+            emitted: Vec::new(),
             children: 0,
             undo_for: None,
             inbox: crate::listen::Inbox::default(),
@@ -98,6 +99,7 @@ impl Execution {
     /// Applies one event.
     pub fn apply(&mut self, event: &Event) {
         self.version += 1;
+        self.forget_emitted();
         self.now = event.at;
         self.transitions = 0;
         if self.trace.is_none() {

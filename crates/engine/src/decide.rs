@@ -235,6 +235,12 @@ pub fn step(state: &mut Execution, input: Input, now: Timestamp) -> Result<Step,
     // History never runs backwards, whatever the clock does.
     let now = now.max(state.now);
     let mut step = Step::default();
+    // What nobody here listens for is no part of the history.
+    if let Input::Signal(signal) = &input
+        && state.passes_over(signal)
+    {
+        return Ok(step);
+    }
     let judging = matches!(input, Input::Judged(..));
     for body in decide(state, input, now)? {
         let event = Event { at: now, body };
@@ -353,8 +359,13 @@ fn decide(state: &Execution, input: Input, now: Timestamp) -> Result<Vec<EventBo
         Input::Undo(effect) => state.decide_undo(effect),
         Input::Signal(signal) => {
             let comes = state.admits(&signal)?;
-            let Signalled { id, name, data, label, by } = signal;
-            Ok(if comes { vec![EventBody::Signalled { id, name, data, label, by }] } else { Vec::new() })
+            let Signalled { id, name, data, label, by, attributes } = signal;
+            let attributes = attributes.map(Box::new);
+            Ok(if comes {
+                vec![EventBody::Signalled { id, name, data, label, by, attributes }]
+            } else {
+                Vec::new()
+            })
         }
     }
 }

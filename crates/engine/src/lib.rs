@@ -9,6 +9,7 @@ mod arguments;
 mod child;
 mod decide;
 mod effects;
+mod emit;
 mod errors;
 mod flow;
 mod foresight;
@@ -36,7 +37,7 @@ mod wakeup;
 pub use decide::{Input, Judgement, Rejected, Step, step};
 pub use foresight::Foresight;
 pub use kept::Effects;
-pub use listen::Signalled;
+pub use listen::{Signalled, Subscription};
 pub use resolve::{Resolution, Resolvable};
 pub use rewind::{NoReturn, REWINDS_MAX, Rewinding};
 pub use saga::{ArmedItem, Branch};
@@ -73,6 +74,12 @@ pub const TRY_RETRIES_MAX: u32 = 100;
 
 /// Signals that wait in one inbox at the most; twice as many of a name that something listens for.
 pub const INBOX_MAX: usize = 256;
+
+/// Events that one step may publish.
+pub const EMITTED_MAX: usize = 100;
+
+/// Bytes of JSON of one event at the most.
+pub const EVENT_BYTES_MAX: usize = 64 * 1024;
 
 /// Signals of one execution whose ids are remembered, so that the same one does not count twice.
 pub const SIGNALS_REMEMBERED: usize = 10_000;

@@ -1,4 +1,4 @@
-//! Signals: an inbox that nothing gets lost in, and the `listen` tasks that take from it.
+//! Events and signals: an inbox that nothing gets lost in, and the `listen` tasks that take from it.
 //!
 //! Whatever is in the inbox matches no task that listens now: a signal that comes is offered to those, and a task that
 //! begins to listen looks through the inbox first, oldest first. Each signal is taken once, by one task.
@@ -36,14 +36,17 @@ pub struct Signalled {
     pub label: Label,
     /// Who sent it.
     pub by: PrincipalId,
+    /// The attributes of the event that it is, when it was not sent as a signal; `id` is then its source and its id.
+    pub attributes: Option<Value>,
 }
 
 impl Signalled {
     /// The signal of an event, when it is one.
     pub(crate) fn of(body: &EventBody) -> Option<Self> {
-        let EventBody::Signalled { id, name, data, label, by } = body else { return None };
+        let EventBody::Signalled { id, name, data, label, by, attributes } = body else { return None };
         let (id, name) = (id.clone(), name.clone());
-        Some(Self { id, name, data: data.clone(), label: *label, by: by.clone() })
+        let attributes = attributes.as_deref().cloned();
+        Some(Self { id, name, data: data.clone(), label: *label, by: by.clone(), attributes })
     }
 }
 
@@ -69,7 +72,8 @@ impl Execution {
     /// Whether a signal may come in; false when the very same one is there already.
     pub(crate) fn admits(&self, signal: &Signalled) -> Result<bool, Rejected> {
         if let Some((_, before)) = self.inbox.seen.iter().find(|(id, _)| *id == signal.id) {
-            let same = *before == digest_of(&signal.name, &signal.data);
+            // Of events the first one counts, as those who send them promise.
+            let same = signal.attributes.is_some() || *before == digest_of(&signal.name, &signal.data);
             return if same { Ok(false) } else { Err(Rejected::SignalReused(signal.id.clone())) };
         }
         if self.end.is_some() {
@@ -141,8 +145,12 @@ impl Execution {
 
     /// A `listen` has begun: what waits in the inbox is looked through.
     pub(crate) fn begin_listen(&mut self, listen: &Listen, input: &Value) -> Result<Signal, WorkflowError> {
-        for (_, template) in listen.filters.iter().flat_map(|filter| &filter.attributes) {
+        let filters = || listen.filters.iter().chain(&listen.stop);
+        for (_, template) in filters().flat_map(|filter| &filter.attributes) {
             self.scope(input).fill(template, input)?;
+        }
+        for (_, expect) in filters().flat_map(|filter| &filter.correlate) {
+            self.scope(input).eval(expect, input)?;
         }
         self.set_doing(Doing::Listen(Box::default()));
         Ok(self.listen_on())
@@ -171,6 +179,10 @@ impl Execution {
         let taken = Value::array(listening.taken.iter().map(|event| read_as(listen.read, event)));
         let enough = match &listen.until {
             _ if listen.all => listening.met.len() == listen.filters.len(),
+            _ if !listen.stop.is_empty() => {
+                let stopped = listening.met.range(stop_base(listen)..).count();
+                stopped > 0 && (!listen.stop_all || stopped == listen.stop.len())
+            }
             _ if listening.taken.is_empty() => false,
             Some(until) => self.scope(input).test(until, &taken)?,
             None => true,
@@ -183,9 +195,11 @@ impl Execution {
         let (task, input, listening) = self.listening_here()?;
         let TaskKind::Listen(listen) = &task.kind else { return None };
         let event = self.inbox.waiting.get(at)?;
-        let open =
-            listen.filters.iter().enumerate().filter(|(n, _)| !listen.all || !listening.met.contains(n));
-        open.into_iter().find(|(_, filter)| self.fits(filter, event, input)).map(|(position, _)| position)
+        let mut open = open_filters(listen, listening);
+        if let Some((position, _)) = open.find(|(_, filter)| self.fits(filter, event, input)) {
+            return Some(position);
+        }
+        listen.filters.is_empty().then_some(0)
     }
 
     /// The task on top of the live thread, when it listens.
@@ -200,12 +214,23 @@ impl Execution {
 
     /// A filter that cannot be evaluated on what somebody sent does not fit.
     fn fits(&self, filter: &EventFilter, event: &Value, input: &Value) -> bool {
+        // Nothing that is addressed to another execution comes in; a fork has what was said to the one it was forked from.
+        if filter.addressed && event.get(ADDRESS).is_none() {
+            return false;
+        }
         let scope = || self.scope(input);
         let equal = |name: &str, template: &Template| {
             let there = event.get(name).unwrap_or(&Value::NULL);
             scope().fill(template, input).is_ok_and(|wanted| wanted == *there)
         };
         if !filter.attributes.iter().all(|(name, template)| equal(name, template)) {
+            return false;
+        }
+        let correlates = |(from, expect): &(dsl::expr::Expr, dsl::expr::Expr)| {
+            let said = self.outer_scope().eval(from, event);
+            said.is_ok_and(|said| scope().eval(expect, input).is_ok_and(|expected| expected == said))
+        };
+        if !filter.correlate.iter().all(correlates) {
             return false;
         }
         match &filter.data {
@@ -222,7 +247,13 @@ impl Execution {
     fn take(&mut self, at: usize, filter: usize) -> Result<(), WorkflowError> {
         let Some(event) = self.inbox.waiting.remove(at) else { return Ok(()) };
         let Some(Frame::Task(frame)) = self.live.stack.last_mut() else { return Ok(()) };
+        let stops = matches!(&frame.task.kind, TaskKind::Listen(listen) if filter >= stop_base(listen));
         let Doing::Listen(listening) = &mut frame.doing else { return Ok(()) };
+        if stops {
+            // What ends it is no part of what was heard.
+            listening.met.insert(filter);
+            return Ok(());
+        }
         if listening.taken.len() >= LISTENED_MAX {
             let detail =
                 format!("a `listen` took more than {LISTENED_MAX} events: let its `until` hold earlier");
@@ -235,6 +266,11 @@ impl Execution {
 
     /// A signal as the event that a `listen` sees. All of it is labelled as what it carries.
     fn event_of(&self, signal: &Signalled, at: Timestamp) -> Value {
+        if let Some(Value { data: Data::Object(attributes), .. }) = &signal.attributes {
+            let members = attributes.iter().map(|(name, value)| (&**name, value.clone()));
+            let data = [("data", signal.data.clone())];
+            return Value::object(members.chain(data)).with_label_everywhere(signal.label);
+        }
         Value::object([
             ("specversion", Value::string("1.0")),
             ("id", Value::string(&signal.id)),
@@ -278,8 +314,140 @@ impl Execution {
 /// The names of the signals that a task still waits for; `*` for a filter without a name.
 pub(crate) fn open_names(listening: &Listening, task: &Task) -> Vec<String> {
     let TaskKind::Listen(listen) = &task.kind else { return Vec::new() };
-    let open = listen.filters.iter().enumerate().filter(|(n, _)| !listen.all || !listening.met.contains(n));
-    open.map(|(_, filter)| filter.name().unwrap_or("*").to_owned()).collect()
+    let mut names: Vec<String> =
+        open_filters(listen, listening).map(|(_, filter)| filter.name().unwrap_or("*").to_owned()).collect();
+    if listen.filters.is_empty() {
+        names.push("*".to_owned());
+    }
+    names
+}
+
+/// The filters that end a `listen` are numbered behind those that it listens for.
+fn stop_base(listen: &Listen) -> usize {
+    listen.filters.len().max(1)
+}
+
+/// The filters that may still have an event, those that end it first.
+fn open_filters<'a>(
+    listen: &'a Listen,
+    listening: &'a Listening,
+) -> impl Iterator<Item = (usize, &'a EventFilter)> {
+    let stop = (stop_base(listen)..).zip(&listen.stop);
+    let stop = stop.filter(|(n, _)| !listening.met.contains(n));
+    stop.chain(listen.filters.iter().enumerate().filter(|(n, _)| !listen.all || !listening.met.contains(n)))
+}
+
+/// What an execution listens for of the events that are addressed to nobody, with what it knows put in: enough to tell most
+/// events that it does not want without looking at it.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// The `type` of the events; none for any.
+    pub kind: Option<String>,
+    task: Option<(Arc<Task>, usize)>,
+    attributes: Vec<(Arc<str>, Value)>,
+    expected: Vec<Value>,
+}
+
+impl Subscription {
+    /// False when the execution certainly does not want the event.
+    pub fn may_take(&self, event: &Value) -> bool {
+        let equal = |(name, wanted): &(Arc<str>, Value)| event.get(name).unwrap_or(&Value::NULL) == wanted;
+        if !self.attributes.iter().all(equal) {
+            return false;
+        }
+        let Some((task, number)) = &self.task else { return true };
+        let TaskKind::Listen(listen) = &task.kind else { return false };
+        let base = stop_base(listen);
+        let filter =
+            if *number >= base { listen.stop.get(number - base) } else { listen.filters.get(*number) };
+        let Some(filter) = filter else { return false };
+        filter.correlate.iter().zip(&self.expected).all(|((from, _), expected)| {
+            let said = from.eval(event, &dsl::expr::Vars(&[]), &mut dsl::expr::Budget::default());
+            said.is_ok_and(|said| said == *expected)
+        })
+    }
+}
+
+impl Execution {
+    /// Names what is listened for of the events that are addressed to nobody: as long as it stays the same, so does that.
+    /// None when nothing is.
+    pub fn listens_outside(&self) -> Option<String> {
+        if self.end.is_some() || self.pending {
+            return None;
+        }
+        let running = self.all_threads().filter(|thread| matches!(thread.course, Course::Running));
+        let places: Vec<String> = running
+            .filter_map(|thread| {
+                let Some(Frame::Task(frame)) = thread.stack.last() else { return None };
+                let (Doing::Listen(listening), TaskKind::Listen(listen)) = (&frame.doing, &frame.task.kind)
+                else {
+                    return None;
+                };
+                let outside = listen.filters.is_empty()
+                    || open_filters(listen, listening).any(|(_, filter)| !filter.addressed);
+                let visit = thread.visits.get(&frame.task.pointer).copied().unwrap_or(0);
+                outside
+                    .then(|| format!("{}@{}#{visit}/{}", thread.id.0, frame.task.pointer, frame.begun_at.0))
+            })
+            .collect();
+        (!places.is_empty()).then(|| places.join(" "))
+    }
+
+    /// What it listens for of the events that are addressed to nobody.
+    pub fn subscriptions(&mut self) -> Vec<Subscription> {
+        let mut found = Vec::new();
+        if self.listens_outside().is_none() {
+            return found;
+        }
+        for thread in self.thread_ids() {
+            if self.enter(thread) {
+                self.subscriptions_here(&mut found);
+            }
+        }
+        self.enter(crate::thread::ThreadId::ROOT);
+        found
+    }
+
+    fn subscriptions_here(&self, found: &mut Vec<Subscription>) {
+        let Some((task, input, listening)) = self.listening_here() else { return };
+        let TaskKind::Listen(listen) = &task.kind else { return };
+        if listen.filters.is_empty() {
+            found.push(Subscription { kind: None, task: None, attributes: Vec::new(), expected: Vec::new() });
+        }
+        let scope = self.scope(input);
+        for (number, filter) in open_filters(listen, listening).filter(|(_, filter)| !filter.addressed) {
+            let filled = |(name, template): &(Arc<str>, Template)| {
+                scope.fill(template, input).ok().map(|value| (Arc::clone(name), value))
+            };
+            let attributes: Option<Vec<_>> = filter.attributes.iter().map(filled).collect();
+            let expected: Option<Vec<_>> =
+                filter.correlate.iter().map(|(_, expect)| scope.eval(expect, input).ok()).collect();
+            // What cannot be evaluated fits nothing.
+            let (Some(attributes), Some(expected)) = (attributes, expected) else { continue };
+            let kind = attributes.iter().find(|(name, _)| &**name == "type");
+            let kind = kind.and_then(|(_, value)| value.as_str()).map(str::to_owned);
+            found.push(Subscription { kind, task: Some((Arc::clone(task), number)), attributes, expected });
+        }
+    }
+
+    /// True for an event that is addressed to nobody and that nothing here listens for now.
+    pub(crate) fn passes_over(&mut self, signal: &Signalled) -> bool {
+        let Some(attributes) = &signal.attributes else { return false };
+        let addressed = attributes.get(ADDRESS).is_some();
+        if addressed || self.end.is_some() || self.knows_signal(&signal.id) {
+            return false;
+        }
+        let event = self.event_of(signal, self.now);
+        self.inbox.waiting.push_back(event);
+        let newest = self.inbox.waiting.len() - 1;
+        let mut wanted = false;
+        for thread in self.thread_ids() {
+            wanted = wanted || (self.enter(thread) && self.filter_for(newest).is_some());
+        }
+        self.enter(crate::thread::ThreadId::ROOT);
+        self.inbox.waiting.pop_back();
+        !wanted
+    }
 }
 
 fn digest_of(name: &str, data: &Value) -> Digest {

@@ -107,6 +107,9 @@ pub struct Execution {
     pub foresight: Option<Foresight>,
     /// Which entries of the signed plan its effects have used, each by the names of its uses (see `entry_use`).
     pub entries: BTreeMap<u32, BTreeSet<String>>,
+    /// Events that it published, with the number of events behind which each stands. Not part of the state: whoever commits a
+    /// step publishes those of it.
+    pub(crate) emitted: Vec<(u64, Value)>,
     /// Executions that it asked for so far.
     pub(crate) children: u32,
     /// The effect of the parent for which it undoes, or undid, what it did after it had completed.

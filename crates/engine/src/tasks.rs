@@ -110,6 +110,7 @@ impl Execution {
                 Signal::Blocked
             }
             TaskKind::Listen(listen) => self.begin_listen(listen, &input)?,
+            TaskKind::Emit(with) => self.begin_emit(with, &input)?,
             TaskKind::Work(work) => self.begin_work(work, &input)?,
             TaskKind::Action { action, with } => {
                 let arguments = self.scope(&input).fill(with, &input)?;
@@ -336,6 +337,7 @@ pub(crate) fn kind_name(kind: &TaskKind) -> &'static str {
         TaskKind::Wait(_) => "wait",
         TaskKind::Fork(_) => "fork",
         TaskKind::Listen(_) => "listen",
+        TaskKind::Emit(_) => "emit",
         TaskKind::Work(Work::Http(_) | Work::OpenApi(_))
         | TaskKind::Action { .. }
         | TaskKind::Checkpoint(_)

@@ -181,6 +181,9 @@ pub enum EventBody {
         label: Label,
         /// Who sent it.
         by: PrincipalId,
+        /// The attributes of the event that it is, when it was not sent as a signal; `id` is then its source and its id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attributes: Option<Box<Value>>,
     },
     /// A faulted execution, or a parked effect, is tried again.
     Retried {

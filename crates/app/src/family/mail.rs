@@ -51,6 +51,10 @@ pub(crate) enum What {
     Undo { parent: ExecutionId, effect: EffectNumber },
     /// As an operator of the parent did.
     Act { parent: ExecutionId, act: Act },
+    /// Take the events that came before it began to listen.
+    Listens { since: String },
+    /// Bring an event to those who listen for it.
+    Event { key: String },
 }
 
 /// What becomes of the executions that another one runs.
@@ -77,6 +81,8 @@ impl Message {
                 Act::Pause => "pause".to_owned(),
                 Act::Resume => "resume".to_owned(),
             },
+            What::Listens { since } => format!("listens/{since}"),
+            What::Event { key } => format!("event/{key}"),
         };
         format!("{}/{}/{what}", self.tenant, self.execution)
     }
@@ -161,6 +167,11 @@ impl App {
     /// Delivers messages until the task is dropped; first those that the last process left.
     pub(crate) async fn keep_mail(self: &Arc<Self>) {
         let mut pause = PAUSE_FIRST;
+        while let Err(problem) = self.read_listeners().await {
+            tracing::error!(error = %problem, internal = problem.internal, "who listens for events cannot be read; it is tried again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_LAST);
+        }
         while let Err(problem) = self.read_mail().await {
             tracing::error!(error = %problem, internal = problem.internal, "messages between executions cannot be read; it is tried again");
             tokio::time::sleep(pause).await;
@@ -238,6 +249,8 @@ impl App {
             What::Ended { child, effect } => self.hear_of(message, child, *effect).await,
             What::Undo { parent, effect } => self.undo_child(message, parent, *effect).await,
             What::Act { parent, act } => self.act_on_child(message, parent, *act).await,
+            What::Listens { .. } => self.catch_up(message).await,
+            What::Event { key } => self.deliver_event(message, key).await,
         }
     }
 

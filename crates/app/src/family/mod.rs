@@ -19,12 +19,22 @@ use model::{ExecutionId, Request};
 
 use mail::{Act, Message, What};
 
-/// Executions that this one waits for, before a step.
-pub(crate) type Before = BTreeMap<EffectNumber, (ExecutionId, bool)>;
+/// What an execution had to do with others before a step.
+#[derive(Default)]
+pub(crate) struct Before {
+    /// Executions that it waited for, and whether the flow still wanted them.
+    children: BTreeMap<EffectNumber, (ExecutionId, bool)>,
+    /// What it listened for of the events that are addressed to nobody.
+    pub(crate) listening: Option<String>,
+}
 
 /// What this execution waits for at this moment.
 pub(crate) fn before(state: &Execution) -> Before {
-    state.children_under_way().into_iter().map(|(number, child, wanted)| (number, (child, wanted))).collect()
+    let children = state.children_under_way().into_iter();
+    Before {
+        children: children.map(|(number, child, wanted)| (number, (child, wanted))).collect(),
+        listening: state.listens_outside(),
+    }
 }
 
 /// What a step wants of other executions.
@@ -67,7 +77,12 @@ pub(crate) fn messages(state: &Execution, events: &[Event], before: &Before) -> 
             _ => {}
         }
     }
-    for (number, (child, wanted)) in before {
+    if let Some(listening) = state.listens_outside()
+        && before.listening.as_ref() != Some(&listening)
+    {
+        messages.push(to(&started.execution, What::Listens { since: model::digest_of(&listening).short() }));
+    }
+    for (number, (child, wanted)) in &before.children {
         if let Some(mode) = unwanted(state, *number, *wanted) {
             let act = Act::Cancel(mode);
             messages.push(to(child, What::Act { parent: started.execution.clone(), act }));

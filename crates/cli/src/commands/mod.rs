@@ -9,6 +9,7 @@ pub(crate) mod controls;
 mod controls_report;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
+pub(crate) mod events;
 pub(crate) mod executions;
 pub(crate) mod goals;
 pub(crate) mod input;
@@ -47,6 +48,7 @@ pub(crate) async fn run(arguments: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Plan(args) => goals::plan(&client()?, screen, args).await,
         Command::Run(args) => goals::run(&client()?, screen, args).await,
         Command::Executions(command) => executions::run(&client()?, screen, command).await,
+        Command::Events(command) => events::run(&client()?, screen, command).await,
         Command::Plans(command) => plans::run(&client()?, screen, command).await,
         Command::Approvals(command) => approvals::run(&client()?, screen, command).await,
         Command::Controls(command) => controls::run(&global, screen, command).await,

@@ -10,6 +10,7 @@ mod children;
 mod clock;
 mod controls;
 mod crashes;
+mod events;
 mod flips;
 mod goals;
 mod late;

@@ -28,6 +28,8 @@ pub(crate) enum Place {
     TaskOutput,
     /// `export.as` of a task.
     TaskExport,
+    /// `correlate.from` of a `listen`: the event, and nothing else.
+    Event,
     /// `run` of an action and its `output.as`.
     ActionRun,
     /// `idempotency.key` of an action.
@@ -46,6 +48,7 @@ impl Place {
             Place::Task => &["context", "input", "task", "workflow", "runtime"],
             Place::TaskOutput => &["context", "input", "task", "workflow", "runtime"],
             Place::TaskExport => &["context", "input", "output", "task", "workflow", "runtime"],
+            Place::Event => &[],
             Place::ActionRun => &["action", "workflow"],
             Place::ActionKey => &["workflow"],
             Place::ActionContract => &["action", "workflow"],

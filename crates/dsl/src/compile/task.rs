@@ -90,10 +90,7 @@ impl Compiler<'_, '_> {
             "run" => self.run(name, body, Place::Task, scope).map(TaskKind::Work),
             "fork" => self.fork(body, scope).map(TaskKind::Fork),
             "listen" => self.listen(name, node, body, scope).map(TaskKind::Listen),
-            "emit" => {
-                self.not_built(node, &format!("the task `{name}`: `{kind}`"));
-                None
-            }
+            "emit" => self.emit(body, scope).map(TaskKind::Emit),
             _ => None,
         }
     }

@@ -80,6 +80,7 @@ fn collect(list: &dsl::plan::TaskList, pointers: &mut Vec<String>) {
             | TaskKind::Work(_)
             | TaskKind::Action { .. }
             | TaskKind::Child(_)
+            | TaskKind::Emit(_)
             | TaskKind::Checkpoint(_)
             | TaskKind::OnRollback { .. }
             | TaskKind::Rollback(_)

@@ -241,6 +241,7 @@ impl Execution {
             trace: None,
             foresight: None,
             entries: snapshot.entries,
+            emitted: Vec::new(),
             children: snapshot.children,
             undo_for: snapshot.undo_for,
             inbox: Inbox {

@@ -4,6 +4,7 @@ mod children;
 mod doubts;
 mod driver;
 mod effects;
+mod events;
 mod flow;
 mod forks;
 mod limits;

@@ -427,8 +427,14 @@ fn what_was_said_is_not_lost_by_going_back() {
     );
     let say = |run: &mut Run, n: i64| {
         let data = Value::from_json(&json!(n), Label::CALLER);
-        let signal =
-            engine::Signalled { id: n.to_string(), name: "go".into(), data, label: Label::CALLER, by: bob() };
+        let signal = engine::Signalled {
+            id: n.to_string(),
+            name: "go".into(),
+            data,
+            label: Label::CALLER,
+            by: bob(),
+            attributes: None,
+        };
         run.give(Input::Signal(signal)).expect("it may come");
         run.check_replay();
     };

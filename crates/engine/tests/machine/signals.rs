@@ -19,7 +19,7 @@ fn run(tasks: &str) -> Run {
 fn sent(id: &str, name: &str, data: Json) -> Input {
     let label = Label::MODEL;
     let data = Value::from_json(&data, label);
-    Input::Signal(Signalled { id: id.into(), name: name.into(), data, label, by: bob() })
+    Input::Signal(Signalled { id: id.into(), name: name.into(), data, label, by: bob(), attributes: None })
 }
 
 /// A filter for one signal, with more attributes.

@@ -49,5 +49,5 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(overview::get))
         .routes(routes!(whoami::get))
         .routes(routes!(live::follow))
-        .routes(routes!(events::publish))
+        .routes(routes!(events::publish, events::list))
 }

@@ -1,0 +1,200 @@
+//! Events: taken in once, kept, brought to whoever listens, early or late, over crashes; and published by workflows.
+
+use serde_json::{Value as Json, json};
+use testkit::{Answer, Client, Server};
+
+use crate::shop::{eventually, text};
+
+async fn server() -> Server {
+    Server::start(env!("CARGO_BIN_EXE_omnihub"), "", &[]).await
+}
+
+async fn publish(server: &Server, name: &str, tasks: Json) {
+    let document = json!({"dsl": "1.0.3", "namespace": "test", "name": name, "version": "1.0.0"});
+    server.admin.post("/workflows", json!({"document": document, "do": tasks})).await.expect(201);
+}
+
+async fn start(server: &Server, name: &str, input: Json) -> String {
+    let goal = json!({"workflow": {"namespace": "test", "name": name}, "input": input});
+    server.admin.post("/goals", goal).await.expect(202).str("/execution_id").to_owned()
+}
+
+async fn until(server: &Server, execution: &str, status: &str) -> Answer {
+    eventually(&server.admin, &format!("/executions/{execution}"), |a| a.str("/status") == status).await
+}
+
+async fn blocked(server: &Server, execution: &str, on: &str) {
+    eventually(&server.admin, &format!("/executions/{execution}"), |a| a.str("/blocked_on") == on).await;
+}
+
+fn event(kind: &str, id: &str, data: Json) -> Json {
+    json!({"specversion": "1.0", "type": kind, "source": "/tests", "id": id, "data": data})
+}
+
+async fn send(client: &Client, event: Json) -> Answer {
+    let headers = [("content-type", "application/cloudevents+json")];
+    client.send("POST", "/api/v1/events", &headers, event.to_string().into()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_reaches_everybody_who_waits_for_it_and_nobody_else() {
+    let server = server().await;
+    let placed = json!({"with": {"type": "placed"}, "correlate": {"order": {"from": ".data.order", "expect": "${ .order }"}}});
+    publish(&server, "one", json!([{"wait": {"listen": {"to": {"one": placed}}}}])).await;
+    publish(&server, "any", json!([{"wait": {"listen": {"to": {"any": [{"with": {"type": "placed", "data": "${ .amount > 10 }"}}]}, "read": "envelope"}}}])).await;
+    let a = start(&server, "one", json!({"order": "a"})).await;
+    let b = start(&server, "one", json!({"order": "b"})).await;
+    let c = start(&server, "any", json!({})).await;
+    for execution in [&a, &b, &c] {
+        blocked(&server, execution, "event:placed").await;
+    }
+    let sent =
+        send(&server.admin, event("placed", "1", json!({"order": "b", "amount": 12}))).await.expect(202);
+    assert_eq!(sent.json["items"][0]["repeated"], json!(false));
+    let shown = until(&server, &b, "completed").await;
+    assert_eq!(shown.json["output"], json!([{"order": "b", "amount": 12}]));
+    let shown = until(&server, &c, "completed").await;
+    assert_eq!((shown.str("/output/0/id"), shown.str("/output/0/source")), ("1", "/tests"), "{}", shown.text);
+    // The very same again changes nothing, and what nobody asked for leaves no trace in a history.
+    let again = send(&server.admin, event("placed", "1", json!({"order": "a"}))).await.expect(202);
+    assert_eq!(again.json["items"][0]["repeated"], json!(true));
+    send(&server.admin, event("other", "2", json!({"order": "a"}))).await.expect(202);
+    send(&server.admin, event("placed", "3", json!({"order": "c"}))).await.expect(202);
+    let last = send(&server.admin, event("placed", "4", json!({"order": "a"}))).await.expect(202);
+    assert_eq!(last.json["items"][0]["repeated"], json!(false));
+    until(&server, &a, "completed").await;
+    let history = server.admin.get(&format!("/executions/{a}/history")).await.expect(200);
+    let kinds: Vec<&str> =
+        history.json["items"].as_array().expect("a list").iter().map(|e| text(&e["kind"])).collect();
+    assert_eq!(kinds, ["started", "signalled", "ended"]);
+    let leaves = server.admin.get("/audit?action=event.received").await.expect(200);
+    assert_eq!(leaves.json["items"].as_array().map(Vec::len), Some(4));
+    assert!(!leaves.text.contains("amount"), "the data is only digested: {}", leaves.text);
+    let listed = server.admin.get("/events?type=placed").await.expect(200);
+    let ids: Vec<&str> =
+        listed.json["items"].as_array().expect("a list").iter().map(|e| text(&e["event"]["id"])).collect();
+    assert_eq!(ids, ["1", "3", "4"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_early_waits_and_a_crash_loses_nothing() {
+    let mut server = server().await;
+    let of = |kind: &str| json!({"with": {"type": kind}});
+    publish(
+        &server,
+        "both",
+        json!([{"first": {"wait": "PT0.3S"}}, {"wait": {"listen": {"to": {"all": [of("x"), of("y")]}}}},
+            {"more": {"listen": {"to": {"any": [of("n")], "until": {"one": of("end")}}}}}]),
+    )
+    .await;
+    // Before it begins is too early, before it listens is not.
+    send(&server.admin, event("x", "old", json!("old"))).await.expect(202);
+    let execution = start(&server, "both", json!({})).await;
+    send(&server.admin, event("y", "y1", json!(1))).await.expect(202);
+    send(&server.admin, event("n", "n1", json!(1))).await.expect(202);
+    server.kill();
+    server.start_again().await;
+    send(&server.admin, event("x", "x1", json!(2))).await.expect(202);
+    blocked(&server, &execution, "event:end,n").await;
+    server.kill();
+    server.start_again().await;
+    send(&server.admin, event("n", "n2", json!(2))).await.expect(202);
+    send(&server.admin, event("end", "e", json!(null))).await.expect(202);
+    let shown = until(&server, &execution, "completed").await;
+    assert_eq!(
+        shown.json["output"],
+        json!([1, 2]),
+        "the event that ends it is no part of it: {}",
+        shown.text
+    );
+    let checked = server.admin.post("/audit/verify", json!({})).await.expect(200);
+    assert_eq!(checked.json["found"], json!(0), "{}", checked.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workflows_publish_and_others_hear_them() {
+    let server = server().await;
+    publish(&server, "hear", json!([{"wait": {"listen": {"to": {"one": {"with": {"type": "greeted", "source": "https://fake-source.com"}}}}}}])).await;
+    let hearing = start(&server, "hear", json!({})).await;
+    blocked(&server, &hearing, "event:greeted").await;
+    let with = json!({"source": "https://fake-source.com", "type": "greeted", "data": {"greetings": "${ \"Hello \" + .name }"}});
+    publish(&server, "say", json!([{"say": {"emit": {"event": {"with": with}}}}])).await;
+    let saying = start(&server, "say", json!({"name": "John"})).await;
+    let said = until(&server, &saying, "completed").await;
+    for name in ["id", "specversion", "time", "source", "type", "data"] {
+        assert!(!said.json["output"][name].is_null(), "{name}: {}", said.text);
+    }
+    let heard = until(&server, &hearing, "completed").await;
+    assert_eq!(heard.json["output"], json!([{"greetings": "Hello John"}]));
+    let listed = server.admin.get("/events").await.expect(200);
+    assert_eq!(text(&listed.json["items"][0]["execution"]), saying, "{}", listed.text);
+    let leaves =
+        server.admin.get(&format!("/audit?correlation={saying}&action=event.emitted")).await.expect(200);
+    assert_eq!(leaves.json["items"].as_array().map(Vec::len), Some(1), "{}", leaves.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_event_at_all_ends_it_and_one_may_be_addressed() {
+    let server = server().await;
+    publish(&server, "any", json!([{"wait": {"listen": {"to": {"any": []}}}}])).await;
+    publish(&server, "own", json!([{"wait": {"listen": {"to": {"one": {"with": {"type": "go", "omnihubexecution": "${ $workflow.id }"}}}}}}])).await;
+    let any = start(&server, "any", json!({})).await;
+    let own = start(&server, "own", json!({})).await;
+    blocked(&server, &any, "event:*").await;
+    blocked(&server, &own, "signal:go").await;
+    let mut addressed = event("go", "1", json!("mine"));
+    addressed["omnihubexecution"] = json!(own);
+    send(&server.admin, event("go", "0", json!("everybody's"))).await.expect(202);
+    send(&server.admin, addressed).await.expect(202);
+    assert_eq!(until(&server, &own, "completed").await.json["output"], json!(["mine"]));
+    assert_eq!(until(&server, &any, "completed").await.json["output"], json!(["everybody's"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_come_in_every_mode_and_what_is_none_is_refused() {
+    let server = server().await;
+    let headers = [
+        ("content-type", "application/json"),
+        ("ce-specversion", "1.0"),
+        ("ce-id", "b1"),
+        ("ce-source", "/a%20b"),
+        ("ce-type", "t"),
+    ];
+    let sent = server.admin.send("POST", "/api/v1/events", &headers, "{\"n\":1}".into()).await.expect(202);
+    assert_eq!(sent.str("/items/0/source"), "/a b");
+    let batch = json!([event("t", "b2", json!(1)), event("t", "b3", json!(2)), event("t", "b2", json!(3))]);
+    let headers = [("content-type", "application/cloudevents-batch+json")];
+    let sent =
+        server.admin.send("POST", "/api/v1/events", &headers, batch.to_string().into()).await.expect(202);
+    let repeated: Vec<&Json> =
+        sent.json["items"].as_array().expect("a list").iter().map(|e| &e["repeated"]).collect();
+    assert_eq!(repeated, [&json!(false), &json!(false), &json!(true)]);
+    for (change, field) in [
+        (json!({"specversion": "0.3"}), "/0/specversion"),
+        (json!({"id": ""}), "/0/id"),
+        (json!({"type": null}), "/0/type"),
+        (json!({"orderId": "x"}), "/0/orderId"),
+        (json!({"subject": {"a": 1}}), "/0/subject"),
+        (json!({"data_base64": "AA=="}), "/0/data_base64"),
+        (json!({"data": "x".repeat(70_000)}), "/0"),
+    ] {
+        let mut wrong = event("t", "w", json!(1));
+        for (name, value) in change.as_object().expect("an object") {
+            wrong[name] = value.clone();
+        }
+        let refused = send(&server.admin, wrong).await.expect(422);
+        assert_eq!(
+            (refused.str("/code"), refused.str("/fields/0/field")),
+            ("OH-2180", field),
+            "{}",
+            refused.text
+        );
+    }
+    let headers = [("content-type", "text/plain")];
+    server.admin.send("POST", "/api/v1/events", &headers, "x".into()).await.expect(415);
+    let viewer = server.principal("user:vera", &["viewer"]).await;
+    send(&viewer, event("t", "v", json!(1))).await.expect(403);
+    let stranger = server.principal_in("acme", "user:eve", "user", &["admin"]).await;
+    let seen = stranger.get("/events").await.expect(200);
+    assert_eq!(seen.json["items"], json!([]), "another tenant's");
+}
