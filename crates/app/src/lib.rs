@@ -64,7 +64,6 @@ pub use controls::from_environment;
 pub use drill::{DRILL_KIND, TRIALS_MAX};
 pub use events::{EventAccepted, KeptEvent};
 pub use machine::{RandomIds, SteadyClock, SystemClock};
-pub use machine::{RandomIds, SystemClock};
 pub use stops::SEAL_KIND;
 pub use verify::{Finding, Verification};
 pub use wire::{Fate, Flight};
