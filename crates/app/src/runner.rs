@@ -77,6 +77,8 @@ pub(crate) struct Ready {
     notices: Vec<(&'static str, String)>,
     ends: bool,
     recovers: bool,
+    /// It listened for events that are addressed to nobody before the step.
+    listened: bool,
 }
 
 /// Things that a step changes besides events.
@@ -379,7 +381,21 @@ impl App {
             self.dispatch(works.clone())
         }
         let batch = (!idle).then_some(batch);
-        Ok(Ready { key, slot, cell, state, row, works, mail, batch, limited, notices, ends, recovers })
+        Ok(Ready {
+            key,
+            slot,
+            cell,
+            state,
+            row,
+            works,
+            mail,
+            batch,
+            limited,
+            notices,
+            ends,
+            recovers,
+            listened,
+        })
     }
 
     /// Lets the outside know what was committed; or forgets the state, when it was not.
@@ -392,7 +408,7 @@ impl App {
             key,
             slot,
             mut cell,
-            state,
+            mut state,
             row,
             works,
             mail,
@@ -401,6 +417,7 @@ impl App {
             notices,
             ends,
             recovers,
+            listened,
         } = ready;
         if let Err(error) = done {
             // The state in memory is ahead of the store: it is dropped, and the store is the truth again.
