@@ -450,41 +450,6 @@ impl App {
         Ok(Advanced { row })
     }
 
-    /// Replays the whole history of an execution; with `tracing` the state has all effects and the tasks that ran.
-    pub(crate) async fn replayed(
-        &self,
-        tenant: &TenantId,
-        id: &ExecutionId,
-        tracing: bool,
-    ) -> Result<Execution, Problem> {
-        let history = self.store.load(tenant, id).await.map_err(|e| store_problem(&e))?;
-        let Some(history) = history else { return Err(Problem::not_found("execution", id.as_str())) };
-        self.replay(tenant, id, history.events, tracing).await
-    }
-
-    pub(crate) async fn replay(
-        &self,
-        tenant: &TenantId,
-        id: &ExecutionId,
-        mut events: Vec<Event>,
-        tracing: bool,
-    ) -> Result<Execution, Problem> {
-        for event in &mut events {
-            self.inflate(tenant, event).await?;
-        }
-        let corrupt = |what: &str| Problem::machine(format!("history of `{id}`: {what}"));
-        let Some(EventBody::Started(started)) = events.first().map(|event| &event.body) else {
-            return Err(corrupt("it does not begin with `started`"));
-        };
-        let definition = self.definition(tenant, &started.namespace, &started.name, &started.version).await?;
-        if definition.digest != started.definition {
-            return Err(corrupt(
-                "its workflow version compiles to another digest than the one it was started with",
-            ));
-        }
-        Execution::replay(definition, &events, tracing).ok_or_else(|| corrupt("it cannot be replayed"))
-    }
-
     /// The slot of an execution, locked, with its state loaded.
     async fn locked(&self, key: &Key) -> Result<(Slot, OwnedMutexGuard<Cell>), Problem> {
         let (slot, mut cell) = self.hot.locked(key).await;

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use engine::{Execution, Snapshot};
-use model::event::EventBody;
+use model::event::{Event, EventBody};
 use model::sabotage::{self, Bug};
 use model::{ExecutionId, Problem, TenantId};
 use store::{ExecutionRow, History, Put, Stored};
@@ -70,6 +70,41 @@ impl Snapshotted {
 }
 
 impl App {
+    /// Replays the whole history of an execution; with `tracing` the state has all effects and the tasks that ran.
+    pub(crate) async fn replayed(
+        &self,
+        tenant: &TenantId,
+        id: &ExecutionId,
+        tracing: bool,
+    ) -> Result<Execution, Problem> {
+        let history = self.store.load(tenant, id).await.map_err(|e| store_problem(&e))?;
+        let Some(history) = history else { return Err(Problem::not_found("execution", id.as_str())) };
+        self.replay(tenant, id, history.events, tracing).await
+    }
+
+    pub(crate) async fn replay(
+        &self,
+        tenant: &TenantId,
+        id: &ExecutionId,
+        mut events: Vec<Event>,
+        tracing: bool,
+    ) -> Result<Execution, Problem> {
+        for event in &mut events {
+            self.inflate(tenant, event).await?;
+        }
+        let corrupt = |what: &str| Problem::machine(format!("history of `{id}`: {what}"));
+        let Some(EventBody::Started(started)) = events.first().map(|event| &event.body) else {
+            return Err(corrupt("it does not begin with `started`"));
+        };
+        let definition = self.definition(tenant, &started.namespace, &started.name, &started.version).await?;
+        if definition.digest != started.definition {
+            return Err(corrupt(
+                "its workflow version compiles to another digest than the one it was started with",
+            ));
+        }
+        Execution::replay(definition, &events, tracing).ok_or_else(|| corrupt("it cannot be replayed"))
+    }
+
     /// The state of an execution, without the tasks that ran: from its snapshot, or else from its whole history.
     pub(crate) async fn brought_back(
         &self,
