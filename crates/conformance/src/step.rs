@@ -187,7 +187,7 @@ fn quoted(text: &str) -> Result<String, String> {
 }
 
 fn unknown(text: &str) -> String {
-    let near = TEXTS.iter().max_by_key(|known| shared(known, text));
+    let near = TEXTS.iter().max_by_key(|known| (shared(known, text), std::cmp::Reverse(known.len())));
     let near = near.filter(|known| shared(known, text) * 2 > text.len());
     let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
     format!("`{text}` is not a step that is known here{hint}")

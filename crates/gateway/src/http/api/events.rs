@@ -87,7 +87,13 @@ pub(crate) struct Search {
 /// same source and id change nothing for seven days.
 #[utoipa::path(
     post, path = "/events", operation_id = "events.publish", tag = "events",
-    request_body(content = Object, content_type = "application/cloudevents+json"),
+    request_body(
+        content = Object, content_type = "application/cloudevents+json",
+        example = json!({
+            "specversion": "1.0", "source": "https://shop.example", "id": "order-7-paid", "type": "shop.order.paid",
+            "data": {"orderId": "7"}
+        })
+    ),
     responses(
         (status = 202, body = EventsAccepted),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "an event is refused (OH-2180), or its content is (OH-3020)")
