@@ -52,7 +52,7 @@ pub(crate) async fn run(arguments: Cli, screen: Screen) -> Result<(), Failure> {
         Command::Plans(command) => plans::run(&client()?, screen, command).await,
         Command::Approvals(command) => approvals::run(&client()?, screen, command).await,
         Command::Controls(command) => controls::run(&global, screen, command).await,
-        Command::Workflows(command) => workflows::run(&client()?, screen, command).await,
+        Command::Workflows(command) => workflows::run(&global, screen, command).await,
         Command::Actions(command) => actions::run(&client()?, screen, command).await,
         Command::Policies(command) => policies::run(&client()?, screen, command).await,
         Command::DeadLetters(command) => dead_letters::run(&client()?, screen, command).await,

@@ -1,12 +1,15 @@
-//! `workflows`: publish, check and look.
+//! `workflows`: publish, check and look; and what needs no server: form, picture, tests.
 
-use std::path::PathBuf;
+mod format;
+
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::Value as Json;
 
+use crate::cli::Global;
 use crate::client::{Client, segment};
-use crate::commands::{PageArgs, input, say_next};
+use crate::commands::{PageArgs, connect, input, say_next};
 use crate::exit::{Exit, Failure};
 use crate::json::{items, joined, list, text, truth, when, workflow};
 use crate::screen::{Output, Screen, Tone, line, short};
@@ -26,6 +29,23 @@ pub(crate) enum Workflows {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Write documents in their one form: order, comments and quotes stay, indentation and spaces do not.
+    Fmt {
+        /// Files, written in place; `-` is stdin, written to stdout.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Write nothing; exit code 1 when a file would change.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Draw a document as SVG: tasks, where the flow goes, branches, loops, what is caught.
+    Graph {
+        /// The file; `-` is stdin.
+        file: PathBuf,
+        /// Where to write it; stdout when absent.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
     /// List published workflows.
     List(PageArgs),
     /// Show one: `namespace/name` or `namespace/name:version`.
@@ -38,39 +58,56 @@ pub(crate) enum Workflows {
     },
 }
 
-/// Runs one of the commands.
-pub(crate) async fn run(client: &Client, screen: Screen, command: Workflows) -> Result<(), Failure> {
+/// Runs one of the commands. Those that look only at files ask no server.
+pub(crate) async fn run(global: &Global, screen: Screen, command: Workflows) -> Result<(), Failure> {
+    let client = || connect::client(global);
     match command {
-        Workflows::Publish { files } => {
-            for file in files {
-                let text = input::document(&file)?;
-                let kind = input::kind_of(&text);
-                let published =
-                    client.post_text("/workflows", kind, text).await.map_err(|f| named(f, &file))?;
-                screen.data(&published, || published_line(screen, &published))?;
-            }
-            Ok(())
-        }
-        Workflows::Validate { files } => validate(client, screen, files).await,
-        Workflows::List(page) => {
-            let page = client.query("/workflows", &page.query()).await?;
-            screen.data(&page, || {
-                let rows = items(&page).iter().map(|item| {
-                    let name = format!("{}/{}", text(item, "/namespace"), text(item, "/name"));
-                    vec![
-                        name,
-                        text(item, "/version"),
-                        short(&text(item, "/title"), 40),
-                        text(item, "/owner"),
-                        when(item, "/published_at"),
-                    ]
-                });
-                screen.table(&["workflow", "version", "title", "owner", "published"], rows.collect())
-            })?;
-            say_next(screen, &page);
-            Ok(())
-        }
-        Workflows::Show { name, source } => show(client, screen, &name, source).await,
+        Workflows::Publish { files } => publish(&client()?, screen, files).await,
+        Workflows::Validate { files } => validate(&client()?, screen, files).await,
+        Workflows::Fmt { files, check } => format::run(screen, &files, check),
+        Workflows::Graph { file, to } => graph_of(&file, to.as_deref()),
+        Workflows::List(page) => list_page(&client()?, screen, page).await,
+        Workflows::Show { name, source } => show(&client()?, screen, &name, source).await,
+    }
+}
+
+async fn publish(client: &Client, screen: Screen, files: Vec<PathBuf>) -> Result<(), Failure> {
+    for file in files {
+        let text = input::document(&file)?;
+        let kind = input::kind_of(&text);
+        let published = client.post_text("/workflows", kind, text).await.map_err(|f| named(f, &file))?;
+        screen.data(&published, || published_line(screen, &published))?;
+    }
+    Ok(())
+}
+
+async fn list_page(client: &Client, screen: Screen, page: PageArgs) -> Result<(), Failure> {
+    let page = client.query("/workflows", &page.query()).await?;
+    screen.data(&page, || {
+        let rows = items(&page).iter().map(|item| {
+            let name = format!("{}/{}", text(item, "/namespace"), text(item, "/name"));
+            vec![
+                name,
+                text(item, "/version"),
+                short(&text(item, "/title"), 40),
+                text(item, "/owner"),
+                when(item, "/published_at"),
+            ]
+        });
+        screen.table(&["workflow", "version", "title", "owner", "published"], rows.collect())
+    })?;
+    say_next(screen, &page);
+    Ok(())
+}
+
+fn graph_of(file: &Path, to: Option<&Path>) -> Result<(), Failure> {
+    let text = input::document(file)?;
+    let picture = dsl::picture::draw(&text, dsl::picture::Frame::File)
+        .map_err(|problems| format::refused(file, &problems))?;
+    match to {
+        None => line(&picture),
+        Some(to) => std::fs::write(to, picture + "\n")
+            .map_err(|error| Failure::usage(format!("`{}` cannot be written: {error}", to.display()))),
     }
 }
 

@@ -34,7 +34,7 @@ const OPEN: &[&str] = &["an authentication has no key", "`errors` has no key", "
 const NAMES: &[&str] = &["is not a method", "is not the name of a workflow"];
 
 /// The specification's folder, or none with a word about it.
-fn spec() -> Option<PathBuf> {
+pub fn spec() -> Option<PathBuf> {
     let folder = std::env::var_os("OMNIHUB_SPEC_DIR").map(PathBuf::from);
     if folder.is_none() {
         println!("skipped: OMNIHUB_SPEC_DIR is not set");

@@ -5,6 +5,7 @@ mod agreement;
 mod compiled;
 mod hostile;
 mod oracle;
+mod round_trip;
 mod support;
 mod workflows;
 

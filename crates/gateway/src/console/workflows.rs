@@ -1,7 +1,7 @@
 //! Workflows: the list, and one version with its picture, intents, run form and source.
 
 use axum::extract::{Path, Query, State};
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use model::principal::Permission;
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -96,7 +96,7 @@ pub fn page(shell: &Shell, w: &WorkflowView) -> Markup {
         (heading(w.title.as_deref().unwrap_or(&w.name), w.summary.as_deref().unwrap_or("")))
         div.two.wide-left {
             div {
-                section.card { h2 { "Tasks" } div.picture { (graph::draw(&w.graph, &States::new())) } }
+                section.card { h2 { "Tasks" } div.picture { (picture(w)) } }
                 @if !w.warnings.is_empty() {
                     section.card { h2 { "Warnings" } ul.reasons { @for warning in w.warnings.iter().take(50) { li { "line " (warning.line) ": " (warning.message) @if let Some(hint) = &warning.hint { " " span.muted { (hint) } } } } } }
                 }
@@ -124,6 +124,14 @@ pub fn page(shell: &Shell, w: &WorkflowView) -> Markup {
         }
     };
     frame(shell, w.title.as_deref().unwrap_or(&w.name), &content)
+}
+
+/// The picture that `omnihub workflows graph` draws; for a text of an older form the plain one.
+fn picture(w: &WorkflowView) -> Markup {
+    match dsl::picture::draw(&w.source, dsl::picture::Frame::Page) {
+        Ok(svg) => PreEscaped(svg),
+        Err(_) => graph::draw(&w.graph, &States::new()),
+    }
 }
 
 /// The form that makes a plan of this workflow; `given` fills what is known.
