@@ -22,6 +22,8 @@ const CACHE_MAX: usize = 10_000;
 const TENANT: &str = "tenant";
 /// Size of a secret's document, in bytes.
 const SECRET_BYTES_MAX: usize = 64 * 1024;
+/// Objects and lists inside each other that a secret may hold.
+const SECRET_DEPTH_MAX: usize = 2;
 
 /// Tokens that were looked up. The check itself is made for every request.
 #[derive(Default)]
@@ -343,13 +345,13 @@ impl App {
         };
         model::id::TokenId::new(name)
             .map_err(|_| invalid("name", "a secret's name has 1 to 128 characters of A-Z a-z 0-9 . _ : -"))?;
-        let texts = document
-            .as_object()
-            .is_some_and(|map| !map.is_empty() && map.values().all(serde_json::Value::is_string));
+        let texts = document.as_object().is_some_and(|map| {
+            !map.is_empty() && map.values().all(|part| holds_texts(part, SECRET_DEPTH_MAX))
+        });
         if !texts || document.to_string().len() > SECRET_BYTES_MAX {
             return Err(invalid(
                 "/",
-                "a secret is an object of texts, for example {\"token\": \"…\"} or {\"username\": \"…\", \"password\": \"…\"}",
+                "a secret is an object of texts, for example {\"token\": \"…\"} or {\"username\": \"…\", \"password\": \"…\"}; what `oauth2` holds has objects and lists of texts in it",
             ));
         }
         let sealed = self.store.seal_secret(tenant, name, &document).map_err(|e| store_problem(&e))?;
@@ -404,6 +406,17 @@ impl App {
         );
         self.commit_one(Batch { records: vec![record], ..Batch::default() }).await?;
         Ok(found)
+    }
+}
+
+/// True for texts, and for objects and lists of them down to a depth.
+fn holds_texts(part: &serde_json::Value, depth: usize) -> bool {
+    let below = |part: &serde_json::Value| depth > 0 && holds_texts(part, depth - 1);
+    match part {
+        serde_json::Value::String(_) => true,
+        serde_json::Value::Array(items) => items.iter().all(below),
+        serde_json::Value::Object(members) => members.values().all(below),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => false,
     }
 }
 

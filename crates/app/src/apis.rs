@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dsl::Catalogue;
-use dsl::openapi::Document;
 use dsl::plan::Action;
+use dsl::{Description, Kind, Wanted};
 use futures_util::future::BoxFuture;
+use model::effect::Authentication;
 use model::stop::Subject;
 use model::{ActionRef, Digest, ExecutionId, Problem, TenantId};
 use serde_json::{Value as Json, json};
@@ -36,7 +37,7 @@ const OPERATION: &str = "http:GET";
 /// Which descriptions a published document calls, and the digests of their texts.
 pub(crate) type Pins = BTreeMap<String, Digest>;
 /// Descriptions by address, or why they cannot be used.
-pub(crate) type Apis = BTreeMap<String, Result<Arc<Document>, String>>;
+pub(crate) type Apis = BTreeMap<String, Result<Description, String>>;
 
 /// Fetches descriptions; the worker has the door.
 pub type Fetch = Arc<dyn Fn(FetchApi) -> BoxFuture<'static, Fetched> + Send + Sync>;
@@ -50,8 +51,10 @@ pub struct FetchApi {
     pub tenant: TenantId,
     /// Stands for the execution that there is none of.
     pub reading: ExecutionId,
-    /// Absolute, `http` or `https`.
-    pub uri: String,
+    /// What is fetched, from where, and with which credentials.
+    pub wanted: Wanted,
+    /// The secret that the credentials name.
+    pub secret: Option<Json>,
     /// Bytes that are read at the most.
     pub bytes_max: usize,
     /// Asked with host and port before the first byte leaves.
@@ -97,8 +100,8 @@ impl Catalogue for With<'_> {
     fn actions(&self) -> Vec<ActionRef> {
         self.actions.actions()
     }
-    fn api(&self, uri: &str) -> Option<Result<Arc<Document>, String>> {
-        self.apis.get(uri).cloned()
+    fn description(&self, kind: Kind, uri: &str) -> Option<Result<Description, String>> {
+        self.apis.get(&kind.key(uri)).cloned()
     }
 }
 
@@ -145,7 +148,7 @@ impl App {
     pub(crate) async fn pinned(
         &self,
         caller: &Caller,
-        wanted: &[String],
+        wanted: &[Wanted],
         before: Option<Pins>,
     ) -> Result<Pinned, Problem> {
         if let Some(pins) = before {
@@ -160,17 +163,18 @@ impl App {
             return Err(Problem::new(422, 1000, "workflow refused", detail));
         }
         let mut pinned = Pinned::default();
-        for uri in wanted {
-            let read = self.fetch_api(caller, uri).await?.and_then(|text| {
-                let document = Document::read(uri, &text).map_err(|why| why.to_string())?;
-                Ok((Arc::new(document), text))
+        for wanted in wanted {
+            let key = wanted.kind.key(&wanted.uri);
+            let read = self.fetch_api(caller, wanted).await?.and_then(|text| {
+                let description = Description::read(wanted.kind, &wanted.uri, &text)?;
+                Ok((description, text))
             });
-            let entry = read.map(|(document, text)| {
-                pinned.pins.insert(uri.clone(), document.digest);
-                pinned.texts.insert(document.digest, text);
-                document
+            let entry = read.map(|(description, text)| {
+                pinned.pins.insert(key.clone(), description.digest());
+                pinned.texts.insert(description.digest(), text);
+                description
             });
-            pinned.apis.insert(uri.clone(), entry);
+            pinned.apis.insert(key, entry);
         }
         Ok(pinned)
     }
@@ -178,22 +182,23 @@ impl App {
     /// The kept descriptions of what is published. One that is missing or was changed is a fault of the machine.
     pub(crate) async fn kept_apis(&self, tenant: &TenantId, pins: &Pins) -> Result<Apis, Problem> {
         let mut apis = Apis::new();
-        for (uri, digest) in pins {
+        for (key, digest) in pins {
+            let (kind, uri) = Kind::of_key(key);
             let kept = self.store.document(tenant, KIND, &digest.to_string()).await;
             let kept = kept.map_err(|error| store_problem(&error))?;
             let text = kept.as_ref().and_then(|kept| kept["text"].as_str());
             let text = text.filter(|text| Digest::of(text.as_bytes()) == *digest).ok_or_else(|| {
                 Problem::machine(format!("the kept description of `{uri}` is not the one that was pinned"))
             })?;
-            let document =
-                Document::read(uri, text).map_err(|why| Problem::machine(format!("`{uri}`: {why}")))?;
-            apis.insert(uri.clone(), Ok(Arc::new(document)));
+            let description = Description::read(kind, uri, text);
+            let description = description.map_err(|why| Problem::machine(format!("`{uri}`: {why}")))?;
+            apis.insert(key.clone(), Ok(description));
         }
         Ok(apis)
     }
 
     /// Fetches a description; the inner error is a reason that its author can do something about.
-    async fn fetch_api(&self, caller: &Caller, uri: &str) -> Result<Result<String, String>, Problem> {
+    async fn fetch_api(&self, caller: &Caller, wanted: &Wanted) -> Result<Result<String, String>, Problem> {
         let tenant = &caller.principal.tenant;
         let controls = self.switches.now();
         if let Some(holds) = controls.stopped(&reading(caller, None)) {
@@ -205,13 +210,25 @@ impl App {
         let Some(fetch) = self.fetcher.get().await else {
             return Ok(Err("no worker is here to fetch it".to_owned()));
         };
+        let secret = match &wanted.authentication {
+            Some(Authentication::Secret { name, .. }) => match self.secret_to_publish(caller, name).await? {
+                Some(secret) => Some(secret),
+                None => {
+                    let told =
+                        format!("there is no secret `{name}`: put it with `omnihub secrets put {name}`");
+                    return Ok(Err(told));
+                }
+            },
+            _ => None,
+        };
         let id = self.ids.next(self.clock.now()).to_string();
         let reading_id = ExecutionId::new(&id).map_err(Problem::machine)?;
         let (switches, by) = (Arc::clone(&self.switches), caller.clone());
         let asked = FetchApi {
             tenant: tenant.clone(),
             reading: reading_id,
-            uri: uri.to_owned(),
+            wanted: wanted.clone(),
+            secret,
             bytes_max: dsl::openapi::DOCUMENT.bytes,
             may_go: Arc::new(move |host, port| {
                 let target = format!("{host}:{port}");
@@ -234,6 +251,19 @@ impl App {
             self.commit_one(Batch { records, ..Batch::default() }).await?;
         }
         Ok(fetched.text)
+    }
+}
+
+impl App {
+    /// A secret for fetching what is about to be published; its use is in the audit log before it is used.
+    async fn secret_to_publish(&self, caller: &Caller, name: &str) -> Result<Option<Json>, Problem> {
+        let tenant = &caller.principal.tenant;
+        let found = self.store.secret(tenant, name).await.map_err(|error| store_problem(&error))?;
+        let details = json!({ "for": "a description that is published", "found": found.is_some() });
+        let resource = format!("secrets/{name}");
+        let record = record::by_caller(caller, self.clock.now(), "secret.used", resource, details);
+        self.commit_one(Batch { records: vec![record], ..Batch::default() }).await?;
+        Ok(found)
     }
 }
 

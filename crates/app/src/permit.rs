@@ -486,6 +486,12 @@ pub(crate) fn in_one_line(effect: &Effect) -> String {
                 format!("{language}: {}", code.lines().next().unwrap_or_default()).chars().take(200).collect()
             }
         },
+        model::Request::Grpc(call) => format!("{} at {}", call.operation(), call.uri),
+        model::Request::Stream(stream) => format!("{} at {}", stream.operation(), stream.uri),
+        model::Request::Rpc(call) => match call.parameters.get("name").and_then(model::Value::as_str) {
+            Some(name) => format!("{} {} {name} at {}", call.protocol.name(), call.method, call.uri),
+            None => format!("{} {} at {}", call.protocol.name(), call.method, call.uri),
+        },
         model::Request::Declassify => "a value from outside becomes trusted".to_owned(),
         model::Request::Workflow(workflow) => format!(
             "run workflow {}/{}:{}{}",

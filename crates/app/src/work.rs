@@ -32,6 +32,8 @@ use crate::wire::{Fate, Flight, Manifest, Wire};
 const NOT_POSSIBLE_NOW: Code = Code(2010);
 /// How long one attempt of an HTTP effect may take.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long messages are taken when the task does not say, in milliseconds.
+const TAKE_MS: u64 = 300_000;
 /// Time limit of what is answered without asking anybody.
 const DECLASSIFY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -362,6 +364,11 @@ impl App {
         self.rights_hold(work) && self.switches.holding(|controls| holds_good(work, controls, None))
     }
 
+    /// As [`App::may_start`], for what prepares an attempt at `target`; nothing is on the wire by that.
+    pub fn may_start_at(&self, work: &Work, target: &str) -> bool {
+        self.rights_hold(work) && self.switches.holding(|controls| holds_good(work, controls, Some(target)))
+    }
+
     /// The last look: true when the attempt may be sent to `target` now. It is on the wire from here on, and every
     /// stop that is acknowledged later names it.
     pub fn depart(&self, work: &Work, target: Option<&str>) -> bool {
@@ -561,7 +568,13 @@ pub(crate) fn work_of(
 ) -> Option<Work> {
     let effect = state.effect(number)?;
     let timeout = match &effect.request {
-        model::Request::Http(_) => HTTP_TIMEOUT,
+        model::Request::Http(_) | model::Request::Grpc(_) => HTTP_TIMEOUT,
+        model::Request::Rpc(call) => call.timeout_ms.map_or(HTTP_TIMEOUT, Duration::from_millis),
+        // Messages are waited for; the rest of the time is for the way there.
+        model::Request::Stream(stream) => match &stream.take {
+            Some(take) => HTTP_TIMEOUT + Duration::from_millis(take.for_ms.unwrap_or(TAKE_MS)),
+            None => HTTP_TIMEOUT,
+        },
         model::Request::Process(process) => Duration::from_millis(process.timeout_ms),
         // Nothing is asked of anybody.
         model::Request::Declassify => DECLASSIFY_TIMEOUT,

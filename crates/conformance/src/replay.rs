@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dsl::openapi::Document;
 use dsl::plan::{Action, Definition};
+use dsl::{Description, Kind};
 use engine::{Execution, Snapshot};
 use model::{ActionRef, Event};
 
@@ -42,9 +42,9 @@ impl dsl::Catalogue for Actions<'_> {
     fn actions(&self) -> Vec<ActionRef> {
         self.known.keys().cloned().collect()
     }
-    fn api(&self, uri: &str) -> Option<Result<Arc<Document>, String>> {
+    fn description(&self, kind: Kind, uri: &str) -> Option<Result<Description, String>> {
         let text = self.outside.described(uri)?;
-        Some(Document::read(uri, &text).map(Arc::new).map_err(|why| why.to_string()))
+        Some(Description::read(kind, uri, &text))
     }
 }
 

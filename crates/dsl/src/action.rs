@@ -18,7 +18,7 @@ use crate::document::report::{Report, split_hint};
 use crate::document::shape::{Shape, check_object};
 use crate::document::shape_action::{ACTION, WRAPPED_SCHEMA};
 use crate::duration;
-use crate::plan::{Action, Ensure, Output, Schema, UriTemplate, Work};
+use crate::plan::{Action, AuthenticationWork, Ensure, Output, Schema, UriTemplate, Work};
 use crate::template::Template;
 
 /// Pause between probes when the contract does not say.
@@ -40,7 +40,7 @@ pub struct CompiledAction {
     /// Everything found, in document order.
     pub problems: Vec<Diagnostic>,
     /// Descriptions of APIs that were not there; without them there is no action.
-    pub wanted: Vec<String>,
+    pub wanted: Vec<crate::describe::Wanted>,
 }
 
 /// Compiles an action document (YAML or JSON) that needs no description of an API.
@@ -57,7 +57,7 @@ pub fn compile_with(text: &str, catalogue: &dyn Catalogue) -> CompiledAction {
     check_object(&root, &ACTION, &mut report);
     let mut compiler = Compiler::new(&mut report, &root, catalogue);
     let action = compiler.action();
-    let wanted: Vec<String> = std::mem::take(&mut compiler.wanted).into_iter().collect();
+    let wanted: Vec<_> = std::mem::take(&mut compiler.wanted).into_values().collect();
     let whole = !report.failed() && wanted.is_empty();
     let action = action.filter(|_| whole).map(Arc::new);
     CompiledAction { action, problems: report.finish(), wanted }
@@ -394,6 +394,11 @@ impl Compiler<'_, '_> {
             }
             Some(Work::Process(_)) | None => return listed,
         };
+        // Tokens are fetched by the same effect, so their authority is among what it connects to.
+        let authority = run.and_then(Work::authentication).and_then(|work| match work {
+            AuthenticationWork::OAuth { authority, .. } => host_of_server(authority.as_deref()?),
+            _ => None,
+        });
         match (varies, literal) {
             (true, _) if listed.is_empty() => {
                 self.report
@@ -405,18 +410,24 @@ impl Compiler<'_, '_> {
                     .hint("add `hosts: [ shop.example ]`");
                 listed
             }
-            (_, Some(host)) if listed.is_empty() => vec![host],
-            (_, Some(host)) if !listed.iter().any(|l| covers(l, &host)) => {
-                self.report
-                    .node(
-                        codes::HOST,
-                        root.get("hosts").unwrap_or(root),
-                        format!("`hosts` does not list `{host}`, where `run` connects"),
-                    )
-                    .hint(format!("add `{host}`"));
+            (_, Some(host)) if listed.is_empty() => {
+                let also = authority.filter(|authority| *authority != host);
+                std::iter::once(host).chain(also).collect()
+            }
+            (_, host) => {
+                for host in host.into_iter().chain(authority) {
+                    if !listed.iter().any(|l| covers(l, &host)) {
+                        self.report
+                            .node(
+                                codes::HOST,
+                                root.get("hosts").unwrap_or(root),
+                                format!("`hosts` does not list `{host}`, where `run` connects"),
+                            )
+                            .hint(format!("add `{host}`"));
+                    }
+                }
                 listed
             }
-            _ => listed,
         }
     }
 

@@ -135,6 +135,10 @@ codes! {
         "`parameters` names something that the operation does not take, leaves out what it needs, or does not say which of two parameters of one name is meant.";
     API_LATER = "OH-1083" Warning "description is fetched at publish"
         "A check alone fetches nothing, so the operation and its parameters are checked when the document is published.";
+    AUTHENTICATION = "OH-1084" Error "authentication cannot be done"
+        "`oauth2` and `oidc` ask an authority for a token with client credentials, a password or a token exchange. What needs a person at a browser, or an assertion that would have to be signed here, cannot be done by a workflow; neither can anything without its parts.";
+    WRITTEN_SECRET = "OH-1085" Warning "secret written in the document"
+        "A secret that stands in a document is read by everybody who may read the document, and enters the history. Put it into the secret store and name it: `oauth2: { use: … }`.";
     NOT_BUILT = "OH-1100" Error "not built yet"
         "The language has it, this version of OmniHub does not. The document is right, but cannot be published here yet.";
     EXTENSIONS = "OH-1101" Error "extensions are refused"

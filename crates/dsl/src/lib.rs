@@ -4,6 +4,7 @@ pub mod action;
 pub mod codes;
 pub mod compile;
 pub mod data;
+pub mod describe;
 pub mod diagnostic;
 mod document;
 pub mod duration;
@@ -17,5 +18,6 @@ pub mod schedule;
 pub mod template;
 
 pub use compile::{Catalogue, Compiled, compile};
+pub use describe::{Description, Kind, Wanted};
 pub use diagnostic::{Diagnostic, Severity};
 pub use plan::Definition;

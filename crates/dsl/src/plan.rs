@@ -479,7 +479,23 @@ pub enum AuthenticationWork {
         /// `token`
         token: Template,
     },
-    /// `basic: {use: secret}` or `bearer: {use: secret}`; the secret is in `use.secrets`.
+    /// `digest` with values.
+    Digest {
+        /// `username`
+        username: Template,
+        /// `password`
+        password: Template,
+    },
+    /// `oauth2` or `oidc` with values.
+    OAuth {
+        /// True for `oidc`: the authority tells where its token endpoint is.
+        discover: bool,
+        /// Evaluates to what [`model::call::OAuth`] holds.
+        with: Template,
+        /// `authority`, when it is written out.
+        authority: Option<String>,
+    },
+    /// `use: secret` of any of them; the secret is in `use.secrets`.
     Secret {
         /// The secret's name.
         name: String,
@@ -506,6 +522,15 @@ pub struct ProcessWork {
 }
 
 impl Work {
+    /// `authentication`
+    pub fn authentication(&self) -> Option<&AuthenticationWork> {
+        match self {
+            Self::Http(http) => http.authentication.as_ref(),
+            Self::OpenApi(call) => call.authentication.as_ref(),
+            Self::Process(_) => None,
+        }
+    }
+
     /// The HTTP method, of an act that is a request.
     pub fn method(&self) -> Option<&str> {
         match self {

@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use crate::report::Traffic;
 
 /// A plain or encrypted connection that counts what goes through it.
-pub(crate) struct Connection {
+pub struct Connection {
     stream: Box<dyn Stream>,
     traffic: Arc<Traffic>,
 }

@@ -68,6 +68,15 @@ impl Default for Limits {
     }
 }
 
+/// When the body of an answer has been read far enough, although it goes on.
+#[derive(Clone, Copy, Default)]
+pub struct Reading<'a> {
+    /// Looks at everything that was read so far.
+    pub enough: Option<&'a (dyn Fn(&[u8]) -> bool + Send + Sync)>,
+    /// What was read by then is the answer.
+    pub until: Option<Instant>,
+}
+
 /// A complete answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HttpAnswer {
@@ -134,6 +143,7 @@ struct Inner {
     observer: Arc<dyn Observer>,
     resolver: Arc<dyn Resolver>,
     tls: Arc<rustls::ClientConfig>,
+    tls_h2: Arc<rustls::ClientConfig>,
     breaker: Mutex<Breaker>,
     started: Instant,
 }
@@ -141,9 +151,11 @@ struct Inner {
 impl Door {
     /// Builds a door; reads the machine's trust anchors.
     pub fn new(config: DoorConfig) -> Result<Self, SetupError> {
+        let (tls, tls_h2) = tls::client_configs(&config.extra_roots_pem)?;
         Ok(Self {
             inner: Arc::new(Inner {
-                tls: tls::client_config(&config.extra_roots_pem)?,
+                tls,
+                tls_h2,
                 observer: config.observer,
                 resolver: config.resolver,
                 breaker: Mutex::new(Breaker::new(config.breaker)),
@@ -176,6 +188,19 @@ impl Door {
         limits: Limits,
         may_go: &(dyn Fn(&str, u16) -> bool + Send + Sync),
     ) -> Result<HttpAnswer, SendError> {
+        self.send_reading(request, grant, credentials, limits, may_go, Reading::default()).await
+    }
+
+    /// As [`Door::send_while`]; the body of the answer is read until it is enough.
+    pub async fn send_reading(
+        &self,
+        request: &HttpRequest,
+        grant: &Grant,
+        credentials: Option<Credentials>,
+        limits: Limits,
+        may_go: &(dyn Fn(&str, u16) -> bool + Send + Sync),
+        reading: Reading<'_>,
+    ) -> Result<HttpAnswer, SendError> {
         let mut current = match Prepared::new(request, credentials) {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -188,7 +213,7 @@ impl Door {
         let read = current.method.is_safe();
         let mut may_have_happened = false;
         for hop in 0..=limits.redirects {
-            let answer = Box::pin(self.hop(&current, grant, limits, deadline, may_go))
+            let answer = Box::pin(self.hop(&current, grant, limits, deadline, may_go, reading))
                 .await
                 .map_err(|error| after_redirect(error, may_have_happened))?;
             let Some(location) = location_of(&answer).filter(|_| request.redirect) else { return Ok(answer) };
@@ -231,6 +256,7 @@ impl Door {
         limits: Limits,
         deadline: Instant,
         may_go: &(dyn Fn(&str, u16) -> bool + Send + Sync),
+        reading: Reading<'_>,
     ) -> Result<HttpAnswer, SendError> {
         let (port, default_port) = prepared.ports();
         let mut attempt = Attempt::start(&self.inner.observer, grant, prepared.host(), port);
@@ -247,18 +273,20 @@ impl Door {
         };
         let connect_by = deadline.min(Instant::now() + limits.connect);
         let mut withdrawn = false;
-        let (attempt, result) = match self.open(prepared, grant, &mut attempt, connect_by).await {
-            Ok(_) if !may_go(prepared.host(), port) => {
-                withdrawn = true;
-                let why = "the right to send it was withdrawn while connecting".to_owned();
-                (attempt, Err(SendError::Unreachable(why)))
-            }
-            Ok(connection) => {
-                let result = exchange(prepared, connection, &mut attempt, limits, deadline).await;
-                (attempt, result)
-            }
-            Err(error) => (attempt, Err(error)),
-        };
+        let (attempt, result) =
+            match self.open(prepared, grant, &mut attempt, connect_by, &self.inner.tls).await {
+                Ok(_) if !may_go(prepared.host(), port) => {
+                    withdrawn = true;
+                    let why = "the right to send it was withdrawn while connecting".to_owned();
+                    (attempt, Err(SendError::Unreachable(why)))
+                }
+                Ok(connection) => {
+                    let result =
+                        exchange(prepared, connection, &mut attempt, limits, deadline, reading).await;
+                    (attempt, result)
+                }
+                Err(error) => (attempt, Err(error)),
+            };
         admitted.ended = match &result {
             // That says nothing about the target.
             _ if withdrawn => Ended::Unknown,
@@ -275,6 +303,58 @@ impl Door {
         result
     }
 
+    /// Connects, and gives the connection to a protocol that the door does not speak. What holds for requests holds for
+    /// it: the grant, the breaker, the last look, the report. `uri` is `http` or `https`; with `h2` TLS agrees on HTTP/2.
+    pub async fn dial(
+        &self,
+        uri: &str,
+        h2: bool,
+        grant: &Grant,
+        limits: Limits,
+        may_go: &(dyn Fn(&str, u16) -> bool + Send + Sync),
+    ) -> Result<(Connection, Trip), SendError> {
+        let prepared = match Prepared::place(uri) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let (host, port) = target_of(uri);
+                Attempt::start(&self.inner.observer, grant, &host, port).refuse(&error.to_string());
+                return Err(error);
+            }
+        };
+        let (port, default_port) = prepared.ports();
+        let mut attempt = Attempt::start(&self.inner.observer, grant, prepared.host(), port);
+        if let Err(refusal) = grant.check_host(prepared.host(), port, default_port) {
+            attempt.refuse(&refusal.to_string());
+            return Err(refusal.into());
+        }
+        let mut admitted = match self.admit(grant, prepared.host(), port) {
+            Ok(admitted) => admitted,
+            Err(denied) => {
+                attempt.fail(&denied);
+                return Err(SendError::Unreachable(denied));
+            }
+        };
+        let connect_by = Instant::now() + limits.whole.min(limits.connect);
+        let tls = if h2 { &self.inner.tls_h2 } else { &self.inner.tls };
+        match self.open(&prepared, grant, &mut attempt, connect_by, tls).await {
+            Ok(_) if !may_go(prepared.host(), port) => {
+                let why = "the right to send it was withdrawn while connecting".to_owned();
+                attempt.fail(&why);
+                Err(SendError::Unreachable(why))
+            }
+            Ok(connection) => Ok((connection, Trip { attempt, admitted })),
+            Err(SendError::Refused(refusal)) => {
+                attempt.refuse(&refusal.to_string());
+                Err(refusal.into())
+            }
+            Err(error) => {
+                admitted.ended = Ended::Badly;
+                attempt.fail(&error.to_string());
+                Err(error)
+            }
+        }
+    }
+
     /// Resolves once, checks every address, and connects to one of those. Nothing of the request leaves here.
     async fn open(
         &self,
@@ -282,6 +362,7 @@ impl Door {
         grant: &Grant,
         attempt: &mut Attempt,
         connect_by: Instant,
+        tls: &Arc<rustls::ClientConfig>,
     ) -> Result<Connection, SendError> {
         let (port, _) = prepared.ports();
         let host = prepared.host().to_owned();
@@ -304,7 +385,7 @@ impl Door {
             // The time left is shared among the addresses left, so that one dead address does not take it all.
             let left = connect_by.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(tried - index).unwrap_or(1);
-            let connecting = connect(address, self.tls_for(prepared)?, Arc::clone(&attempt.traffic));
+            let connecting = connect(address, tls_for(prepared, tls)?, Arc::clone(&attempt.traffic));
             last = match timeout_at(Instant::now() + share, connecting).await {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(error)) => format!("`{host}` at `{address}` cannot be reached: {error}"),
@@ -328,26 +409,47 @@ impl Door {
         }
     }
 
-    fn tls_for(
-        &self,
-        prepared: &Prepared,
-    ) -> Result<Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>, SendError> {
-        if prepared.url.scheme() != "https" {
-            return Ok(None);
-        }
-        let name = prepared.host().trim_matches(['[', ']']).to_owned();
-        let name = ServerName::try_from(name)
-            .map_err(|_| SendError::Invalid("the host has no TLS name".to_owned()))?;
-        Ok(Some((Arc::clone(&self.inner.tls), name)))
-    }
-
     /// Tenants have circuits of their own, so that none can close another's way out.
-    fn admit(&self, grant: &Grant, host: &str, port: u16) -> Result<Admitted<'_>, String> {
+    fn admit(&self, grant: &Grant, host: &str, port: u16) -> Result<Admitted, String> {
         let name = format!("{}/{host}:{port}", grant.tenant);
         match self.inner.breaker.lock().admit(&name, self.inner.now_ms()) {
-            Ok(()) => Ok(Admitted { inner: &self.inner, name, ended: Ended::Unknown }),
+            Ok(()) => Ok(Admitted { inner: Arc::clone(&self.inner), name, ended: Ended::Unknown }),
             Err(denied) => Err(denied.to_string()),
         }
+    }
+}
+
+/// One use of a connection that [`Door::dial`] made. Reported when it ends, or as given up when it is dropped.
+pub struct Trip {
+    attempt: Attempt,
+    admitted: Admitted,
+}
+
+impl Trip {
+    /// True when not one byte was even offered to the connection.
+    pub fn untouched(&self) -> bool {
+        self.attempt.traffic.untouched()
+    }
+
+    /// A watch over [`Trip::untouched`] that outlives the borrow.
+    pub fn traffic(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let traffic = Arc::clone(&self.attempt.traffic);
+        move || traffic.untouched()
+    }
+
+    /// It ended as it should, with this status when the protocol has one.
+    pub fn complete(mut self, status: Option<u16>) {
+        if let Some(status) = status {
+            self.attempt.answered(status);
+        }
+        self.admitted.ended = Ended::Well;
+        self.attempt.complete();
+    }
+
+    /// It broke off.
+    pub fn fail(mut self, why: &str) {
+        self.admitted.ended = Ended::Badly;
+        self.attempt.fail(why);
     }
 }
 
@@ -358,17 +460,29 @@ impl Inner {
 }
 
 /// Settles with the breaker when dropped, so that an abandoned request gives its place back.
-struct Admitted<'a> {
-    inner: &'a Inner,
+pub(crate) struct Admitted {
+    inner: Arc<Inner>,
     name: String,
-    ended: Ended,
+    pub(crate) ended: Ended,
 }
 
-impl Drop for Admitted<'_> {
+impl Drop for Admitted {
     fn drop(&mut self) {
         let now = self.inner.now_ms();
         self.inner.breaker.lock().settle(&self.name, self.ended, now);
     }
+}
+
+type Tls = Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>;
+
+fn tls_for(prepared: &Prepared, config: &Arc<rustls::ClientConfig>) -> Result<Tls, SendError> {
+    if prepared.url.scheme() != "https" {
+        return Ok(None);
+    }
+    let name = prepared.host().trim_matches(['[', ']']).to_owned();
+    let name =
+        ServerName::try_from(name).map_err(|_| SendError::Invalid("the host has no TLS name".to_owned()))?;
+    Ok(Some((Arc::clone(config), name)))
 }
 
 /// Sends the request and reads the answer. What went wrong is judged by whether a byte was offered.
@@ -378,6 +492,7 @@ async fn exchange(
     attempt: &mut Attempt,
     limits: Limits,
     deadline: Instant,
+    reading: Reading<'_>,
 ) -> Result<HttpAnswer, SendError> {
     let message = prepared.message()?;
     let traffic = Arc::clone(&attempt.traffic);
@@ -396,7 +511,7 @@ async fn exchange(
         })?;
         crash::at(crash::Point::Sent);
         attempt.answered(response.status().as_u16());
-        take_answer(response, prepared, limits).await
+        take_answer(response, prepared, limits, reading).await
     };
     let mut answered = pin!(answered);
     let mut driver = pin!(driver);
@@ -420,6 +535,7 @@ async fn take_answer(
     response: Response<Incoming>,
     prepared: &Prepared,
     limits: Limits,
+    reading: Reading<'_>,
 ) -> Result<HttpAnswer, SendError> {
     let (head, mut incoming) = response.into_parts();
     // The library bounds its buffer, not the head: a head that came in one read may be a little over.
@@ -432,7 +548,10 @@ async fn take_answer(
         )));
     }
     let mut body = BytesMut::new();
-    while let Some(frame) = incoming.frame().await {
+    while let Some(frame) = match reading.until {
+        Some(until) => timeout_at(until, incoming.frame()).await.unwrap_or_default(),
+        None => incoming.frame().await,
+    } {
         let frame =
             frame.map_err(|error| SendError::Lost(format!("the answer broke off: {}", chain(&error))))?;
         let Ok(data) = frame.into_data() else { continue };
@@ -443,6 +562,9 @@ async fn take_answer(
             )));
         }
         body.extend_from_slice(&data);
+        if reading.enough.is_some_and(|enough| enough(&body)) {
+            break;
+        }
     }
     let headers = head
         .headers

@@ -16,8 +16,9 @@ mod resolve;
 mod tls;
 
 pub use breaker::BreakerConfig;
-pub use door::{Door, DoorConfig, HttpAnswer, Limits, SendError, SetupError};
+pub use connect::Connection;
+pub use door::{Door, DoorConfig, HttpAnswer, Limits, Reading, SendError, SetupError, Trip};
 pub use grant::{AddressRule, Grant, HostRule, InvalidRule, Refusal};
-pub use prepare::Credentials;
+pub use prepare::{Credentials, authorization_text};
 pub use report::{ConnectionReport, Observer};
 pub use resolve::{Resolver, SystemResolver};

@@ -56,6 +56,11 @@ pub enum Credentials {
         /// The token.
         token: String,
     },
+    /// A whole `Authorization` value, made by whoever answers challenges.
+    Ready {
+        /// Scheme and parameters.
+        value: String,
+    },
 }
 
 impl fmt::Debug for Credentials {
@@ -74,6 +79,12 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// Nothing but a place to connect to.
+    pub(crate) fn place(uri: &str) -> Result<Self, SendError> {
+        let url = parse_target(uri)?;
+        Ok(Self { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new() })
+    }
+
     /// Checks a request. Nothing was sent when this fails.
     pub(crate) fn new(request: &HttpRequest, credentials: Option<Credentials>) -> Result<Self, SendError> {
         let url = parse_target(&request.uri)?;
@@ -160,7 +171,7 @@ impl Prepared {
 }
 
 /// Reads an absolute `http` or `https` URI as every part of the door reads it.
-fn parse_target(uri: &str) -> Result<Url, Refusal> {
+pub(crate) fn parse_target(uri: &str) -> Result<Url, Refusal> {
     let refused = |reason: &str| Err(Refusal::Uri(reason.to_owned()));
     if uri.len() > URI_BYTES_MAX {
         return refused("it is longer than 8 KiB");
@@ -253,11 +264,24 @@ fn inline_credentials(request: &HttpRequest) -> Result<Option<Credentials>, Send
             Ok(Some(Credentials::Basic { username: username.clone(), password: password.clone() }))
         }
         Some(Authentication::Bearer { token }) => Ok(Some(Credentials::Bearer { token: token.clone() })),
+        // Whoever answers challenges and asks for tokens does so before the door is asked.
+        Some(Authentication::Digest { .. } | Authentication::OAuth { .. }) => {
+            Err(invalid("the credentials were not given to the door"))
+        }
         // Sending without the secret would be another request than the one that was approved.
         Some(Authentication::Secret { name, .. }) => {
             Err(invalid(format!("secret `{name}` was not given to the door")))
         }
     }
+}
+
+/// Credentials as an `Authorization` value, for protocols that the door only connects.
+pub fn authorization_text(credentials: &Credentials) -> Result<String, SendError> {
+    let value = authorization(credentials)?;
+    value
+        .to_str()
+        .map(str::to_owned)
+        .map_err(|_| invalid("the credentials hold a character that is not allowed"))
 }
 
 fn authorization(credentials: &Credentials) -> Result<HeaderValue, SendError> {
@@ -270,6 +294,7 @@ fn authorization(credentials: &Credentials) -> Result<HeaderValue, SendError> {
             format!("Basic {pair}")
         }
         Credentials::Bearer { token } => format!("Bearer {token}"),
+        Credentials::Ready { value } => value.clone(),
     };
     let mut value = HeaderValue::from_str(&text)
         .map_err(|_| invalid("the credentials hold a character that is not allowed"))?;

@@ -9,7 +9,11 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::door::SetupError;
 
 /// Builds the client's TLS configuration. `extra_roots_pem` are PEM texts of additional authorities.
-pub(crate) fn client_config(extra_roots_pem: &[Vec<u8>]) -> Result<Arc<ClientConfig>, SetupError> {
+///
+/// The first answer speaks HTTP/1.1, the second HTTP/2.
+pub(crate) fn client_configs(
+    extra_roots_pem: &[Vec<u8>],
+) -> Result<(Arc<ClientConfig>, Arc<ClientConfig>), SetupError> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     for error in &native.errors {
@@ -29,5 +33,7 @@ pub(crate) fn client_config(extra_roots_pem: &[Vec<u8>]) -> Result<Arc<ClientCon
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    let mut newer = config.clone();
+    newer.alpn_protocols = vec![b"h2".to_vec()];
+    Ok((Arc::new(config), Arc::new(newer)))
 }

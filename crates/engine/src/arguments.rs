@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use model::call::{Condition, Take};
 use model::effect::{Authentication, Program};
 use model::problem::WorkflowError;
 use model::{Data, Label, Request, Value};
@@ -45,12 +46,39 @@ pub(crate) fn inline_arguments(request: &Request) -> Value {
                 ("body", http.body.clone().unwrap_or(Value::NULL)),
             ];
             // Whose rights it uses is a part of what is decided; values of secrets are not.
-            members.extend(
-                http.authentication.as_ref().map(|with| ("authentication", shown_authentication(with))),
-            );
+            members.extend(shown(http.authentication.as_ref()));
             if http.redirect {
                 members.push(("redirect", Value::new(Data::Bool(true))));
             }
+            Value::object(members)
+        }
+        Request::Grpc(call) => {
+            let mut members = vec![
+                ("uri", Value::string(&call.uri)),
+                ("service", Value::string(&call.service)),
+                ("method", Value::string(&call.method)),
+                ("body", call.arguments.clone()),
+            ];
+            members.extend(shown(call.authentication.as_ref()));
+            Value::object(members)
+        }
+        Request::Stream(stream) => {
+            let mut members = vec![("uri", Value::string(&stream.uri)), ("headers", pairs(&stream.headers))];
+            members.push(match (&stream.payload, &stream.take) {
+                (Some(payload), _) => ("body", payload.clone()),
+                (None, take) => ("take", shown_take(take.as_ref())),
+            });
+            members.extend(shown(stream.authentication.as_ref()));
+            Value::object(members)
+        }
+        Request::Rpc(call) => {
+            let mut members = vec![
+                ("uri", Value::string(&call.uri)),
+                ("method", Value::string(&call.method)),
+                ("headers", pairs(&call.headers)),
+                ("body", call.parameters.clone()),
+            ];
+            members.extend(shown(call.authentication.as_ref()));
             Value::object(members)
         }
         // Their arguments are not made from the request.
@@ -78,11 +106,42 @@ fn shown_program(program: &Program) -> Value {
     }
 }
 
+fn shown(authentication: Option<&Authentication>) -> Option<(&'static str, Value)> {
+    authentication.map(|with| ("authentication", shown_authentication(with)))
+}
+
+/// What ends the taking of messages, as it is written.
+fn shown_take(take: Option<&Take>) -> Value {
+    let Some(take) = take else { return Value::NULL };
+    let text = |condition: &Option<Condition>| condition.as_ref().map(|c| Value::string(&c.expression));
+    let number = |number: i64| Value::new(Data::Int(number));
+    let members = [
+        ("filter", text(&take.filter)),
+        ("amount", take.amount.map(|amount| number(i64::from(amount)))),
+        ("while", text(&take.going)),
+        ("until", text(&take.until)),
+        ("for_ms", take.for_ms.map(|ms| number(i64::try_from(ms).unwrap_or(i64::MAX)))),
+    ];
+    Value::object(members.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))))
+}
+
 fn shown_authentication(authentication: &Authentication) -> Value {
     match authentication {
         Authentication::Basic { username, .. } => Value::object([("basic", Value::string(username))]),
         Authentication::Bearer { .. } => {
             Value::object([("bearer", Value::string("given in the definition"))])
+        }
+        Authentication::Digest { username, .. } => Value::object([("digest", Value::string(username))]),
+        Authentication::OAuth { with, .. } => {
+            let text = |text: Option<&String>| text.map_or(Value::NULL, Value::string);
+            let client = with.client.as_ref().and_then(|client| client.id.as_ref());
+            let shown = Value::object([
+                ("authority", text(with.authority.as_ref())),
+                ("grant", Value::string(with.grant())),
+                ("client", text(client)),
+                ("scopes", Value::array(with.scopes.iter().map(Value::string))),
+            ]);
+            Value::object([("oauth2", shown)])
         }
         Authentication::Secret { name, .. } => Value::object([("secret", Value::string(name))]),
     }
@@ -118,6 +177,21 @@ pub(crate) fn inline_edited(request: &Request, arguments: &Value) -> Result<Requ
             let uri = url::Url::parse(uri).map_err(|e| invalid(&format!("`uri` is not a URI: {e}")))?;
             http.uri = uri.into();
             http.body = arguments.get("body").filter(|body| !body.is_null()).cloned();
+        }
+        Request::Grpc(call) => {
+            call.arguments = arguments.get("body").cloned().ok_or_else(|| invalid("`body` is missing"))?;
+        }
+        Request::Stream(stream) if stream.payload.is_some() => {
+            stream.payload = arguments.get("body").cloned();
+        }
+        Request::Stream(_) => return Err(invalid("what is taken from a stream cannot be edited")),
+        // Everything but the name of the tool or prompt, which was reviewed.
+        Request::Rpc(call) => {
+            let edited = arguments.get("body").ok_or_else(|| invalid("`body` is missing"))?;
+            if edited.get("name") != call.parameters.get("name") {
+                return Err(invalid("which tool is called cannot be edited"));
+            }
+            call.parameters = edited.clone();
         }
         Request::Process(process) => {
             let list = match arguments.get("arguments").map(|v| &v.data) {

@@ -94,6 +94,9 @@ impl Execution {
         let key = self.default_key(&task);
         let operation = match &request {
             Request::Http(http) => format!("http:{}", http.method),
+            Request::Grpc(call) => call.operation(),
+            Request::Stream(stream) => stream.operation().to_owned(),
+            Request::Rpc(call) => format!("{}:{}", call.protocol.name(), call.method),
             Request::Declassify => DECLASSIFY.to_owned(),
             Request::Workflow(_) | Request::Unwind(_) => request.target(),
             Request::Process(process) => match &process.program {
@@ -733,6 +736,16 @@ pub(crate) fn contract_of(action: Option<&Action>, request: &Request) -> Arc<Con
         (None, Request::Workflow(workflow)) => Arc::new(Contract::execution(workflow.waits)),
         (None, Request::Unwind(_)) => Arc::new(Contract::execution(false)),
         (None, Request::Http(http)) => Arc::new(Contract::unreviewed(kind_of_method(&http.method))),
+        // Nobody promised that it only looks.
+        (None, Request::Grpc(_)) => Arc::new(Contract::unreviewed(EffectKind::Write)),
+        (None, Request::Stream(stream)) => Arc::new(Contract::unreviewed(match stream.take {
+            Some(_) => EffectKind::Read,
+            None => EffectKind::Write,
+        })),
+        (None, Request::Rpc(call)) => Arc::new(Contract::unreviewed(match call.is_read() {
+            true => EffectKind::Read,
+            false => EffectKind::Write,
+        })),
     }
 }
 

@@ -4,6 +4,7 @@ use dsl::plan::{
     Action, AuthenticationWork, HttpWork, OpenApiWork, ProcessWork, UriPiece, UriTemplate, Work,
 };
 use dsl::template::Template;
+use model::call::OAuth;
 use model::effect::{Authentication, HttpRequest, ProcessRequest, Program};
 use model::problem::WorkflowError;
 use model::{Data, Label, Request, Value};
@@ -41,11 +42,13 @@ pub(crate) fn labelled(work: &Work, input: &Value, scope: &Scope<'_>, arguments:
         (Work::Http(http), "headers") => of(http.headers.as_ref()),
         // Any of the parameters may have gone anywhere.
         (Work::OpenApi(call), "uri" | "headers") => of(call.parameters.as_ref()),
-        (Work::Http(_) | Work::OpenApi(_), "authentication") => match authentication_of(work) {
-            Some(AuthenticationWork::Basic { username, password }) => {
-                of(Some(username)).join(of(Some(password)))
-            }
+        (_, "authentication") => match work.authentication() {
+            Some(
+                AuthenticationWork::Basic { username, password }
+                | AuthenticationWork::Digest { username, password },
+            ) => of(Some(username)).join(of(Some(password))),
             Some(AuthenticationWork::Bearer { token }) => of(Some(token)),
+            Some(AuthenticationWork::OAuth { with, .. }) => of(Some(with)),
             Some(AuthenticationWork::Secret { .. }) | None => Label::DEFINITION,
         },
         (Work::Process(process), "program") => of(Some(&process.code)),
@@ -78,14 +81,6 @@ fn uri_label(template: &UriTemplate, input: &Value, scope: &Scope<'_>) -> Label 
                 label.join(input.label).join(input.get(name).map_or(Label::DEFINITION, Value::label_of_all))
             }
         }),
-    }
-}
-
-fn authentication_of(work: &Work) -> Option<&AuthenticationWork> {
-    match work {
-        Work::Http(http) => http.authentication.as_ref(),
-        Work::OpenApi(call) => call.authentication.as_ref(),
-        Work::Process(_) => None,
     }
 }
 
@@ -253,10 +248,31 @@ fn build_authentication(
             password: scope.text(password, input)?,
         },
         AuthenticationWork::Bearer { token } => Authentication::Bearer { token: scope.text(token, input)? },
+        AuthenticationWork::Digest { username, password } => Authentication::Digest {
+            username: scope.text(username, input)?,
+            password: scope.text(password, input)?,
+        },
+        AuthenticationWork::OAuth { discover, with, .. } => {
+            Authentication::OAuth { discover: *discover, with: Box::new(build_oauth(with, input, scope)?) }
+        }
         AuthenticationWork::Secret { name, with } => {
             Authentication::Secret { name: name.clone(), with: *with }
         }
     })
+}
+
+/// Errors say nothing of the values: they are secrets.
+fn build_oauth(with: &Template, input: &Value, scope: &Scope<'_>) -> Result<OAuth, WorkflowError> {
+    let value = scope.fill(with, input)?;
+    let oauth: OAuth = serde_json::from_value(value.to_json()).map_err(|_| {
+        invalid("a member of the authentication is not of the kind that it must be".to_owned())
+    })?;
+    match oauth.misfit() {
+        Some((message, hint)) => {
+            Err(invalid(format!("the authentication cannot be done: {message}; {hint}")))
+        }
+        None => Ok(oauth),
+    }
 }
 
 fn build_process(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::call::{GrpcRequest, OAuth, RpcRequest, StreamRequest};
 use crate::value::Value;
 
 /// Counts the effects of one execution, from 1, in the order in which they were requested.
@@ -25,6 +26,12 @@ pub enum Request {
     Workflow(WorkflowRequest),
     /// An execution that completed undoes what it did.
     Unwind(UnwindRequest),
+    /// A gRPC call.
+    Grpc(Box<GrpcRequest>),
+    /// A message sent to, or messages taken from, a stream.
+    Stream(Box<StreamRequest>),
+    /// A call of a tool server or of an agent.
+    Rpc(Box<RpcRequest>),
 }
 
 /// Which workflow runs.
@@ -57,16 +64,19 @@ impl Request {
     /// digest.
     pub fn target(&self) -> String {
         match self {
-            Self::Http(http) => match url::Url::parse(&http.uri) {
-                Ok(uri) => {
-                    format!(
-                        "{}:{}",
-                        uri.host_str().unwrap_or_default(),
-                        uri.port_or_known_default().unwrap_or(0)
-                    )
+            Self::Http(_) | Self::Grpc(_) | Self::Stream(_) | Self::Rpc(_) => {
+                let uri = self.uri().unwrap_or_default();
+                match url::Url::parse(uri) {
+                    Ok(uri) => {
+                        format!(
+                            "{}:{}",
+                            uri.host_str().unwrap_or_default(),
+                            uri.port_or_known_default().unwrap_or(0)
+                        )
+                    }
+                    Err(_) => uri.to_owned(),
                 }
-                Err(_) => http.uri.clone(),
-            },
+            }
             Self::Process(_) => "sandbox".to_owned(),
             Self::Declassify => "provenance".to_owned(),
             Self::Workflow(workflow) => format!("workflow:{}/{}", workflow.namespace, workflow.name),
@@ -74,6 +84,28 @@ impl Request {
                 Some((name, _)) => format!("workflow:{name}"),
                 None => format!("workflow:{}", unwind.workflow),
             },
+        }
+    }
+
+    /// Where it is sent, when it goes to an address.
+    pub fn uri(&self) -> Option<&str> {
+        match self {
+            Self::Http(http) => Some(&http.uri),
+            Self::Grpc(call) => Some(&call.uri),
+            Self::Stream(stream) => Some(&stream.uri),
+            Self::Rpc(call) => Some(&call.uri),
+            Self::Process(_) | Self::Declassify | Self::Workflow(_) | Self::Unwind(_) => None,
+        }
+    }
+
+    /// How it proves who we are.
+    pub fn authentication(&self) -> Option<&Authentication> {
+        match self {
+            Self::Http(http) => http.authentication.as_ref(),
+            Self::Grpc(call) => call.authentication.as_ref(),
+            Self::Stream(stream) => stream.authentication.as_ref(),
+            Self::Rpc(call) => call.authentication.as_ref(),
+            Self::Process(_) | Self::Declassify | Self::Workflow(_) | Self::Unwind(_) => None,
         }
     }
 
@@ -132,11 +164,26 @@ pub enum Authentication {
         /// The token.
         token: String,
     },
-    /// A secret of the tenant by name: `{"username","password"}` for basic, `{"token"}` for bearer.
+    /// HTTP digest with given values (they are in the definition or input, and so in history).
+    Digest {
+        /// User name.
+        username: String,
+        /// Password.
+        password: String,
+    },
+    /// A token of an authority, asked for with given values.
+    OAuth {
+        /// True when the authority is asked where its token endpoint is.
+        discover: bool,
+        /// The way to the token.
+        with: Box<OAuth>,
+    },
+    /// A secret of the tenant by name: `{"username","password"}` for basic and digest, `{"token"}` for bearer, what
+    /// [`OAuth`] holds for the others.
     Secret {
         /// Name in the secret store.
         name: String,
-        /// `basic` or `bearer`.
+        /// How it is presented.
         with: SecretScheme,
     },
 }
@@ -149,6 +196,12 @@ pub enum SecretScheme {
     Basic,
     /// `Authorization: Bearer`
     Bearer,
+    /// `Authorization: Digest`, by the server's challenge.
+    Digest,
+    /// `Authorization: Bearer`, with a token that the authority gives out.
+    OAuth2,
+    /// As `oauth2`, with an authority that tells where its token endpoint is.
+    Oidc,
 }
 
 /// A program to run in the sandbox: no network, empty environment, fresh directory.

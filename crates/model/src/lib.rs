@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod approval;
+pub mod call;
 pub mod canonical;
 pub mod compact;
 pub mod control;

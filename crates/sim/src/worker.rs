@@ -84,6 +84,10 @@ async fn perform(world: &Arc<World>, node: &Node, work: &Work) -> Option<Answer>
         }
         Request::Process(process) => run(world, process).await,
         Request::Declassify => Answer::Done { output: model::Value::NULL },
+        // No workload of the simulator calls them.
+        Request::Grpc(_) | Request::Stream(_) | Request::Rpc(_) => {
+            outside::lost("the simulated outside does not speak it")
+        }
         // No worker is ever given one: a message begins the other execution.
         Request::Workflow(_) | Request::Unwind(_) => Answer::Lost {
             error: model::problem::WorkflowError::standard(

@@ -1,11 +1,13 @@
 //! Fetches descriptions of APIs for whoever publishes, through the same door as every effect.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use app::{Fetch, FetchApi, Fetched};
-use egress::{AddressRule, Door, Grant, HostRule, HttpAnswer, Limits};
+use egress::{AddressRule, Door, Grant, HostRule, HttpAnswer, Limits, Reading};
 use model::effect::{EffectNumber, HttpOutput, HttpRequest};
 
+use crate::authenticate::{Proof, Tokens, Way, masked, proof_of, send};
 use crate::ledger::Ledger;
 
 /// What a description may come as, in the order that is liked best.
@@ -15,6 +17,7 @@ const ACCEPT: &str = "application/json, application/yaml;q=0.9, */*;q=0.5";
 pub(crate) struct Fetcher {
     pub(crate) door: Door,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) hosts: Vec<HostRule>,
     pub(crate) private: Vec<AddressRule>,
     pub(crate) limits: Limits,
@@ -42,7 +45,7 @@ impl Fetcher {
         };
         let request = HttpRequest {
             method: "GET".to_owned(),
-            uri: asked.uri.clone(),
+            uri: asked.wanted.uri.clone(),
             headers: vec![("Accept".to_owned(), ACCEPT.to_owned())],
             body: None,
             authentication: None,
@@ -50,9 +53,36 @@ impl Fetcher {
             redirect: false,
         };
         let limits = Limits { body_bytes: self.limits.body_bytes.min(asked.bytes_max), ..self.limits };
-        let answer = self.door.send_while(&request, &grant, None, limits, &*asked.may_go).await;
-        let text = answer.map_err(|error| error.to_string()).and_then(|answer| text_of(&answer));
+        let may_go = |host: &str, port: u16| (asked.may_go)(host, port);
+        let way = Way {
+            door: &self.door,
+            grant: &grant,
+            limits,
+            began: Instant::now(),
+            may_go: &may_go,
+            may_look: &may_go,
+            tokens: &self.tokens,
+        };
+        let proof = asked.wanted.authentication.as_ref();
+        let proof = proof.map(|with| proof_of(with, asked.secret.as_ref())).transpose();
+        let text = match proof {
+            Ok(proof) => self.text(&way, &request, proof.as_ref()).await,
+            Err(why) => Err(why),
+        };
         Fetched { text, connections: self.ledger.take_of(asked.tenant, asked.reading, effect) }
+    }
+}
+
+impl Fetcher {
+    async fn text(
+        &self,
+        way: &Way<'_>,
+        request: &HttpRequest,
+        proof: Option<&Proof>,
+    ) -> Result<String, String> {
+        let mut secrets = Vec::new();
+        let answer = send(way, request, proof, way.may_go, Reading::default(), &mut secrets).await;
+        answer.map_err(|unsent| masked(&unsent.to_string(), &secrets)).and_then(|answer| text_of(&answer))
     }
 }
 

@@ -3,6 +3,7 @@
 //! A permit is checked once more at the last moment. Effects of one execution come one after the other; effects of
 //! many executions run at once, up to a limit.
 
+pub mod authenticate;
 pub mod connect;
 mod fetch;
 mod ledger;

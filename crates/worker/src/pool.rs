@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use app::{App, Work};
 use crash::Point;
-use egress::{AddressRule, BreakerConfig, Credentials, Door, DoorConfig, Grant, HostRule, Resolver};
+use egress::{AddressRule, BreakerConfig, Door, DoorConfig, Grant, HostRule, Resolver};
 use model::Request;
-use model::effect::{Answer, Authentication, SecretScheme};
+use model::effect::{Answer, Authentication};
 use model::problem::WorkflowError;
 use sandbox::Sandbox;
 use tokio::sync::watch;
 
+use crate::authenticate::{Proof, Tokens, Way, proof_of};
 use crate::connect::{http, process};
 use crate::fetch::Fetcher;
 use crate::ledger::Ledger;
@@ -41,6 +43,7 @@ pub struct Pool {
     app: Arc<App>,
     door: Door,
     ledger: Arc<Ledger>,
+    tokens: Arc<Tokens>,
     private: Vec<AddressRule>,
     hosts: Vec<HostRule>,
     http_limits: egress::Limits,
@@ -67,8 +70,10 @@ impl Pool {
             extra_roots_pem: config.extra_roots_pem,
             breaker,
         })?;
+        let tokens = Arc::new(Tokens::default());
         let fetcher = Fetcher {
             door: door.clone(),
+            tokens: Arc::clone(&tokens),
             ledger: Arc::clone(&ledger),
             hosts: config.hosts.clone(),
             private: config.private.clone(),
@@ -79,6 +84,7 @@ impl Pool {
             app,
             door,
             ledger,
+            tokens,
             private: config.private,
             hosts: config.hosts,
             http_limits: config.http_limits,
@@ -117,49 +123,20 @@ impl Pool {
 
     /// None when the permit was void at the last moment.
     async fn perform(&self, work: &Work) -> Option<Answer> {
-        let credentials = match self.credentials(work).await {
-            Ok(credentials) => credentials,
+        let proof = match self.proof(work).await {
+            Ok(proof) => proof,
             Err(answer) => return Some(answer),
         };
         crash::at(Point::BeforeSend);
         if !self.app.may_start(work) {
             return None;
         }
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let (cut, flight) = (work.flight.cut(), Arc::clone(&work.flight));
         let answer = match &work.request {
-            Request::Http(request) => {
-                let limits =
-                    egress::Limits { whole: self.http_limits.whole.min(work.timeout), ..self.http_limits };
+            Request::Http(_) | Request::Grpc(_) | Request::Stream(_) | Request::Rpc(_) => {
                 match self.grant(work) {
-                    Ok(grant) => {
-                        let withdrawn = AtomicBool::new(false);
-                        let may_go = |host: &str, port: u16| {
-                            let may = self.app.depart(work, Some(&format!("{host}:{port}")));
-                            withdrawn.fetch_or(!may, Ordering::AcqRel);
-                            crash::at(Point::Departed);
-                            may
-                        };
-                        let fencing = work.contract.fencing_header.clone();
-                        let fencing = fencing.map(|header| (header, work.fence.token().to_string()));
-                        let perform =
-                            http::perform(&self.door, request, &grant, credentials, fencing, limits, &may_go);
-                        let answer = tokio::select! {
-                            answer = perform => answer,
-                            () = turned_true(cut) => {
-                                // What had not left yet never will; what had left may have arrived.
-                                if !flight.departed() {
-                                    return None;
-                                }
-                                cut_off()
-                            }
-                        };
-                        // Only when nothing was done: a write that a redirect answered may have been.
-                        if withdrawn.load(Ordering::Acquire) && matches!(answer, Answer::Refused { .. }) {
-                            return None;
-                        }
-                        answer
-                    }
+                    Ok(grant) => self.send(work, &grant, proof.as_ref(), began).await?,
                     Err(error) => refused(error),
                 }
             }
@@ -252,36 +229,79 @@ impl Pool {
         })
     }
 
-    async fn credentials(&self, work: &Work) -> Result<Option<Credentials>, Answer> {
-        let Request::Http(request) = &work.request else { return Ok(None) };
-        let Some(Authentication::Secret { name, with }) = &request.authentication else { return Ok(None) };
-        let found = self.app.secret_for(work, name).await.map_err(|problem| {
-            let error = WorkflowError::standard(
-                "runtime",
-                503,
-                "Secret Unavailable",
-                format!("the secret store did not answer for `{name}`"),
-            );
-            tracing::warn!(error = %problem, internal = problem.internal, "a secret could not be read");
-            Answer::Refused { error, transient: true, retry_after_ms: None }
-        })?;
-        let Some(secret) = found else {
-            return Err(refused(format!(
-                "there is no secret `{name}`: put it with `omnihub secrets put {name}`"
-            )));
+    /// Sends what goes to an address. None when nothing of it was done, and nothing ever will be.
+    async fn send(
+        &self,
+        work: &Work,
+        grant: &Grant,
+        proof: Option<&Proof>,
+        began: Instant,
+    ) -> Option<Answer> {
+        let withdrawn = AtomicBool::new(false);
+        let may_go = |host: &str, port: u16| {
+            let may = self.app.depart(work, Some(&format!("{host}:{port}")));
+            withdrawn.fetch_or(!may, Ordering::AcqRel);
+            crash::at(Point::Departed);
+            may
         };
-        let member = |member: &str| {
-            secret[member]
-                .as_str()
-                .map(str::to_owned)
-                .ok_or_else(|| refused(format!("the secret `{name}` has no `{member}`")))
+        // What only prepares is not on the wire yet: cut off there, nothing has happened.
+        let may_look = |host: &str, port: u16| {
+            let may = self.app.may_start_at(work, &format!("{host}:{port}"));
+            withdrawn.fetch_or(!may, Ordering::AcqRel);
+            may
         };
-        Ok(Some(match with {
-            SecretScheme::Basic => {
-                Credentials::Basic { username: member("username")?, password: member("password")? }
+        let way = Way {
+            door: &self.door,
+            grant,
+            limits: egress::Limits { whole: self.http_limits.whole.min(work.timeout), ..self.http_limits },
+            began,
+            may_go: &may_go,
+            may_look: &may_look,
+            tokens: &self.tokens,
+        };
+        let perform = async {
+            match &work.request {
+                Request::Http(request) => {
+                    let fencing = work.contract.fencing_header.clone();
+                    let fencing = fencing.map(|header| (header, work.fence.token().to_string()));
+                    http::perform(&way, request, proof, fencing).await
+                }
+                _ => refused("no worker speaks this protocol"),
             }
-            SecretScheme::Bearer => Credentials::Bearer { token: member("token")? },
-        }))
+        };
+        let answer = tokio::select! {
+            answer = perform => answer,
+            () = turned_true(work.flight.cut()) => {
+                // What had not left yet never will; what had left may have arrived.
+                if !work.flight.departed() {
+                    return None;
+                }
+                cut_off()
+            }
+        };
+        // Only when nothing was done: a write that a redirect answered may have been.
+        if withdrawn.load(Ordering::Acquire) && matches!(answer, Answer::Refused { .. }) {
+            return None;
+        }
+        Some(answer)
+    }
+
+    async fn proof(&self, work: &Work) -> Result<Option<Proof>, Answer> {
+        let Some(authentication) = work.request.authentication() else { return Ok(None) };
+        let mut secret = None;
+        if let Authentication::Secret { name, .. } = authentication {
+            secret = self.app.secret_for(work, name).await.map_err(|problem| {
+                let error = WorkflowError::standard(
+                    "runtime",
+                    503,
+                    "Secret Unavailable",
+                    format!("the secret store did not answer for `{name}`"),
+                );
+                tracing::warn!(error = %problem, internal = problem.internal, "a secret could not be read");
+                Answer::Refused { error, transient: true, retry_after_ms: None }
+            })?;
+        }
+        proof_of(authentication, secret.as_ref()).map(Some).map_err(refused)
     }
 }
 

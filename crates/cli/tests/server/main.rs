@@ -6,6 +6,7 @@ mod api;
 mod approvals;
 mod attacks;
 mod audit_log;
+mod calls;
 mod children;
 mod clock;
 mod controls;

@@ -1,5 +1,6 @@
 //! Compiles a workflow document: shape, then meaning, then the plan that `engine` walks.
 
+mod authentication;
 mod child;
 pub(crate) mod expression;
 mod flow;
@@ -26,13 +27,13 @@ use serde_json::json;
 
 use crate::codes;
 use crate::compile::expression::{Place, Scope};
+use crate::describe::{Description, Kind, Wanted};
 use crate::diagnostic::Diagnostic;
 use crate::document::node::Node;
 use crate::document::reader;
 use crate::document::report::Report;
 use crate::document::shape::{Shape, check, check_object};
 use crate::document::shape_workflow::WORKFLOW;
-use crate::openapi::Document;
 use crate::plan::{Action, Definition};
 
 /// Finds actions while a workflow is compiled.
@@ -41,9 +42,9 @@ pub trait Catalogue {
     fn action(&self, reference: &ActionRef) -> Option<Arc<Action>>;
     /// All names and versions, to suggest the nearest.
     fn actions(&self) -> Vec<ActionRef>;
-    /// The description of an API by its address: none when it has not been fetched, an error when it cannot be used.
-    fn api(&self, uri: &str) -> Option<Result<Arc<Document>, String>> {
-        let _ = uri;
+    /// A description by its address: none when it has not been fetched, an error when it cannot be used.
+    fn description(&self, kind: Kind, uri: &str) -> Option<Result<Description, String>> {
+        let _ = (kind, uri);
         None
     }
 }
@@ -55,8 +56,8 @@ pub struct Compiled {
     pub definition: Option<Arc<Definition>>,
     /// Everything found, in document order.
     pub problems: Vec<Diagnostic>,
-    /// Descriptions of APIs that the catalogue did not have; without them there is no definition.
-    pub wanted: Vec<String>,
+    /// Descriptions that the catalogue did not have; without them there is no definition.
+    pub wanted: Vec<Wanted>,
 }
 
 /// Compiles a workflow document (YAML or JSON).
@@ -78,7 +79,7 @@ pub fn compile(text: &str, catalogue: &dyn Catalogue) -> Compiled {
     check_object(&root, &WORKFLOW, &mut report);
     let mut compiler = Compiler::new(&mut report, &root, catalogue);
     let definition = compiler.workflow();
-    let wanted: Vec<String> = std::mem::take(&mut compiler.wanted).into_iter().collect();
+    let wanted: Vec<Wanted> = std::mem::take(&mut compiler.wanted).into_values().collect();
     let whole = !report.failed() && wanted.is_empty();
     let definition = definition.filter(|_| whole).map(Arc::new);
     Compiled { definition, problems: report.finish(), wanted }
@@ -93,10 +94,10 @@ pub(crate) struct Compiler<'a, 's> {
     pub actions: BTreeMap<ActionRef, Arc<Action>>,
     /// The workflows that tasks run, by `namespace/name`, in these versions.
     pub children: BTreeMap<String, BTreeSet<String>>,
-    /// Descriptions of APIs that it calls, pinned.
+    /// Descriptions of what it calls, pinned.
     pub(crate) apis: BTreeMap<String, Digest>,
-    /// Descriptions of APIs that the catalogue does not have.
-    pub(crate) wanted: BTreeSet<String>,
+    /// Descriptions that the catalogue does not have, by their keys.
+    pub(crate) wanted: BTreeMap<String, Wanted>,
     /// The names of all tasks of the document, to tell another scope from nowhere.
     task_names: BTreeSet<Arc<str>>,
     /// True once an earlier task has exported something.
@@ -129,7 +130,7 @@ impl<'a, 's> Compiler<'a, 's> {
             actions: BTreeMap::new(),
             children: BTreeMap::new(),
             apis: BTreeMap::new(),
-            wanted: BTreeSet::new(),
+            wanted: BTreeMap::new(),
             task_names: BTreeSet::new(),
             exported: false,
             thread: saga::Thread::default(),

@@ -7,6 +7,7 @@ use model::effect::HttpOutput;
 use crate::codes;
 use crate::compile::Compiler;
 use crate::compile::expression::{Place, Scope};
+use crate::describe::{Description, Kind, Wanted};
 use crate::document::node::{Node, NodeData};
 use crate::openapi::{Document, UnknownOperation};
 use crate::plan::{OpenApiWork, UriTemplate};
@@ -81,32 +82,52 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// The description that `document` names. Not there yet: it is wanted, and whoever publishes fetches it.
+    /// The description that `document` names.
     fn api(&mut self, node: &Node, place: Place, scope: &Scope) -> Option<Arc<Document>> {
-        let endpoint = node.get("endpoint")?;
-        let address = if endpoint.members().is_some() { endpoint.get("uri")? } else { endpoint };
-        if let Some(authentication) = endpoint.get("authentication") {
-            self.not_built(authentication, "fetching a description with `authentication`");
-            return None;
+        match self.described(Kind::OpenApi, node, place, scope)?.1 {
+            Description::OpenApi(document) => Some(document),
         }
+    }
+
+    /// The description that a resource names, and the node of its address. Not there yet: it is wanted, and whoever
+    /// publishes fetches it.
+    pub(super) fn described<'n>(
+        &mut self,
+        kind: Kind,
+        resource: &'n Node,
+        place: Place,
+        scope: &Scope,
+    ) -> Option<(&'n Node, Description)> {
+        let endpoint = resource.get("endpoint")?;
+        let address = if endpoint.members().is_some() { endpoint.get("uri")? } else { endpoint };
+        let authentication = match endpoint.get("authentication") {
+            Some(node) => Some(self.fixed_authentication(node, place, scope)?),
+            None => None,
+        };
         let UriTemplate::Pieces(pieces) = self.uri(address, place, scope)? else {
             return self.not_literal(address);
         };
         let [crate::plan::UriPiece::Text(text)] = pieces.as_slice() else { return self.not_literal(address) };
         let uri = url::Url::parse(text).ok()?.to_string();
-        match self.catalogue.api(&uri) {
-            Some(Ok(document)) => {
-                self.apis.insert(uri, document.digest);
-                Some(document)
+        let found = self.known(kind, address, Wanted { kind, uri, authentication })?;
+        Some((address, found))
+    }
+
+    /// A description by its address; what is not there is wanted.
+    pub(super) fn known(&mut self, kind: Kind, address: &Node, wanted: Wanted) -> Option<Description> {
+        let key = kind.key(&wanted.uri);
+        match self.catalogue.description(kind, &wanted.uri) {
+            Some(Ok(description)) => {
+                self.apis.insert(key, description.digest());
+                Some(description)
             }
             Some(Err(why)) => {
-                self.report
-                    .node(codes::API_DOCUMENT, address, format!("the description at `{uri}` cannot be used: {why}"))
-                    .hint("it must be an OpenAPI description (2.0, 3.0, 3.1) on a host that `egress.allow` names");
+                let told = format!("the description at `{}` cannot be used: {why}", wanted.uri);
+                self.report.node(codes::API_DOCUMENT, address, told).hint(kind.hint());
                 None
             }
             None => {
-                self.wanted.insert(uri);
+                self.wanted.entry(key).or_insert(wanted);
                 self.report
                     .node(codes::API_LATER, address, "the description is fetched when this is published")
                     .hint("operation and parameters are checked then");
@@ -115,7 +136,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    fn not_literal(&mut self, node: &Node) -> Option<Arc<Document>> {
+    fn not_literal<T>(&mut self, node: &Node) -> Option<T> {
         self.report
             .node(codes::ENDPOINT, node, "the address of a description must be written out")
             .hint("it is fetched and pinned when this is published, before there is any data");

@@ -1,6 +1,6 @@
 //! Compiles outside acts: `call` and `run`, endpoints and authentication.
 
-use model::effect::{HttpOutput, ProcessOutput, SecretScheme};
+use model::effect::{HttpOutput, ProcessOutput};
 use model::{Data, Value};
 
 use crate::codes;
@@ -9,7 +9,7 @@ use crate::compile::expression::{Place, Scope, is_expression};
 use crate::document::node::{Node, NodeData};
 use crate::document::report::nearest;
 use crate::document::shape::quoted;
-use crate::plan::{AuthenticationWork, HttpWork, ProcessWork, TaskKind, UriPiece, UriTemplate, Work};
+use crate::plan::{HttpWork, ProcessWork, TaskKind, UriPiece, UriTemplate, Work};
 use crate::template::Template;
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -101,60 +101,6 @@ impl Compiler<'_, '_> {
                 None
             }
         }
-    }
-
-    /// `authentication`, or an entry of `use.authentications`.
-    pub fn authentication(&mut self, node: &Node, place: Place, scope: &Scope) -> Option<AuthenticationWork> {
-        if let Some(name) = node.get("use") {
-            let found = self.referred("authentications", name)?;
-            return self.authentication(found, place, scope);
-        }
-        for unbuilt in ["digest", "oauth2", "oidc"] {
-            if let Some(method) = node.get(unbuilt) {
-                self.not_built(method, &format!("`authentication: {unbuilt}`"));
-                return None;
-            }
-        }
-        let secret = |body: &Node| body.get("use").cloned();
-        if let Some(basic) = node.get("basic") {
-            if let Some(name) = secret(basic) {
-                return self.secret(&name, basic, SecretScheme::Basic);
-            }
-            for name in ["username", "password"].into_iter().filter(|n| basic.get(n).is_none()) {
-                self.report
-                    .node(codes::MISSING_KEY, basic, format!("`basic` needs `{name}`"))
-                    .hint("write `username` and `password`, or `use` with the name of a secret");
-            }
-            let mut part = |name: &str| basic.get(name).map(|n| self.data(n, place, scope));
-            let (username, password) = (part("username"), part("password"));
-            return Some(AuthenticationWork::Basic { username: username?, password: password? });
-        }
-        let bearer = node.get("bearer")?;
-        if let Some(name) = secret(bearer) {
-            return self.secret(&name, bearer, SecretScheme::Bearer);
-        }
-        Some(AuthenticationWork::Bearer { token: bearer.get("token").map(|n| self.data(n, place, scope))? })
-    }
-
-    fn secret(&mut self, node: &Node, body: &Node, with: SecretScheme) -> Option<AuthenticationWork> {
-        let name = node.text()?;
-        if body.members().is_some_and(|m| m.len() > 1) {
-            self.report
-                .node(codes::NOT_EXACTLY_ONE, body, "`use` stands alone")
-                .hint("keep the secret or the values, not both");
-        }
-        let root = self.root;
-        // Action documents have no `use`: the catalogue reviews them, secrets included.
-        let workflow = root.get("action").is_none();
-        let declared = || root.get("use").and_then(|u| u.get("secrets")).map(Node::items).unwrap_or_default();
-        if workflow && !declared().iter().any(|s| s.text() == Some(name)) {
-            let near = nearest(name, declared().iter().filter_map(Node::text))
-                .map(|n| format!("did you mean `{n}`?"));
-            self.report
-                .node(codes::UNKNOWN_REFERENCE, node, format!("`use.secrets` does not list `{name}`"))
-                .hint(near.unwrap_or_else(|| format!("add `{name}` to `use.secrets`")));
-        }
-        Some(AuthenticationWork::Secret { name: name.to_owned(), with })
     }
 
     /// `run`

@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use dsl::compile::{Catalogue, Compiled};
-use dsl::openapi::Document;
 use dsl::plan::Action;
-use dsl::{Diagnostic, Severity};
+use dsl::{Description, Diagnostic, Kind, Severity};
 use model::ActionRef;
 
 /// The actions of a test.
@@ -20,14 +19,14 @@ impl Catalogue for Shop {
     fn actions(&self) -> Vec<ActionRef> {
         self.0.keys().cloned().collect()
     }
-    fn api(&self, uri: &str) -> Option<Result<Arc<Document>, String>> {
+    fn description(&self, kind: Kind, uri: &str) -> Option<Result<Description, String>> {
         let text = match uri {
             "https://shop.example/openapi.json" => API,
             "https://shop.example/broken.json" => BROKEN_API,
             "https://shop.example/gone.json" => return Some(Err("the answer was 404".to_owned())),
             _ => return None,
         };
-        Some(Document::read(uri, text).map(Arc::new).map_err(|why| why.to_string()))
+        Some(Description::read(kind, uri, text))
     }
 }
 

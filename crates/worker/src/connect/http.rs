@@ -1,33 +1,25 @@
 //! HTTP: send through the door, and say what the answer means for the effect.
 
 use base64::Engine as _;
-use egress::{Credentials, Door, Grant, HttpAnswer, Limits, SendError};
+use egress::{HttpAnswer, Reading, SendError};
 use model::effect::{Answer, HttpOutput, HttpRequest};
 use model::problem::WorkflowError;
 use model::{Label, Value};
 
 use super::extract;
+use crate::authenticate::{Proof, ProofError, Unsent, Way, masked, send};
 
 /// Longest time that an outside may ask us to wait, in milliseconds (a day).
 const RETRY_AFTER_MS_MAX: u64 = 24 * 3600 * 1000;
-/// What stands where an answer held a secret.
-const MASK: &str = "[secret]";
-/// Secrets shorter than this are not looked for in answers: they would be found everywhere.
-const SECRET_BYTES_MIN: usize = 6;
 
-/// Performs one HTTP request. `extra` is a header and what to put into it (the fencing
-/// token); `may_go` is asked once
-/// more before the first byte leaves.
+/// Performs one HTTP request. `extra` is a header and what to put into it (the fencing token).
 ///
 /// The output carries [`Label::EXTERNAL`] on every node that came from outside.
 pub async fn perform(
-    door: &Door,
+    way: &Way<'_>,
     request: &HttpRequest,
-    grant: &Grant,
-    credentials: Option<Credentials>,
+    proof: Option<&Proof>,
     extra: Option<(String, String)>,
-    limits: Limits,
-    may_go: &(dyn Fn(&str, u16) -> bool + Send + Sync),
 ) -> Answer {
     let mut sent = request.clone();
     if let Some((header, value)) = extra {
@@ -36,81 +28,35 @@ pub async fn perform(
         sent.headers.push((header, value));
     }
     let read = is_read(&request.method);
-    let secrets = credentials.as_ref().map(secret_texts).unwrap_or_default();
-    match door.send_while(&sent, grant, credentials, limits, may_go).await {
-        Ok(mut answer) => {
-            mask(&mut answer, &secrets);
-            judge(request, &answer, read)
-        }
-        Err(error) => failed(&error, read, &secrets),
+    let mut secrets = Vec::new();
+    match send(way, &sent, proof, way.may_go, Reading::default(), &mut secrets).await {
+        Ok(answer) => judge(request, &answer, read),
+        Err(unsent) => unsent_answer(&unsent, read, &secrets),
     }
 }
 
-/// The texts by which an answer could tell a secret back.
-fn secret_texts(credentials: &Credentials) -> Vec<String> {
-    let texts = match credentials {
-        Credentials::Bearer { token } => vec![token.clone()],
-        Credentials::Basic { username, password } => {
-            let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
-            vec![encoded, password.clone()]
-        }
-    };
-    let mut all = Vec::new();
-    for text in texts.into_iter().filter(|text| text.len() >= SECRET_BYTES_MIN) {
-        // As it is, as JSON writes it, and as a URI or a form does.
-        let json = serde_json::Value::from(text.as_str()).to_string();
-        let form = url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let json = json.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or_default();
-        for form in [json.to_owned(), form.replace('+', "%20"), form, text] {
-            if !all.contains(&form) {
-                all.push(form);
-            }
-        }
-    }
-    all
-}
-
-/// Takes secrets out of an answer: values never enter the history, not even when the outside sends them back.
-fn mask(answer: &mut HttpAnswer, secrets: &[String]) {
-    answer.uri = masked(&answer.uri, secrets);
-    for secret in secrets {
-        if let Some(masked) = without(&answer.body, secret.as_bytes()) {
-            answer.body = masked.into();
-        }
-        for (_, value) in &mut answer.headers {
-            if value.contains(secret.as_str()) {
-                *value = value.replace(secret.as_str(), MASK);
+/// What it means that there is no answer.
+pub(super) fn unsent_answer(unsent: &Unsent, read: bool, secrets: &[String]) -> Answer {
+    let refused = |error, transient| Answer::Refused { error, transient, retry_after_ms: None };
+    match unsent {
+        Unsent::Door(error) => failed(error, read, secrets),
+        Unsent::Proof(error) => {
+            let text = masked(&error.to_string(), secrets);
+            match error {
+                ProofError::Guarded(_) => refused(guarded(text), false),
+                ProofError::Later(_) => {
+                    refused(WorkflowError::standard("authentication", 503, "no token", text), true)
+                }
+                ProofError::NoToken(_) => {
+                    refused(WorkflowError::standard("authentication", 401, "no token", text), false)
+                }
             }
         }
     }
 }
 
-/// The text with every secret replaced.
-fn masked(text: &str, secrets: &[String]) -> String {
-    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
-}
-
-/// The bytes with every `needle` replaced; none when it is not in them.
-fn without(bytes: &[u8], needle: &[u8]) -> Option<Vec<u8>> {
-    let first = *needle.first()?;
-    let mut out = Vec::new();
-    let (mut kept, mut at) = (0, 0);
-    while let Some(step) = bytes.get(at..)?.iter().position(|byte| *byte == first) {
-        at += step;
-        if bytes[at..].starts_with(needle) {
-            out.extend_from_slice(&bytes[kept..at]);
-            out.extend_from_slice(MASK.as_bytes());
-            at += needle.len();
-            kept = at;
-        } else {
-            at += 1;
-        }
-    }
-    if kept == 0 {
-        return None;
-    }
-    out.extend_from_slice(&bytes[kept..]);
-    Some(out)
+fn guarded(text: String) -> WorkflowError {
+    WorkflowError::governed("egress-refused", 403, "connection refused by the guard", text)
 }
 
 /// Methods that change nothing: when their answer is lost, nothing happened.
@@ -141,15 +87,7 @@ fn failed(error: &SendError, read: bool, secrets: &[String]) -> Answer {
     let communication = |status, title| WorkflowError::standard("communication", status, title, text.clone());
     let refused = |error, transient| Answer::Refused { error, transient, retry_after_ms: None };
     match error {
-        SendError::Refused(_) => {
-            let error = WorkflowError::governed(
-                "egress-refused",
-                403,
-                "connection refused by the guard",
-                text.clone(),
-            );
-            refused(error, false)
-        }
+        SendError::Refused(_) => refused(guarded(text.clone()), false),
         SendError::Invalid(_) => refused(
             WorkflowError::standard("configuration", 400, "request cannot be sent", text.clone()),
             false,
@@ -295,29 +233,12 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_come_back_are_taken_out() {
-        let table = [
-            ("a hush-hush b", "a [secret] b"),
-            ("hush-hushhush-hush", "[secret][secret]"),
-            ("hush-hus hush-hush", "hush-hus [secret]"),
-            ("hush-hhush-hush", "hush-h[secret]"),
-        ];
-        for (body, expected) in table {
-            assert_eq!(
-                without(body.as_bytes(), b"hush-hush").as_deref(),
-                Some(expected.as_bytes()),
-                "{body}"
-            );
-        }
-        assert_eq!((without(b"hush", b"hush-hush"), without(b"", b"hush-hush")), (None, None));
-        assert!(secret_texts(&Credentials::Bearer { token: "short".to_owned() }).is_empty());
-        let secrets = secret_texts(&Credentials::Bearer { token: "a\"b c/d".to_owned() });
-        let told = "x a\"b c/d y a\\\"b c/d z a%22b%20c%2Fd w a%22b+c%2Fd";
-        assert_eq!(masked(told, &secrets), "x [secret] y [secret] z [secret] w [secret]");
-        let Answer::Lost { error } = failed(&SendError::Lost(told.to_owned()), false, &secrets) else {
+    fn errors_hold_no_secrets() {
+        let error = SendError::Lost("no answer to a token of hush-hush".to_owned());
+        let Answer::Lost { error } = failed(&error, false, &["hush-hush".to_owned()]) else {
             panic!("it may have happened")
         };
-        assert!(!error.detail.unwrap_or_default().contains("c/d"));
+        assert!(!error.detail.unwrap_or_default().contains("hush"));
     }
 
     #[test]

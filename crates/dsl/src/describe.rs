@@ -1,0 +1,76 @@
+//! Descriptions of what is called: fetched when something is published, pinned by digest, read again for every run.
+
+use std::sync::Arc;
+
+use model::Digest;
+use model::effect::Authentication;
+
+use crate::openapi;
+
+/// What a description describes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Kind {
+    /// An API, by OpenAPI.
+    OpenApi,
+}
+
+/// A description that has to be fetched.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wanted {
+    /// What it describes.
+    pub kind: Kind,
+    /// Where it is; absolute, `http` or `https`.
+    pub uri: String,
+    /// How to prove who we are.
+    pub authentication: Option<Authentication>,
+}
+
+/// A description that can be used. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Description {
+    /// An API, by OpenAPI.
+    OpenApi(Arc<openapi::Document>),
+}
+
+impl Kind {
+    /// The name under which a description is pinned. Those of APIs are pinned by their address alone.
+    pub fn key(self, uri: &str) -> String {
+        match self {
+            Self::OpenApi => uri.to_owned(),
+        }
+    }
+
+    /// The kind and the address of [`Kind::key`].
+    pub fn of_key(key: &str) -> (Self, &str) {
+        (Self::OpenApi, key)
+    }
+}
+
+impl Kind {
+    /// What such a description must be.
+    pub(crate) fn hint(self) -> &'static str {
+        match self {
+            Self::OpenApi => {
+                "it must be an OpenAPI description (2.0, 3.0, 3.1) on a host that `egress.allow` names"
+            }
+        }
+    }
+}
+
+impl Description {
+    /// Reads the text that was fetched at `uri`; the error says what is wrong with it.
+    pub fn read(kind: Kind, uri: &str, text: &str) -> Result<Self, String> {
+        match kind {
+            Kind::OpenApi => openapi::Document::read(uri, text)
+                .map(|document| Self::OpenApi(Arc::new(document)))
+                .map_err(|why| why.to_string()),
+        }
+    }
+
+    /// Digest of its text.
+    pub fn digest(&self) -> Digest {
+        match self {
+            Self::OpenApi(document) => document.digest,
+        }
+    }
+}
