@@ -255,6 +255,18 @@ impl App {
 }
 
 impl App {
+    /// A kept description that an effect needs, checked against the digest that was pinned.
+    pub async fn kept_description(
+        &self,
+        work: &crate::Work,
+        digest: &Digest,
+    ) -> Result<Option<String>, Problem> {
+        let kept = self.store.document(&work.tenant, KIND, &digest.to_string()).await;
+        let kept = kept.map_err(|error| store_problem(&error))?;
+        let text = kept.and_then(|kept| kept["text"].as_str().map(str::to_owned));
+        Ok(text.filter(|text| Digest::of(text.as_bytes()) == *digest))
+    }
+
     /// A secret for fetching what is about to be published; its use is in the audit log before it is used.
     async fn secret_to_publish(&self, caller: &Caller, name: &str) -> Result<Option<Json>, Problem> {
         let tenant = &caller.principal.tenant;

@@ -615,6 +615,9 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
         TaskKind::Listen(listen) => ("listen", listen_label(listen), Vec::new()),
         TaskKind::Work(Work::Http(http)) => ("call", format!("http {}", http.method), Vec::new()),
         TaskKind::Work(Work::OpenApi(call)) => ("call", format!("openapi {}", call.operation.id), Vec::new()),
+        TaskKind::Work(Work::Grpc(call)) => {
+            ("call", format!("grpc {}/{}", call.service, call.method), Vec::new())
+        }
         TaskKind::Work(Work::Process(process)) => {
             ("run", process.language.clone().unwrap_or_else(|| "shell".to_owned()), Vec::new())
         }

@@ -382,7 +382,8 @@ fn target_is_fixed(effect: &Effect) -> bool {
         return !unknown_parts(&effect.arguments).iter().any(|p| p.is_empty() || p == "/uri");
     };
     match &action.run {
-        Work::Process(_) => true,
+        // Where it goes is written out.
+        Work::Process(_) | Work::Grpc(_) => true,
         // Only variables of the server can move it; everything else of the parameters stays below the server.
         Work::OpenApi(call) => call.operation.server.variables.is_empty(),
         Work::Http(http) => match &http.uri {
@@ -455,6 +456,7 @@ fn not_reached(tasks: &TaskList, effects: &[PlannedEffect]) -> Vec<NotReached> {
             TaskKind::Action { action, .. } => Some(action.to_string()),
             TaskKind::Work(Work::Http(http)) => Some(format!("http:{}", http.method)),
             TaskKind::Work(Work::OpenApi(call)) => Some(format!("http:{}", call.operation.method)),
+            TaskKind::Work(Work::Grpc(call)) => Some(format!("grpc:{}/{}", call.service, call.method)),
             TaskKind::Work(Work::Process(process)) => {
                 Some(format!("run:{}", process.language.as_deref().unwrap_or("shell")))
             }

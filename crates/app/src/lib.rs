@@ -62,6 +62,8 @@ pub use caller::Caller;
 pub use compiled::Compiled;
 pub use controls::from_environment;
 pub use drill::{DRILL_KIND, TRIALS_MAX};
+/// What is fetched and kept of what is called, for whoever fetches and calls it.
+pub use dsl::{Kind, Wanted, grpc};
 pub use events::{EventAccepted, KeptEvent};
 pub use machine::{RandomIds, SteadyClock, SystemClock};
 pub use stops::SEAL_KIND;

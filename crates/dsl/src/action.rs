@@ -132,13 +132,16 @@ impl Compiler<'_, '_> {
             (Some("openapi"), None) => self
                 .openapi(node.get("with")?, Place::ActionRun, &scope)
                 .map(|work| Work::OpenApi(Box::new(work))),
+            (Some("grpc"), None) => self
+                .grpc(node, node.get("with")?, Place::ActionRun, &scope)
+                .map(|work| Work::Grpc(Box::new(work))),
             (None, Some(run)) => self.run("run", run, Place::ActionRun, &scope),
             _ => {
                 self.report
                     .node(
                         codes::ACTION_RUN,
                         node,
-                        "`run` of an action must be one `call: http`, `call: openapi`, `run: shell` or `run: script`",
+                        "`run` of an action must be one `call` of a protocol (`http`, `openapi`, `grpc`), `run: shell` or `run: script`",
                     )
                     .hint("put anything longer into a workflow that calls several actions");
                 None
@@ -392,6 +395,7 @@ impl Compiler<'_, '_> {
                 let varies = host.is_none();
                 (host, varies)
             }
+            Some(Work::Grpc(call)) => (host_of_server(&call.uri), false),
             Some(Work::Process(_)) | None => return listed,
         };
         // Tokens are fetched by the same effect, so their authority is among what it connects to.

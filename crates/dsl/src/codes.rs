@@ -139,6 +139,8 @@ codes! {
         "`oauth2` and `oidc` ask an authority for a token with client credentials, a password or a token exchange. What needs a person at a browser, or an assertion that would have to be signed here, cannot be done by a workflow; neither can anything without its parts.";
     WRITTEN_SECRET = "OH-1085" Warning "secret written in the document"
         "A secret that stands in a document is read by everybody who may read the document, and enters the history. Put it into the secret store and name it: `oauth2: { use: … }`.";
+    STREAMS_IN = "OH-1086" Error "method takes a stream"
+        "A gRPC method that takes a stream has no one message that could be reviewed, permitted and repeated. Call a method that takes one message; one that answers with a stream is fine.";
     NOT_BUILT = "OH-1100" Error "not built yet"
         "The language has it, this version of OmniHub does not. The document is right, but cannot be published here yet.";
     EXTENSIONS = "OH-1101" Error "extensions are refused"

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use model::Digest;
 use model::effect::Authentication;
 
-use crate::openapi;
+use crate::{grpc, openapi};
 
 /// What a description describes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Kind {
     /// An API, by OpenAPI.
     OpenApi,
+    /// gRPC services, by a `.proto`.
+    Proto,
 }
 
 /// A description that has to be fetched.
@@ -30,6 +32,8 @@ pub struct Wanted {
 pub enum Description {
     /// An API, by OpenAPI.
     OpenApi(Arc<openapi::Document>),
+    /// gRPC services.
+    Proto(Arc<grpc::Proto>),
 }
 
 impl Kind {
@@ -37,12 +41,16 @@ impl Kind {
     pub fn key(self, uri: &str) -> String {
         match self {
             Self::OpenApi => uri.to_owned(),
+            Self::Proto => format!("proto {uri}"),
         }
     }
 
     /// The kind and the address of [`Kind::key`].
     pub fn of_key(key: &str) -> (Self, &str) {
-        (Self::OpenApi, key)
+        match key.split_once(' ') {
+            Some(("proto", uri)) => (Self::Proto, uri),
+            _ => (Self::OpenApi, key),
+        }
     }
 }
 
@@ -52,6 +60,9 @@ impl Kind {
         match self {
             Self::OpenApi => {
                 "it must be an OpenAPI description (2.0, 3.0, 3.1) on a host that `egress.allow` names"
+            }
+            Self::Proto => {
+                "it must be one `.proto` that holds everything, on a host that `egress.allow` names"
             }
         }
     }
@@ -64,6 +75,7 @@ impl Description {
             Kind::OpenApi => openapi::Document::read(uri, text)
                 .map(|document| Self::OpenApi(Arc::new(document)))
                 .map_err(|why| why.to_string()),
+            Kind::Proto => grpc::Proto::read(text).map(|proto| Self::Proto(Arc::new(proto))),
         }
     }
 
@@ -71,6 +83,7 @@ impl Description {
     pub fn digest(&self) -> Digest {
         match self {
             Self::OpenApi(document) => document.digest,
+            Self::Proto(proto) => proto.digest,
         }
     }
 }

@@ -10,6 +10,7 @@ mod document;
 pub mod duration;
 pub mod expr;
 pub mod format;
+pub mod grpc;
 pub mod openapi;
 pub mod picture;
 pub mod placing;

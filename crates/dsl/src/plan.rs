@@ -404,6 +404,25 @@ pub enum Work {
     OpenApi(Box<OpenApiWork>),
     /// `run: shell` or `run: script`
     Process(Box<ProcessWork>),
+    /// `call: grpc`
+    Grpc(Box<GrpcWork>),
+}
+
+/// `call: grpc`
+#[derive(Debug)]
+pub struct GrpcWork {
+    /// Digest of the kept description.
+    pub proto: Digest,
+    /// `https://host:port`, or `http://` without encryption.
+    pub uri: String,
+    /// Full name of the service.
+    pub service: String,
+    /// Name of the method.
+    pub method: String,
+    /// `arguments`; evaluates to the message, an empty one when it is absent.
+    pub arguments: Option<Template>,
+    /// `authentication`
+    pub authentication: Option<AuthenticationWork>,
 }
 
 /// `call: http`
@@ -527,6 +546,7 @@ impl Work {
         match self {
             Self::Http(http) => http.authentication.as_ref(),
             Self::OpenApi(call) => call.authentication.as_ref(),
+            Self::Grpc(call) => call.authentication.as_ref(),
             Self::Process(_) => None,
         }
     }
@@ -536,7 +556,7 @@ impl Work {
         match self {
             Self::Http(http) => Some(&http.method),
             Self::OpenApi(call) => Some(&call.operation.method),
-            Self::Process(_) => None,
+            Self::Process(_) | Self::Grpc(_) => None,
         }
     }
 }

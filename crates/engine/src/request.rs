@@ -1,10 +1,10 @@
 //! Builds the concrete act of an effect from its definition: every expression evaluated, secrets by name.
 
 use dsl::plan::{
-    Action, AuthenticationWork, HttpWork, OpenApiWork, ProcessWork, UriPiece, UriTemplate, Work,
+    Action, AuthenticationWork, GrpcWork, HttpWork, OpenApiWork, ProcessWork, UriPiece, UriTemplate, Work,
 };
 use dsl::template::Template;
-use model::call::OAuth;
+use model::call::{GrpcRequest, OAuth};
 use model::effect::{Authentication, HttpRequest, ProcessRequest, Program};
 use model::problem::WorkflowError;
 use model::{Data, Label, Request, Value};
@@ -27,6 +27,7 @@ pub(crate) fn build(
     Ok(match work {
         Work::Http(http) => Request::Http(build_http(http, input, scope, key)?),
         Work::OpenApi(call) => Request::Http(build_openapi(call, input, scope, key)?),
+        Work::Grpc(call) => Request::Grpc(Box::new(build_grpc(call, input, scope, key)?)),
         Work::Process(process) => Request::Process(build_process(process, input, scope)?),
     })
 }
@@ -158,6 +159,35 @@ fn build_openapi(
         output: call.output,
         redirect: call.redirect,
     })
+}
+
+fn build_grpc(
+    call: &GrpcWork,
+    input: &Value,
+    scope: &Scope<'_>,
+    key: Option<(&str, &str)>,
+) -> Result<GrpcRequest, WorkflowError> {
+    let arguments = match &call.arguments {
+        Some(arguments) => scope.fill(arguments, input)?,
+        None => Value::object::<&str>([]),
+    };
+    Ok(GrpcRequest {
+        uri: call.uri.clone(),
+        service: call.service.clone(),
+        method: call.method.clone(),
+        proto: call.proto,
+        headers: key.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).into_iter().collect(),
+        arguments,
+        authentication: built(call.authentication.as_ref(), input, scope)?,
+    })
+}
+
+fn built(
+    work: Option<&AuthenticationWork>,
+    input: &Value,
+    scope: &Scope<'_>,
+) -> Result<Option<Authentication>, WorkflowError> {
+    work.map(|work| build_authentication(work, input, scope)).transpose()
 }
 
 fn build_uri(template: &UriTemplate, input: &Value, scope: &Scope<'_>) -> Result<url::Url, WorkflowError> {

@@ -17,6 +17,9 @@ pub struct GrpcRequest {
     pub method: String,
     /// Digest of the kept description that knows the messages.
     pub proto: Digest,
+    /// Metadata: names and values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
     /// The message, in its JSON form.
     pub arguments: Value,
     /// How to prove who we are.

@@ -4,6 +4,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod greeter;
 pub mod outside;
 pub mod recorder;
 pub mod server;
@@ -11,6 +12,7 @@ pub mod soak;
 
 pub use browser::Driver;
 pub use client::{Answer, Client};
+pub use greeter::{GREETER, Greeter};
 pub use outside::{Fault, Outside};
 pub use recorder::{Recorder, Reply, Seen};
 pub use server::Server;

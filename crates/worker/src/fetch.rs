@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use app::Kind;
 use app::{Fetch, FetchApi, Fetched};
 use egress::{AddressRule, Door, Grant, HostRule, HttpAnswer, Limits, Reading};
 use model::effect::{EffectNumber, HttpOutput, HttpRequest};
 
 use crate::authenticate::{Proof, Tokens, Way, masked, proof_of, send};
 use crate::ledger::Ledger;
+use crate::proto;
 
 /// What a description may come as, in the order that is liked best.
 const ACCEPT: &str = "application/json, application/yaml;q=0.9, */*;q=0.5";
@@ -66,7 +68,10 @@ impl Fetcher {
         let proof = asked.wanted.authentication.as_ref();
         let proof = proof.map(|with| proof_of(with, asked.secret.as_ref())).transpose();
         let text = match proof {
-            Ok(proof) => self.text(&way, &request, proof.as_ref()).await,
+            Ok(proof) => match (asked.wanted.kind, self.text(&way, &request, proof.as_ref()).await) {
+                (Kind::Proto, Ok(text)) => proto::kept_of(&text),
+                (_, text) => text,
+            },
             Err(why) => Err(why),
         };
         Fetched { text, connections: self.ledger.take_of(asked.tenant, asked.reading, effect) }

@@ -8,5 +8,6 @@ pub mod connect;
 mod fetch;
 mod ledger;
 mod pool;
+mod proto;
 
 pub use pool::{Pool, PoolConfig};

@@ -10,13 +10,15 @@ use egress::{AddressRule, BreakerConfig, Door, DoorConfig, Grant, HostRule, Reso
 use model::Request;
 use model::effect::{Answer, Authentication};
 use model::problem::WorkflowError;
+use prost_reflect::DescriptorPool;
 use sandbox::Sandbox;
 use tokio::sync::watch;
 
 use crate::authenticate::{Proof, Tokens, Way, proof_of};
-use crate::connect::{http, process};
+use crate::connect::{grpc, http, process};
 use crate::fetch::Fetcher;
 use crate::ledger::Ledger;
+use crate::proto::Pools;
 
 /// Values and components of the pool.
 pub struct PoolConfig {
@@ -44,6 +46,7 @@ pub struct Pool {
     door: Door,
     ledger: Arc<Ledger>,
     tokens: Arc<Tokens>,
+    pools: Pools,
     private: Vec<AddressRule>,
     hosts: Vec<HostRule>,
     http_limits: egress::Limits,
@@ -85,6 +88,7 @@ impl Pool {
             door,
             ledger,
             tokens,
+            pools: Pools::default(),
             private: config.private,
             hosts: config.hosts,
             http_limits: config.http_limits,
@@ -266,6 +270,15 @@ impl Pool {
                     let fencing = fencing.map(|header| (header, work.fence.token().to_string()));
                     http::perform(&way, request, proof, fencing).await
                 }
+                Request::Grpc(call) => match self.described(work, &call.proto).await {
+                    Ok(pool) => {
+                        let fencing = work.contract.fencing_header.clone();
+                        let fencing = fencing.map(|header| (header, work.fence.token().to_string()));
+                        let read = work.contract.effect == model::EffectKind::Read;
+                        grpc::perform(&way, call, proof, fencing, &pool, read).await
+                    }
+                    Err(answer) => answer,
+                },
                 _ => refused("no worker speaks this protocol"),
             }
         };
@@ -284,6 +297,21 @@ impl Pool {
             return None;
         }
         Some(answer)
+    }
+
+    /// What a kept `.proto` says.
+    async fn described(&self, work: &Work, digest: &model::Digest) -> Result<DescriptorPool, Answer> {
+        if let Some(pool) = self.pools.get(digest) {
+            return Ok(pool);
+        }
+        let kept = self.app.kept_description(work, digest).await.map_err(|problem| {
+            tracing::warn!(error = %problem, internal = problem.internal, "a description could not be read");
+            let told = "the description of the service could not be read";
+            let error = WorkflowError::standard("runtime", 503, "Description Unavailable", told);
+            Answer::Refused { error, transient: true, retry_after_ms: None }
+        })?;
+        let kept = kept.ok_or_else(|| refused("the kept description is not the one that was pinned"))?;
+        self.pools.put(*digest, &kept).map_err(refused)
     }
 
     async fn proof(&self, work: &Work) -> Result<Option<Proof>, Answer> {

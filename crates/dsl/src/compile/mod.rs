@@ -5,6 +5,7 @@ mod child;
 pub(crate) mod expression;
 mod flow;
 mod fork;
+mod grpc;
 mod listen;
 mod metadata;
 mod openapi;

@@ -86,6 +86,7 @@ impl Compiler<'_, '_> {
     fn api(&mut self, node: &Node, place: Place, scope: &Scope) -> Option<Arc<Document>> {
         match self.described(Kind::OpenApi, node, place, scope)?.1 {
             Description::OpenApi(document) => Some(document),
+            _ => None,
         }
     }
 

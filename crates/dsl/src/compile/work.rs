@@ -25,7 +25,10 @@ impl Compiler<'_, '_> {
             "openapi" => self
                 .openapi(node.get("with")?, Place::Task, scope)
                 .map(|work| TaskKind::Work(Work::OpenApi(Box::new(work)))),
-            protocol @ ("grpc" | "asyncapi" | "mcp" | "a2a") => {
+            "grpc" => self
+                .grpc(node, node.get("with")?, Place::Task, scope)
+                .map(|work| TaskKind::Work(Work::Grpc(Box::new(work)))),
+            protocol @ ("asyncapi" | "mcp" | "a2a") => {
                 self.not_built(node, &format!("the task `{name}`: `call: {protocol}`"));
                 None
             }

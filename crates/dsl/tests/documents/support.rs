@@ -23,6 +23,7 @@ impl Catalogue for Shop {
         let text = match uri {
             "https://shop.example/openapi.json" => API,
             "https://shop.example/broken.json" => BROKEN_API,
+            "https://shop.example/shop.proto" => PROTO,
             "https://shop.example/gone.json" => return Some(Err("the answer was 404".to_owned())),
             _ => return None,
         };
@@ -35,6 +36,11 @@ const API: &str = r#"{ "openapi": "3.0.3", "servers": [ { "url": "/v1" } ], "pat
   "/orders/{orderId}": { "get": { "operationId": "getOrder", "parameters": [
     { "name": "orderId", "in": "path", "required": true }, { "name": "expand", "in": "query" } ] } },
   "/orders": { "post": { "operationId": "createOrder", "requestBody": { "required": true, "content": { "application/json": {} } } } } } }"#;
+
+/// Services of the shop, as they are kept.
+const PROTO: &str = r#"{ "proto": "…", "descriptors": "", "services": { "shop.Orders": {
+  "Put": { "client_streaming": false, "server_streaming": false },
+  "Upload": { "client_streaming": true, "server_streaming": false } } } }"#;
 
 /// One that refers to nothing.
 const BROKEN_API: &str = r##"{ "openapi": "3.0.3", "paths": { "/orders": { "get": { "operationId": "listOrders",

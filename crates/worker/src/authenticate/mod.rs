@@ -198,27 +198,48 @@ pub async fn send(
     Ok(answer)
 }
 
+/// A value of `Authorization`, and whether a kept token is in it.
+#[derive(Default)]
+pub struct Shown {
+    /// The value; none without a proof.
+    pub value: Option<String>,
+    /// True when a newer token could be had.
+    pub kept: bool,
+}
+
+impl Way<'_> {
+    /// Forgets the token that was shown.
+    pub fn forget_token(&self, proof: Option<&Proof>, value: Option<&str>) {
+        if let (Some(Proof::Token { discover, with }), Some(token)) =
+            (proof, value.and_then(|value| value.strip_prefix("Bearer ")))
+        {
+            self.tokens.forget(&self.grant.tenant, *discover, with, token);
+        }
+    }
+}
+
 /// The value of `Authorization` for a protocol that the door only connects.
 pub async fn authorization(
     way: &Way<'_>,
     proof: Option<&Proof>,
     secrets: &mut Vec<String>,
-) -> Result<Option<String>, Unsent> {
+) -> Result<Shown, Unsent> {
     let text = |credentials: &Credentials| egress::authorization_text(credentials).map_err(Unsent::Door);
     match proof {
-        None => Ok(None),
+        None => Ok(Shown::default()),
         Some(Proof::Plain(credentials)) => {
             secrets.extend(secret_texts(credentials));
-            text(credentials).map(Some)
+            Ok(Shown { value: Some(text(credentials)?), kept: false })
         }
         Some(Proof::Digest { .. }) => {
             let told = "digest authentication answers a challenge, and this protocol has none";
             Err(Unsent::Door(SendError::Invalid(told.to_owned())))
         }
         Some(Proof::Token { discover, with }) => {
-            let (token, _) = way.tokens.token(way, *discover, with, secrets).await.map_err(Unsent::Proof)?;
+            let (token, kept) =
+                way.tokens.token(way, *discover, with, secrets).await.map_err(Unsent::Proof)?;
             remember(secrets, &token);
-            text(&Credentials::Bearer { token }).map(Some)
+            Ok(Shown { value: Some(text(&Credentials::Bearer { token })?), kept })
         }
     }
 }

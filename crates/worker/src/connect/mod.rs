@@ -3,6 +3,7 @@
 //! A connector never decides whether an effect may happen and never retries. It says what came back, and when nothing
 //! did, whether the act can have happened.
 
+pub(crate) mod grpc;
 pub mod http;
 pub mod process;
 

@@ -1,6 +1,7 @@
 //! Calls of the language beyond plain HTTP, against real servers on the loopback.
 
 mod authentication;
+mod grpc;
 
 use serde_json::{Value as Json, json};
 use testkit::{Answer, Client, Server};
@@ -16,7 +17,13 @@ pub struct House {
 impl House {
     /// One that may reach these hosts, all on the loopback.
     pub async fn near(hosts: &[String]) -> Self {
-        let configuration = format!("egress.private = [\"127.0.0.1/32\"]\negress.allow = {hosts:?}\n");
+        Self::near_with(hosts, "").await
+    }
+
+    /// As [`House::near`], with more of the configuration.
+    pub async fn near_with(hosts: &[String], more: &str) -> Self {
+        let configuration =
+            format!("egress.private = [\"127.0.0.1/32\", \"::1/128\"]\negress.allow = {hosts:?}\n{more}");
         let server = Server::start(env!("CARGO_BIN_EXE_omnihub"), &configuration, &[]).await;
         let bob = server.principal("user:bob", &["operator"]).await;
         Self { server, bob }
@@ -37,13 +44,16 @@ impl House {
         assert!([200, 201, 204].contains(&answer.status), "{name}: {}", answer.text);
     }
 
-    /// Runs a workflow to its end; every approval is given.
+    /// Runs a workflow to its end, or until an effect is parked; every approval is given.
     pub async fn run(&self, name: &str, input: Json) -> Json {
         let goal = json!({"workflow": {"namespace": "test", "name": name}, "input": input});
         let started = self.server.admin.post("/goals", goal).await;
         assert_eq!(started.status, 202, "{name}: {}", started.text);
         let path = format!("/executions/{}", started.str("/execution_id"));
-        let over = |a: &Answer| ["completed", "faulted", "cancelled"].contains(&a.str("/status"));
+        let over = |a: &Answer| {
+            ["completed", "faulted", "cancelled"].contains(&a.str("/status"))
+                || a.str("/blocked_on").starts_with("dead-letter:")
+        };
         let mut seen = Vec::<String>::new();
         loop {
             let now = eventually(&self.bob, &path, |a| {
