@@ -106,8 +106,11 @@ impl Execution {
         effect.output = Some(output.clone());
         effect.reused = Some((of, origin.cloned()));
         let thread = effect.thread;
-        // What stands in is undone as what it stands for; what another execution did is undone there.
+        // What stands in is undone as what it stands for, and once; what another execution did is undone there.
         if origin.is_none() && self.enter(thread) {
+            if self.effects.kept.get(&of).is_some_and(|effect| effect.armed) {
+                self.disarm(of);
+            }
             self.arm_effect(number);
         }
         let whose = origin.map(|origin| format!(" of execution `{origin}`")).unwrap_or_default();

@@ -255,7 +255,8 @@ impl Execution {
             self.effects.forget(event.at, None);
         }
         self.give_up_everything();
-        self.arm_as_at(point, &wanted);
+        let point = point.without_what_is_over(rewound);
+        self.arm_as_at(&point, &wanted);
         let mut state = Self {
             version: self.version + 1,
             now: event.at,
@@ -273,7 +274,7 @@ impl Execution {
             undid: false,
             entries: self.entries,
             threads_begun: self.threads_begun,
-            ..point.clone()
+            ..point
         };
         state.stand_before_tasks();
         let signal = match &rewound.input {
@@ -287,6 +288,25 @@ impl Execution {
         state.run(signal);
         state.enter(ThreadId::ROOT);
         state
+    }
+
+    /// The point without what was under way there, and armed, and came to nothing since: it failed, was undone for certain,
+    /// or another effect stands for it. Nothing of that is left to undo, and nobody would ever say how it ended.
+    fn without_what_is_over(&self, rewound: &Rewound) -> Self {
+        let mut point = self.clone();
+        let is_kept = |number: EffectNumber| {
+            rewound.kept.list.iter().any(|kept| kept.origin.is_none() && kept.effect == number)
+        };
+        let stays = |item: &Armed| match item {
+            Armed::Effect(number) => {
+                let settled = self.effect(*number).is_some_and(|effect| effect.outcome.is_some());
+                settled || is_kept(*number)
+            }
+            Armed::Action { .. } | Armed::Savepoint(_) => true,
+        };
+        point.live.armed.retain(stays);
+        point.threads.values_mut().for_each(|thread| thread.armed.retain(stays));
+        point
     }
 
     /// Only what was armed at the point is armed, and everything that was is still there.

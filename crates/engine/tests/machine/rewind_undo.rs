@@ -325,3 +325,53 @@ fn a_pause_holds_the_undoing_and_branches_stand_still() {
         assert_eq!(run.state.branches().len(), 2, "to {point}");
     }
 }
+
+const FAILS: &str = "- a: { call: 'put:1.0.0', with: { n: '${ \"a\" }' } }
+- no: { raise: { error: { type: 'https://shop.example/no', status: 500 } } }";
+
+/// The number of events with which the first effect was on the wire.
+fn under_way(run: &Run) -> u64 {
+    let starts = |event: &model::Event| matches!(event.body, EventBody::EffectStarted { .. });
+    run.events.iter().position(starts).expect("something started") as u64 + 1
+}
+
+#[test]
+fn what_was_on_the_wire_at_the_point_and_is_over_is_not_waited_for() {
+    // It was undone since: a failure after the return undoes what the flow did again, and ends.
+    let (mut run, mut ledger) = settled(FAILS);
+    assert!(matches!(run.state.end, Some(End::Faulted(_))), "{:?}", run.state.end);
+    run.rewind(to(under_way(&run), Some(Choice::Keep))).expect("a way back");
+    ledger.settle(&mut run);
+    assert_eq!(ledger.writes, ["put a", "drop a"]);
+    assert!(matches!(run.state.end, Some(End::Faulted(_))), "{:?}", run.state.end);
+    // It failed since.
+    let mut run = begin(FAILS);
+    run.permit_all();
+    run.answer(1, 1, refused(400, false));
+    assert!(matches!(run.state.end, Some(End::Faulted(_))), "{:?}", run.state.end);
+    run.rewind(to(under_way(&run), Some(Choice::Keep))).expect("a way back");
+    let mut ledger = Ledger::default();
+    ledger.settle(&mut run);
+    assert_eq!(ledger.writes, ["put a", "drop a"]);
+    assert!(matches!(run.state.end, Some(End::Faulted(_))), "{:?}", run.state.end);
+}
+
+#[test]
+fn what_was_on_the_wire_at_the_point_and_stands_in_is_undone_once() {
+    let tasks = "- a: { call: 'put:1.0.0', with: { n: '${ \"a\" }' } }
+- nap: { wait: PT1H }
+- no: { raise: { error: { type: 'https://shop.example/no', status: 500 } } }";
+    let (mut run, mut ledger) = settled(tasks);
+    run.rewind(to(under_way(&run), Some(Choice::Keep))).expect("a way back");
+    ledger.settle(&mut run);
+    assert_eq!(ledger.writes, [""; 0], "what was put stands in");
+    run.now = run.now.plus(Duration::from_secs(7200));
+    run.give(Input::Wake).expect("time may come");
+    ledger.settle(&mut run);
+    assert_eq!(ledger.writes, ["drop a"]);
+    assert!(matches!(run.state.end, Some(End::Faulted(_))), "{:?}", run.state.end);
+}
+
+fn to(point: u64, effects: Option<Choice>) -> Rewinding {
+    Rewinding { to: point, checkpoint: None, effects, input: None, by: bob(), reason: "once more".into() }
+}
