@@ -153,9 +153,8 @@ impl App {
         let now = self.clock.now();
         let (definition, whole) = (recorded.definition, recorded.whole);
         // The replays take as long as the history: not on a thread that serves others.
-        let done =
-            tokio::task::spawn_blocking(move || Execution::rewind(&definition, &whole, rewinding, now));
-        let replaced = done.await.map_err(Problem::machine)?.map_err(|no| no_return(&no))?;
+        let done = aside(move || Execution::rewind(&definition, &whole, rewinding, now)).await?;
+        let replaced = done.map_err(|no| no_return(&no))?;
         Ok((replaced, place))
     }
 
@@ -193,9 +192,8 @@ impl App {
             return Ok(return_view(row, &place, Vec::new()));
         }
         let (definition, whole) = (recorded.definition, recorded.whole);
-        let made =
-            tokio::task::spawn_blocking(move || Execution::fork(&definition, &whole, started, forking, now));
-        let made = made.await.map_err(Problem::machine)?.map_err(|no| no_return(&no))?;
+        let made = aside(move || Execution::fork(&definition, &whole, started, forking, now)).await?;
+        let made = made.map_err(|no| no_return(&no))?;
         let kept = kept_in(&made.1);
         if request.dry_run {
             return Ok(return_view(self.row(tenant, &id).await?, &place, kept));
@@ -398,6 +396,15 @@ impl Recorded {
             }
         }
     }
+}
+
+/// Runs what takes long on a thread that serves nobody else. A runtime of one thread has none to spare, and decides the
+/// whole order of what happens: there it runs at once.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    if tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::CurrentThread {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await.map_err(Problem::machine)
 }
 
 fn rewinding(

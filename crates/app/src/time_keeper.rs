@@ -106,7 +106,8 @@ impl App {
     pub(crate) async fn keep_time(self: &Arc<Self>) {
         let mut resting: BTreeMap<TenantId, Instant> = BTreeMap::new();
         let mut looked = Instant::now();
-        loop {
+        // Whoever lost the lead wakes nothing: what the store says is due stays due for it, as fast as it can ask.
+        while self.leads() {
             self.wake_held().await;
             resting.retain(|_, until| *until > Instant::now());
             let full = self.tenants_without_room();
@@ -209,7 +210,7 @@ impl App {
 
     /// Wakes executions whose effects found no room before the workers, as soon as there is some.
     pub(crate) async fn keep_places(self: &Arc<Self>) {
-        loop {
+        while self.leads() {
             let found = self.work.with_room().await;
             self.give_until_taken(found, || Input::Wake).await;
         }
