@@ -5,6 +5,7 @@ use std::ffi::c_int;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 use store::{FileAct, FileWatch};
@@ -125,6 +126,8 @@ struct Inner {
 
 /// Disks of this process by root.
 static DISKS: Mutex<Vec<Arc<Disk>>> = Mutex::new(Vec::new());
+/// The number of the next disk.
+static NUMBERS: AtomicI64 = AtomicI64::new(1);
 /// Handles of a disk: more than any test opens.
 const HANDLES: i64 = 1 << 32;
 
@@ -132,11 +135,27 @@ impl Disk {
     /// Watches a directory, which must be empty or absent. Ends with [`Disk::forget`].
     pub fn over(root: &Path) -> Arc<Self> {
         layer::register();
-        let mut disks = DISKS.lock();
-        let number = disks.iter().map(|disk| disk.number).max().unwrap_or(0) + 1;
+        // Never the number of an earlier one: whoever still has a file of that one open must not write to this one.
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let disk = Arc::new(Self { root: root.to_owned(), number, inner: Mutex::default() });
-        disks.push(Arc::clone(&disk));
+        DISKS.lock().push(Arc::clone(&disk));
         disk
+    }
+
+    /// Watches a directory with whatever lies in it, which counts as synchronized. Ends with [`Disk::forget`].
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn holding(root: &Path) -> Result<Arc<Self>, io::Error> {
+        let disk = Self::over(root);
+        if root.is_dir() {
+            let mut inner = disk.inner.lock();
+            let log = &mut inner.log;
+            log.push(Act::MakeDirectory(root.to_owned()));
+            log.extend(root.parent().map(|above| Act::SyncDirectory(above.to_owned())));
+            inner.take_in(root)?;
+        }
+        Ok(disk)
     }
 
     /// How a store is opened on this disk.
@@ -316,6 +335,25 @@ impl FileWatch for Disk {
 }
 
 impl Inner {
+    /// Writes down what lies in a directory, as if it had just been made and synchronized. Shared memory is not durable.
+    fn take_in(&mut self, directory: &Path) -> Result<(), io::Error> {
+        for entry in std::fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                self.log.push(Act::MakeDirectory(path.clone()));
+                self.log.push(Act::SyncDirectory(directory.to_owned()));
+                self.take_in(&path)?;
+            } else if !path.to_string_lossy().ends_with("-shm") {
+                let bytes = std::fs::read(&path)?;
+                let file = self.create(&path);
+                self.log.push(Act::Write { file, offset: 0, bytes: bytes.into() });
+                self.log.push(Act::Sync(file));
+            }
+        }
+        self.log.push(Act::SyncDirectory(directory.to_owned()));
+        Ok(())
+    }
+
     fn create(&mut self, path: &Path) -> usize {
         let file = self.files;
         self.files += 1;

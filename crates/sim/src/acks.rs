@@ -87,6 +87,45 @@ pub struct Left {
     pub number: u64,
 }
 
+/// A part was acknowledged as stopped, or somebody asked to let it go: numbers of the trace.
+#[derive(Debug, Clone)]
+pub struct PartStop {
+    /// The part.
+    pub scope: model::stop::Scope,
+    /// In which tenant; none in all of them.
+    pub tenant: Option<TenantId>,
+    /// Acknowledged from here on.
+    pub from: u64,
+    /// Until somebody asked to lift it; nothing is promised from there on.
+    pub until: u64,
+}
+
+/// A signal that was accepted.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Whose.
+    pub tenant: TenantId,
+    /// To which execution.
+    pub execution: ExecutionId,
+    /// Its id.
+    pub id: String,
+    /// What it carried.
+    pub data: serde_json::Value,
+}
+
+/// Somebody is known to have lost the right to decide: numbers of the trace.
+#[derive(Debug, Clone)]
+pub struct Disabled {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Who.
+    pub who: String,
+    /// Acknowledged from here on.
+    pub from: u64,
+    /// Until somebody asked to give it back.
+    pub until: u64,
+}
+
 /// Everything that was promised.
 #[derive(Debug, Default)]
 pub struct Acks {
@@ -114,8 +153,20 @@ pub struct Inner {
     pub controls: u64,
     /// Acts on executions that were acknowledged: execution, and the leaf's action.
     pub acts: Vec<(TenantId, ExecutionId, &'static str)>,
+    /// Parts that were stopped.
+    pub parts: Vec<PartStop>,
+    /// Signals that were accepted.
+    pub told: Vec<Told>,
+    /// People who lost their rights.
+    pub disabled: Vec<Disabled>,
+    /// Forks that were made.
+    pub forks: Vec<(TenantId, ExecutionId)>,
+    /// Plans that were acknowledged as signed.
+    pub signed: Vec<(TenantId, String)>,
     /// Things that a tenant saw and that are not its own.
     pub foreign: Vec<String>,
+    /// What must have been refused, and was heard.
+    pub wrong: Vec<String>,
     /// Internal errors that somebody was shown.
     pub internal: Vec<String>,
 }

@@ -9,7 +9,7 @@ use app::view::{
     ApprovalView, ApprovalWord, GoalAccepted, GoalAnswer, GoalRequest, SetControl, WorkflowName,
 };
 use model::approval::ApprovalStatus;
-use model::event::CancelMode;
+use model::event::{CancelMode, Choice};
 use model::principal::Role;
 use model::{Clock as _, Problem, TenantId};
 use serde_json::json;
@@ -47,6 +47,9 @@ pub async fn client(world: Arc<World>, number: u64) {
         ..GoalRequest::default()
     };
     let mut more = random.chance(200);
+    if random.chance(world.swarm.planned) && crate::planner::run(&world, &mut random, &alice, &goal).await {
+        return;
+    }
     let doubled = key.is_some() && random.chance(world.swarm.goals_doubled);
     if key.is_some() {
         world.acks.add(|acks| acks.keyed.push((tenant.clone(), number)));
@@ -103,7 +106,7 @@ fn promised(world: &World, tenant: &TenantId, accepted: &GoalAccepted, key: Opti
 }
 
 /// Something that no fault explains.
-fn unexpected(world: &World, what: &str, problem: &Problem) {
+pub fn unexpected(world: &World, what: &str, problem: &Problem) {
     note!(world, "{what}: {problem}");
     if problem.status == 500 {
         let told = format!("{what}: {problem}: {}", problem.internal.as_deref().unwrap_or_default());
@@ -534,7 +537,11 @@ pub async fn let_go(world: &Arc<World>) {
             tokio::time::sleep(AGAIN).await;
         }
     }
+    crate::stops::lift_all(world).await;
+    crate::house::tidy(world).await;
+    let mut random = Random::stream(world.seed, "healer");
     let mut tried: BTreeMap<String, u32> = BTreeMap::new();
+    let mut settled: BTreeMap<String, bool> = BTreeMap::new();
     loop {
         for tenant in [workloads::first_tenant(), workloads::second_tenant()] {
             let oscar = workloads::caller(&tenant, "user:oscar", &[Role::Operator]);
@@ -548,7 +555,13 @@ pub async fn let_go(world: &Arc<World>) {
             for row in page.items {
                 let id = row.id.as_str();
                 let blocked = row.blocked_on.as_deref().unwrap_or_default();
-                if blocked == "operator:paused" {
+                if blocked.starts_with("choice:") {
+                    let tess = workloads::caller(&tenant, "user:tess", &[Role::Operator]);
+                    crate::returns::choose(world, &node, &tess, &row, Choice::Keep).await;
+                } else if blocked.starts_with("compensation:") {
+                    let tess = workloads::caller(&tenant, "user:tess", &[Role::Operator]);
+                    crate::returns::settle(world, &node, &tess, &row).await;
+                } else if blocked == "operator:paused" {
                     let done = world.ask(&node, node.app.resume(&oscar, id, "healed")).await;
                     if let Some(Err(problem)) = done {
                         unexpected(world, "resume", &problem);
@@ -564,6 +577,15 @@ pub async fn let_go(world: &Arc<World>) {
                         if let Some(Err(problem)) = done {
                             unexpected(world, "redrive", &problem);
                         }
+                        continue;
+                    }
+                    // Then people settle it, or leave it where it is.
+                    let settles = *settled
+                        .entry(letter.to_owned())
+                        .or_insert_with(|| random.chance(world.swarm.settle));
+                    if settles {
+                        let tess = workloads::caller(&tenant, "user:tess", &[Role::Operator]);
+                        crate::returns::settle(world, &node, &tess, &row).await;
                     }
                 }
             }

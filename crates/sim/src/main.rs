@@ -1,22 +1,28 @@
 //! The simulator's command line; `cargo xtask sim` builds it and passes its arguments on.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use sim::crash_points::{Depth, Scenario};
 use sim::run::{Base, Ended};
 use sim::seeds::Totals;
-use sim::{crash_points, marks, seeds, workloads};
+use sim::{crash_points, marks, seeds};
 
 const HELP: &str = "\
 sim --seeds N [--from S] [--threads T] [--json]   run many seeds
 sim --seed S                                      run one seed, and show its trace
-sim crash-points [--singles]                      a crash at each boundary of each workflow, and each pair
+sim crash-points [--singles] [--store sqlite]     a crash at each boundary of each scenario, and each pair; on the real
+                                                  SQLite each single one, and the power goes off with it
 sim prove [--bug NAME] [--seeds N] [--write]      whether seeded bugs are found (needs the feature `sabotage`)
 ";
+
+/// Threads that explore crash points.
+const THREADS: usize = 2;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.first().map(String::as_str) {
-        Some("crash-points") => points(!arguments.iter().any(|a| a == "--singles")),
+        Some("crash-points") => points(&arguments),
         Some("prove") => prove(&arguments),
         Some("--seed") => one(number(&arguments, "--seed").unwrap_or(0)),
         Some("--seeds" | "--from" | "--threads" | "--json") => many(&arguments),
@@ -110,16 +116,42 @@ fn told(from: u64, totals: &Totals) {
     println!("{} of {} seeds failed", totals.failed.len(), totals.seeds);
 }
 
-fn points(pairs: bool) -> Result<bool, String> {
-    let base = Base::found()?;
+fn points(arguments: &[String]) -> Result<bool, String> {
+    let given =
+        arguments.iter().position(|argument| argument == "--store").and_then(|at| arguments.get(at + 1));
+    let sqlite = match given.map(String::as_str) {
+        None | Some("memory") => false,
+        Some("sqlite") => true,
+        Some(other) => return Err(format!("there is no store `{other}`: use memory or sqlite")),
+    };
+    let singles = sqlite || arguments.iter().any(|a| a == "--singles");
+    let depth = if singles { Depth::Singles } else { Depth::Pairs };
+    let scenarios = crash_points::scenarios();
+    let next = AtomicUsize::new(0);
+    let worked: Result<Vec<bool>, String> = std::thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..THREADS).map(|_| scope.spawn(|| explore_all(&scenarios, &next, sqlite, depth))).collect();
+        let joined = workers.into_iter().map(|worker| worker.join());
+        joined.map(|done| done.unwrap_or_else(|_| Err("a simulator thread panicked".to_owned()))).collect()
+    });
+    Ok(worked?.into_iter().all(|fine| fine))
+}
+
+/// Takes scenarios until there are no more, and tells of each; true when nothing is broken.
+fn explore_all(
+    scenarios: &[Scenario],
+    next: &AtomicUsize,
+    sqlite: bool,
+    depth: Depth,
+) -> Result<bool, String> {
+    let base = if sqlite { Base::found_on_sqlite()? } else { Base::found()? };
     let mut fine = true;
-    let tenants = [workloads::first_tenant(), workloads::second_tenant()];
-    let all = (0..workloads::count()).flat_map(|number| tenants.iter().map(move |tenant| (number, tenant)));
-    for (number, tenant) in all {
-        let points = crash_points::workflow(&base, number, tenant.clone(), pairs)?;
+    while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
+        let points = crash_points::explore(&base, scenario, depth)?;
         println!(
-            "{tenant:<8} {:<12} {:>4} boundaries, {:>4} single crashes, {:>6} pairs, {} broken",
-            points.workflow,
+            "{:<8} {:<17} {:>4} boundaries, {:>4} single crashes, {:>6} pairs, {} broken",
+            scenario.tenant.as_str(),
+            points.name,
             points.boundaries,
             points.singles,
             points.pairs,

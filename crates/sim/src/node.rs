@@ -1,7 +1,7 @@
 //! One node: an application over the shared disk, that may die at any boundary and never answers again.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use app::{App, Parts, Settings};
@@ -9,7 +9,7 @@ use model::Clock as _;
 use model::approval::{Approval, ApprovalStatus};
 use tokio::sync::Notify;
 
-use crate::store::NodeStore;
+use crate::clock::SimClock;
 use crate::worker;
 use crate::world::World;
 use crate::{note, reached};
@@ -23,19 +23,64 @@ pub struct Life {
     /// Which node, from 1.
     pub number: u32,
     dead: AtomicBool,
+    asleep: AtomicBool,
     died: Notify,
+    woke: Notify,
+    /// By how much its clock is behind everybody's, in milliseconds.
+    behind_ms: AtomicI64,
+    clock: Arc<SimClock>,
+    /// Whether another node took its place.
+    replaced: AtomicBool,
+    /// Its application, once it has one.
+    app: OnceLock<std::sync::Weak<App>>,
 }
 
 impl Life {
     /// A node that lives.
-    pub fn new(number: u32) -> Self {
-        Self { number, dead: AtomicBool::new(false), died: Notify::new() }
+    pub fn new(number: u32, clock: Arc<SimClock>) -> Self {
+        Self {
+            number,
+            dead: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            died: Notify::new(),
+            woke: Notify::new(),
+            behind_ms: AtomicI64::new(0),
+            clock,
+            replaced: AtomicBool::new(false),
+            app: OnceLock::new(),
+        }
+    }
+
+    /// Remembers the application of its node.
+    fn leads(&self, node: &Node) {
+        let _ = self.app.set(Arc::downgrade(&node.app));
+    }
+
+    /// Its application, while it has one.
+    pub fn app(&self) -> Option<Arc<App>> {
+        self.app.get()?.upgrade()
     }
 
     /// From here on nothing of it answers.
     pub fn die(&self) {
         self.dead.store(true, Ordering::Relaxed);
+        self.asleep.store(false, Ordering::Relaxed);
         self.died.notify_waiters();
+        self.woke.notify_waiters();
+    }
+
+    /// From here on nothing of it answers until it wakes, with a clock that is behind.
+    pub fn sleep(&self) {
+        self.asleep.store(true, Ordering::Relaxed);
+        self.replaced.store(true, Ordering::Relaxed);
+        self.died.notify_waiters();
+    }
+
+    /// It goes on where it was.
+    pub fn wake(&self, behind_ms: i64) {
+        self.behind_ms.store(behind_ms, Ordering::Relaxed);
+        self.asleep.store(false, Ordering::Relaxed);
+        self.woke.notify_waiters();
     }
 
     /// True from its death on.
@@ -43,19 +88,38 @@ impl Life {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// Goes on while the node lives; a dead node's handles never answer.
+    /// True while it does not serve: it is dead, or slept long enough for another one to lead.
+    pub fn is_gone(&self) -> bool {
+        self.is_dead() || self.replaced.load(Ordering::Relaxed)
+    }
+
+    /// Goes on while the node lives; a dead node's handles never answer, and those of a sleeping one when it wakes.
     pub async fn or_hang(&self) {
-        if self.is_dead() {
-            std::future::pending::<()>().await;
+        loop {
+            let woke = self.woke.notified();
+            if self.is_dead() {
+                std::future::pending::<()>().await;
+            }
+            if !self.asleep.load(Ordering::Relaxed) {
+                return;
+            }
+            woke.await;
         }
     }
 
-    /// Answers when the node dies.
+    /// Answers when the node dies, or is replaced.
     pub async fn death(&self) {
         let died = self.died.notified();
-        if !self.is_dead() {
+        if !self.is_gone() {
             died.await;
         }
+    }
+}
+
+impl model::Clock for Life {
+    fn now(&self) -> model::Timestamp {
+        let now = self.clock.now();
+        model::Timestamp(now.0.saturating_sub(self.behind_ms.load(Ordering::Relaxed)))
     }
 }
 
@@ -68,21 +132,31 @@ pub struct Node {
     pub app: Arc<App>,
 }
 
-/// Starts nodes one after another: when one dies, or cannot start, the next takes over after a while.
+/// Starts nodes one after another: when one dies, falls asleep, or cannot start, the next takes over after a while.
 pub async fn supervise(world: Arc<World>) {
     for number in 1.. {
         if world.ran_away() {
             return;
         }
-        let life = Arc::new(Life::new(number));
+        let life = Arc::new(Life::new(number, Arc::clone(&world.clock)));
         note!(world, "node {number} starts");
+        let mut serves = Box::pin(serve(Arc::clone(&world), Arc::clone(&life)));
         let served = tokio::select! {
             biased;
             () = life.death() => true,
-            served = serve(&world, &life) => served,
+            served = &mut serves => served,
         };
-        life.die();
         world.set_node(None);
+        if life.is_gone() && !life.is_dead() {
+            let (world, life) = (Arc::clone(&world), Arc::clone(&life));
+            tokio::spawn(async move {
+                crate::zombie::haunt(&world, &life, serves).await;
+                life.die();
+            });
+        } else {
+            drop(serves);
+            life.die();
+        }
         note!(world, "node {number} is gone");
         if !served {
             reached!(world, "a start was refused");
@@ -93,9 +167,16 @@ pub async fn supervise(world: Arc<World>) {
 }
 
 /// Runs one node until its application gives up. Dropped when the node dies.
-async fn serve(world: &Arc<World>, life: &Arc<Life>) -> bool {
-    let store = Arc::new(NodeStore::new(Arc::clone(world), Arc::clone(life)));
-    let parts = Parts { store, clock: Arc::clone(&world.clock) as _, ids: Arc::clone(&world.ids) as _ };
+async fn serve(world: Arc<World>, life: Arc<Life>) -> bool {
+    let store = match world.store_of(&life) {
+        Ok(store) => store,
+        Err(why) => {
+            note!(world, "node {} cannot open what it finds: {why}", life.number);
+            world.acks.add(|acks| acks.internal.push(why));
+            return false;
+        }
+    };
+    let parts = Parts { store, clock: Arc::clone(&life) as _, ids: Arc::clone(&world.ids) as _ };
     let settings = Settings {
         approvals_expire: world.swarm.approvals_expire,
         work_max: world.swarm.work_max,
@@ -121,8 +202,9 @@ async fn serve(world: &Arc<World>, life: &Arc<Life>) -> bool {
         reached!(world, "expired while nobody served");
     }
     world.recovering(true);
-    let node = Node { life: Arc::clone(life), app: Arc::clone(&app) };
-    tokio::spawn(worker::work(Arc::clone(world), node.clone()));
+    let node = Node { life: Arc::clone(&life), app: Arc::clone(&app) };
+    life.leads(&node);
+    tokio::spawn(worker::work(Arc::clone(&world), node.clone()));
     let runs = tokio::spawn(Arc::clone(&app).run());
     let guard = AbortOnDrop(runs);
     while !app.ready() {
@@ -131,6 +213,10 @@ async fn serve(world: &Arc<World>, life: &Arc<Life>) -> bool {
             return false;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    if life.is_gone() {
+        life.or_hang().await;
+        return false;
     }
     world.set_node(Some(node));
     let mut guard = guard;

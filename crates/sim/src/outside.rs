@@ -21,7 +21,7 @@ use crate::{note, reached};
 
 /// What happens late happens at the most so long after the attempt's limit, or after its node died: less than any
 /// contract of [`crate::workloads`] probes for, because nobody can know of what is still on the wire after that.
-const LATE_MAX_MS: u64 = 8_000;
+pub const LATE_MAX_MS: u64 = 8_000;
 
 /// The kinds of systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +56,11 @@ impl System {
     }
 }
 
+/// Whether the system of an address checks tokens.
+pub fn is_fenced(uri: &str) -> bool {
+    System::of(uri) == System::Fenced
+}
+
 /// Something that an outside system did.
 #[derive(Debug, Clone)]
 pub struct Act {
@@ -79,6 +84,8 @@ pub struct Act {
     pub token: u64,
     /// True when it takes back what a step of this name did.
     pub undoes: bool,
+    /// The effect that took this back.
+    pub undone_by: Option<u32>,
 }
 
 /// A request that a worker sent.
@@ -100,8 +107,12 @@ pub struct Sent {
     pub writes: bool,
     /// Whether it moves money.
     pub money: bool,
-    /// For example `put:1.0.0`.
+    /// Whether another node had taken its place: no stop reaches who sleeps, and what he sends must be refused outside.
+    pub stale: bool,
+    /// What was permitted.
     pub operation: String,
+    /// Who is acted upon: a host, or `sandbox`.
+    pub target: String,
 }
 
 /// A refusal of an old token.
@@ -125,6 +136,25 @@ pub struct Ledger {
     /// Old tokens that came.
     pub fenced: Vec<Fenced>,
     highest: BTreeMap<TenantId, u64>,
+    /// The newest undo of each step: what was asked for before it does not happen after it.
+    tombs: BTreeMap<(TenantId, ExecutionId, String), u32>,
+    /// How often each undo or silent act was asked for.
+    asked: BTreeMap<(TenantId, ExecutionId, String), u64>,
+    /// Requests that are still on the wire, by effect.
+    flying: BTreeMap<(TenantId, ExecutionId, u32), u32>,
+}
+
+impl Ledger {
+    /// Whether a step of an execution is done, and not taken back.
+    pub fn there(&self, tenant: &TenantId, execution: &ExecutionId, step: &str) -> bool {
+        self.acts.iter().any(|act| {
+            !act.undoes
+                && act.undone_by.is_none()
+                && act.step == step
+                && act.execution == *execution
+                && act.tenant == *tenant
+        })
+    }
 }
 
 /// Everything outside.
@@ -176,6 +206,27 @@ impl Outside {
         self.ledger.lock().clone()
     }
 
+    /// Whether something of an effect may still arrive.
+    pub fn is_flying(&self, tenant: &TenantId, execution: &ExecutionId, effect: u32) -> bool {
+        self.ledger.lock().flying.contains_key(&(tenant.clone(), execution.clone(), effect))
+    }
+
+    fn takes_off(&self, sent: &Sent) -> (TenantId, ExecutionId, u32) {
+        let place = (sent.tenant.clone(), sent.execution.clone(), sent.effect);
+        *self.ledger.lock().flying.entry(place.clone()).or_default() += 1;
+        place
+    }
+
+    fn lands(&self, place: &(TenantId, ExecutionId, u32)) {
+        let mut ledger = self.ledger.lock();
+        if let Some(flying) = ledger.flying.get_mut(place) {
+            *flying -= 1;
+            if *flying == 0 {
+                ledger.flying.remove(place);
+            }
+        }
+    }
+
     /// Notes that a worker sends.
     pub fn sends(&self, sent: Sent) {
         self.ledger.lock().sent.push(sent);
@@ -218,7 +269,12 @@ pub async fn send(world: &Arc<World>, life: &Arc<Life>, request: Request) -> Ans
     let fate = world.outside.fate(world, system);
     let timeout = request.timeout;
     let (reply, answer) = oneshot::channel();
-    tokio::spawn(travel(Arc::clone(world), Arc::clone(life), system, request, fate, reply));
+    let (above, below) = (Arc::clone(world), Arc::clone(life));
+    let place = world.outside.takes_off(&request.sent);
+    tokio::spawn(async move {
+        travel(Arc::clone(&above), below, system, request, fate, reply).await;
+        above.outside.lands(&place);
+    });
     match tokio::time::timeout(timeout, answer).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => lost("the connection broke"),
@@ -251,18 +307,23 @@ async fn travel(
     // What is refused is refused however often it comes.
     if let Some(after) = fate.double.filter(|_| !(fate.down || fate.refuse || fate.lie)) {
         let (world, request) = (Arc::clone(&world), request.clone());
+        let place = world.outside.takes_off(&request.sent);
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
             world.trace.fault("a request arrived twice");
             arrive(&world, system, &request, &Fate::default());
+            world.outside.lands(&place);
         });
     }
     let answer = arrive(&world, system, &request, &fate);
     tokio::time::sleep(fate.back).await;
-    if fate.unanswered {
-        world.trace.fault("an answer was lost");
+    let mute = answer.is_none();
+    let Some(answer) = answer.filter(|_| !fate.unanswered) else {
+        if !mute {
+            world.trace.fault("an answer was lost");
+        }
         return hold(fate.noticed, request.timeout, reply).await;
-    }
+    };
     if let Some(late) = fate.late_answer {
         world.trace.fault("an answer came after its time limit");
         tokio::time::sleep(request.timeout + late).await;
@@ -279,36 +340,37 @@ async fn hold(noticed: bool, timeout: Duration, reply: oneshot::Sender<Answer>) 
     drop(reply);
 }
 
-/// A request arrives: the system acts and answers.
-fn arrive(world: &World, system: System, request: &Request, fate: &Fate) -> Answer {
+/// A request arrives: the system acts and answers; or does not answer, because that is its way.
+fn arrive(world: &World, system: System, request: &Request, fate: &Fate) -> Option<Answer> {
     if fate.down {
         world.trace.fault("the outside was down");
-        return refused(503, "the simulated system is down", true);
+        return Some(refused(503, "the simulated system is down", true));
     }
     let read = request.http.method == "GET";
     if read {
-        return if fate.malformed {
+        return Some(if fate.malformed {
             world.trace.fault("an answer made no sense");
             done(json!({ "nonsense": true }))
         } else {
             done(look(world, system, request))
-        };
+        });
     }
     if fate.refuse {
         world.trace.fault("the outside refused");
-        return refused(422, "the simulated system refuses", false);
+        return Some(refused(422, "the simulated system refuses", false));
     }
     if fate.lie {
         world.trace.fault("the outside lied");
-        return done(json!({ "status": "settled", "n": 1 }));
+        return Some(done(json!({ "status": "settled", "n": 1 })));
     }
     match act(world, system, request) {
-        Err(answer) => answer,
-        Ok(()) if fate.malformed => {
+        Err(answer) => Some(answer),
+        Ok(false) => None,
+        Ok(true) if fate.malformed => {
             world.trace.fault("an answer made no sense");
-            done(json!("nonsense"))
+            Some(done(json!("nonsense")))
         }
-        Ok(()) => done(json!({ "status": "settled", "n": 1 })),
+        Ok(true) => Some(done(json!({ "status": "settled", "n": 1 }))),
     }
 }
 
@@ -320,13 +382,19 @@ fn look(world: &World, system: System, request: &Request) -> Json {
     let key = request.http.uri.split("key=").nth(1).unwrap_or_default();
     let key = key.split('&').next().unwrap_or_default().replace("%2F", "/").replace("%3A", ":");
     let ledger = world.outside.ledger.lock();
-    let here = |act: &&Act| act.system == system && act.key == key && act.tenant == request.sent.tenant;
+    let here = |act: &&Act| {
+        act.system == system
+            && act.key == key
+            && act.tenant == request.sent.tenant
+            && !act.undoes
+            && act.undone_by.is_none()
+    };
     let found = ledger.acts.iter().any(|act| here(&act));
     json!({ "status": if found { "settled" } else { "none" } })
 }
 
-/// Does what is asked, as the kind of system does it.
-fn act(world: &World, system: System, request: &Request) -> Result<(), Answer> {
+/// Does what is asked, as the kind of system does it; false when it does not answer.
+fn act(world: &World, system: System, request: &Request) -> Result<bool, Answer> {
     let header = |name: &str| {
         let found = request.http.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.clone())
@@ -346,13 +414,8 @@ fn act(world: &World, system: System, request: &Request) -> Result<(), Answer> {
             return Err(refused(409, "the token is older than one that was seen", false));
         }
     }
-    let known = |act: &Act| act.system == system && act.key == key && act.tenant == sent.tenant;
-    if !system.repeats() && ledger.acts.iter().any(known) {
-        reached!(world, "a repeated key was absorbed outside");
-        return Ok(());
-    }
-    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-    ledger.acts.push(Act {
+    let step = body["step"].as_str().unwrap_or_default().to_owned();
+    let new = Act {
         at_ms: world.clock.elapsed_ms(),
         system,
         key,
@@ -360,13 +423,73 @@ fn act(world: &World, system: System, request: &Request) -> Result<(), Answer> {
         execution: sent.execution.clone(),
         effect: sent.effect,
         attempt: sent.attempt,
-        step: text("step"),
+        step,
         token: request.token,
         undoes: body["undo"] == json!(true),
-    });
+        undone_by: None,
+    };
+    let place = (new.tenant.clone(), new.execution.clone(), new.step.clone());
+    let asked = ledger.asked.entry(place.clone()).or_default();
+    if new.undoes || body["mute"].is_u64() {
+        *asked += 1;
+    }
+    let asked = *asked;
+    if new.undoes && asked <= body["stubborn"].as_u64().unwrap_or(0) {
+        note!(world, "{system:?} does not take {} of {} back", new.step, new.execution);
+        return Err(refused(422, "the simulated system does not take that back", false));
+    }
+    let said =
+        if new.undoes { take_back(&mut ledger, new, place) } else { add(world, &mut ledger, new, &place)? };
     drop(ledger);
-    note!(world, "{system:?} does {} of {} (effect {})", text("step"), sent.execution, sent.effect);
-    Ok(())
+    if let Some(said) = said {
+        note!(world, "{system:?} {said} of {} (effect {})", sent.execution, sent.effect);
+    }
+    Ok(asked == 0 || body["mute"].as_u64().is_none_or(|mute| asked > mute))
+}
+
+/// An undo: takes back what earlier effects did, and keeps what of them is still on the wire from happening.
+fn take_back(ledger: &mut Ledger, undo: Act, place: (TenantId, ExecutionId, String)) -> Option<String> {
+    let tomb = ledger.tombs.entry(place).or_default();
+    *tomb = undo.effect.max(*tomb);
+    let found = ledger.acts.iter_mut().find(|act| {
+        !act.undoes
+            && act.undone_by.is_none()
+            && act.step == undo.step
+            && act.execution == undo.execution
+            && act.tenant == undo.tenant
+            && act.effect < undo.effect
+    })?;
+    found.undone_by = Some(undo.effect);
+    let said = format!("takes {} back", undo.step);
+    ledger.acts.push(undo);
+    Some(said)
+}
+
+/// Does something, unless its key says that it is done already, or an undo was faster.
+fn add(
+    world: &World,
+    ledger: &mut Ledger,
+    new: Act,
+    place: &(TenantId, ExecutionId, String),
+) -> Result<Option<String>, Answer> {
+    if ledger.tombs.get(place).is_some_and(|tomb| new.effect < *tomb) {
+        reached!(world, "an undo was faster than what it undoes");
+        return Err(refused(409, "that was taken back", false));
+    }
+    let known = |act: &Act| {
+        act.system == new.system
+            && act.key == new.key
+            && act.tenant == new.tenant
+            && !act.undoes
+            && act.undone_by.is_none()
+    };
+    if !new.system.repeats() && ledger.acts.iter().any(known) {
+        reached!(world, "a repeated key was absorbed outside");
+        return Ok(None);
+    }
+    let said = format!("does {}", new.step);
+    ledger.acts.push(new);
+    Ok(Some(said))
 }
 
 fn done(output: Json) -> Answer {

@@ -9,10 +9,10 @@ use app::Compiled;
 use tokio::task::JoinSet;
 
 use crate::check::{self, Catalogue, Facts};
-use crate::store::Stored;
+use crate::store::{Power, Stored};
 use crate::swarm::Swarm;
 use crate::world::{Boundary, Crashes, World};
-use crate::{actors, node, note, workloads};
+use crate::{actors, director, house, node, note, returns, stops, talk, workloads};
 
 /// Longest simulated time that a healed world may need, in seconds: longer than any approval, timer and clock jump.
 const PROGRESS_MAX: u64 = 5 * 3600;
@@ -31,6 +31,8 @@ pub struct Base {
     compiled: Arc<Compiled>,
     stored: Stored,
     catalogue: Catalogue,
+    /// The same in a data directory, for worlds on SQLite.
+    directory: Option<tempfile::TempDir>,
 }
 
 /// Broken invariants, by name, with what broke them.
@@ -64,17 +66,50 @@ impl Base {
     ///
     /// The error says what was refused.
     pub fn found() -> Result<Self, String> {
-        hear_panics();
-        let compiled = Arc::new(Compiled::default());
-        let runtime = runtime()?;
-        let stored = runtime.block_on(workloads::found(&compiled))?;
-        let catalogue = Catalogue::of(&stored)?;
-        Ok(Self { compiled, stored, catalogue })
+        Self::found_in(None)
     }
 
-    /// Runs one seed with the faults that it draws.
+    /// As [`Base::found`], for worlds on the real SQLite.
+    ///
+    /// The error says what was refused.
+    pub fn found_on_sqlite() -> Result<Self, String> {
+        let directory = tempfile::Builder::new().prefix("sim-base").tempdir();
+        Self::found_in(Some(directory.map_err(|error| error.to_string())?))
+    }
+
+    fn found_in(directory: Option<tempfile::TempDir>) -> Result<Self, String> {
+        hear_panics();
+        let compiled = Arc::new(Compiled::default());
+        let power = directory.as_ref().map(|_| Power::new(0, None)).transpose()?;
+        let stored = {
+            let runtime = runtime()?;
+            runtime.block_on(workloads::found(&compiled, power.clone()))?
+        };
+        if let (Some(power), Some(directory)) = (power, &directory) {
+            power.keep(directory.path())?;
+        }
+        let catalogue = Catalogue::of(&stored)?;
+        Ok(Self { compiled, stored, catalogue, directory })
+    }
+
+    /// Runs one seed with the faults that it draws. With lines, the histories of executions that broke something are among
+    /// them.
     pub fn seed(&self, seed: u64, keep_lines: bool) -> Result<Ended, String> {
-        self.run(seed, Swarm::draw(seed, workloads::count()), Crashes::ByChance, keep_lines).map(|ran| ran.0)
+        let swarm = Swarm::draw(seed, workloads::count());
+        let (mut ended, facts) = self.run(seed, swarm, Crashes::ByChance, keep_lines)?;
+        if keep_lines {
+            for ((_, id), kept) in facts.stored.executions.iter().chain(&facts.stored.buried) {
+                if ended.broken.iter().any(|(_, what)| what.contains(id.as_str())) {
+                    let events = kept.events.iter().enumerate();
+                    let told = events.filter_map(|(at, event)| {
+                        let text = serde_json::to_string(event).ok()?;
+                        Some(format!("{id} {at}: {}", text.chars().take(600).collect::<String>()))
+                    });
+                    ended.lines.extend(told);
+                }
+            }
+        }
+        Ok(ended)
     }
 
     /// Runs one world, and answers what is left of it besides.
@@ -87,15 +122,28 @@ impl Base {
     ) -> Result<(Ended, Facts), String> {
         PANICS.take();
         let runtime = runtime()?;
+        let power = self.directory.as_ref().map(|base| Power::new(seed, Some(base.path()))).transpose()?;
         let (world, unsettled) = runtime.block_on(async {
-            let (stored, compiled) = (self.stored.clone(), Arc::clone(&self.compiled));
+            let (stored, compiled) = ((self.stored.clone(), power), Arc::clone(&self.compiled));
             let world = World::new(seed, swarm, crashes, stored, compiled, keep_lines);
             let unsettled = live(&world).await;
             (world, unsettled)
         });
+        let differs = match &world.power {
+            Some(power) => {
+                let stored = world.disk.with(|stored| stored.clone());
+                runtime.block_on(power.differs(&stored, Arc::clone(&world.clock) as _))
+            }
+            None => Vec::new(),
+        };
+        // The node holds its store, which holds the world: without this none of them would ever go.
+        world.set_node(None);
+        if let Some(power) = &world.power {
+            power.off();
+        }
         let simulated = Duration::from_millis(world.clock.elapsed_ms());
         let tasks = runtime.metrics().num_alive_tasks();
-        let facts = Facts {
+        let mut facts = Facts {
             stored: world.disk.with(|stored| stored.clone()),
             base_leaves: self.stored.leaves.len(),
             head: world.disk.head(),
@@ -103,13 +151,18 @@ impl Base {
             ledger: world.outside.ledger(),
             acks: world.acks.all(),
             unsettled,
+            differs,
             panics: PANICS.take(),
             tasks,
             tasks_max: TASKS_MAX,
             catalogue: self.catalogue.clone(),
             waits: workloads::WAITS.to_vec(),
+            released: workloads::RELEASED.to_vec(),
             seed,
         };
+        // What was forgotten is checked like the rest.
+        let buried = std::mem::take(&mut facts.stored.buried_approvals);
+        facts.stored.approvals.extend(buried);
         let broken = check::all(&facts, &world.trace);
         let sizes = [
             facts.stored.executions.len() as u64,
@@ -152,6 +205,13 @@ async fn live(world: &Arc<World>) -> Vec<String> {
     }
     people.spawn(actors::operator(Arc::clone(world)));
     people.spawn(actors::meddler(Arc::clone(world)));
+    people.spawn(stops::stopper(Arc::clone(world)));
+    people.spawn(returns::traveller(Arc::clone(world)));
+    people.spawn(talk::teller(Arc::clone(world)));
+    people.spawn(house::keeper(Arc::clone(world)));
+    if !world.swarm.script.is_empty() {
+        clients.spawn(director::direct(Arc::clone(world)));
+    }
     tokio::time::sleep(world.swarm.safety).await;
     world.heal();
     let heals = Arc::clone(world);

@@ -87,6 +87,26 @@ pub struct Swarm {
     pub leaves: bool,
     /// Events between two snapshots of an execution at the least.
     pub snapshot_events: u64,
+    /// Whether he stops parts: a tenant, a workflow, an action, a target, what somebody asked for.
+    pub parts: bool,
+    /// Whether he goes back, forks, settles and forces by hand.
+    pub returns: bool,
+    /// Whether he acts on many executions at once.
+    pub bulk: bool,
+    /// Whether limits are set and removed.
+    pub limits: bool,
+    /// Whether what has ended is removed after a while.
+    pub retention: bool,
+    /// Whether approvers get tokens and lose them.
+    pub rights: bool,
+    /// Goals that are planned first, signed, and then run.
+    pub planned: u32,
+    /// Parked work that people settle once the world is healed; the rest stays parked.
+    pub settle: u32,
+    /// Deaths that are none: the node sleeps, and wakes when another one leads.
+    pub zombies: u32,
+    /// What people do at certain places, for worlds with one execution.
+    pub script: &'static [crate::director::Step],
 }
 
 impl Swarm {
@@ -158,6 +178,16 @@ impl Swarm {
             goals_doubled: if flag(&mut random) { 500 } else { 0 },
             leaves: flag(&mut random),
             snapshot_events: *random.pick(&[1, 3, 200]),
+            parts: flag(&mut random),
+            returns: flag(&mut random),
+            bulk: flag(&mut random),
+            limits: flag(&mut random),
+            retention: random.chance(150),
+            rights: flag(&mut random),
+            planned: *random.pick(&[0, 0, 300, 1000]),
+            settle: *random.pick(&[0, 500, 1000]),
+            zombies: if flag(&mut random) { *random.pick(&[200, 1000]) } else { 0 },
+            script: &[],
         }
     }
 
@@ -203,6 +233,16 @@ impl Swarm {
             goals_doubled: 0,
             leaves: false,
             snapshot_events: 200,
+            parts: false,
+            returns: false,
+            bulk: false,
+            limits: false,
+            retention: false,
+            rights: false,
+            planned: 0,
+            settle: 1000,
+            zombies: 0,
+            script: &[],
         }
     }
 }

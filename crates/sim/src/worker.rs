@@ -67,11 +67,21 @@ async fn perform(world: &Arc<World>, node: &Node, work: &Work) -> Option<Answer>
         node: node.life.number,
         writes: work.contract.effect != model::EffectKind::Read,
         money: work.contract.effect == model::EffectKind::Money,
+        stale: node.life.is_gone(),
         operation: work.operation.clone(),
+        target: work.request.target(),
     };
     world.outside.sends(sent.clone());
     let answer = match &work.request {
         Request::Http(http) => {
+            // What checks no token is not safe from who slept: see `docs/simulator.md`.
+            if node.life.is_gone() && !outside::is_fenced(&http.uri) {
+                world.trace.fault("a sleeper's request was too old for what checks no token");
+                return Some(outside::lost("the request was too old"));
+            }
+            if node.life.is_gone() {
+                reached!(world, "a sleeper sent");
+            }
             let request = outside::Request {
                 http: http.clone(),
                 sent,
@@ -80,9 +90,23 @@ async fn perform(world: &Arc<World>, node: &Node, work: &Work) -> Option<Answer>
             };
             let sending = outside::send(world, &node.life, request);
             world.at_boundary(&node.life, Boundary::SendAfter);
-            sending.await
+            tokio::select! {
+                biased;
+                answer = sending => answer,
+                () = cut_off(work) => {
+                    reached!(world, "a stop cut a request off");
+                    outside::lost("a stop cut it off")
+                }
+            }
         }
-        Request::Process(process) => run(world, process).await,
+        Request::Process(process) => tokio::select! {
+            biased;
+            answer = run(world, process) => answer,
+            () = cut_off(work) => {
+                reached!(world, "a stop killed a program");
+                return None;
+            }
+        },
         Request::Declassify => Answer::Done { output: model::Value::NULL },
         // No workload of the simulator calls them.
         Request::Grpc(_) | Request::Stream(_) | Request::Rpc(_) => {
@@ -102,9 +126,22 @@ async fn perform(world: &Arc<World>, node: &Node, work: &Work) -> Option<Answer>
     Some(answer)
 }
 
+/// Answers when a stop cuts off what is on the wire.
+async fn cut_off(work: &Work) {
+    let mut cut = work.flight.cut();
+    while !*cut.borrow_and_update() {
+        if cut.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// A program: it touches nothing outside, and may be cut off.
 async fn run(world: &Arc<World>, process: &model::effect::ProcessRequest) -> Answer {
-    let (pause, cut) = world.draw(|random| (random.millis(0, 200), random.chance(100)));
+    let (pause, cut) = world.draw(|random| {
+        let most = *random.pick(&[200, 5_000]);
+        (random.millis(0, most), random.chance(100))
+    });
     tokio::time::sleep(pause.min(Duration::from_millis(process.timeout_ms))).await;
     if cut && !world.is_healed() {
         world.trace.fault("a program was cut off");

@@ -3,6 +3,8 @@
 //! Each step that changes something carries its name and its execution in the body, so that the ledger outside can tell
 //! repetitions of one step from other steps, whatever keys it came with.
 
+mod sagas;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,9 +13,11 @@ use model::principal::{PrincipalKind, Role};
 use model::{Principal, PrincipalId, TenantId};
 
 use crate::node::Life;
-use crate::store::{NodeStore, Stored};
+use crate::store::{Power, Stored};
 use crate::swarm::Swarm;
 use crate::world::{Crashes, World};
+
+pub use sagas::RELEASED;
 
 /// Actions. `$action.key` is what an outside system knows an act by.
 const ACTIONS: &[&str] = &[
@@ -324,17 +328,35 @@ deny contains \"never\" if input.action.operation == \"never\"
 ";
 
 /// What each wait lasts in seconds, by workflow and task: said again, so that nobody reads it from what is checked.
-pub const WAITS: [(&str, &str, u64); 4] =
-    [("waiting", "nap", 7), ("waiting", "again", 1), ("mixture", "nap", 2), ("overdue", "nap", 20)];
+pub const WAITS: [(&str, &str, u64); 8] = [
+    ("waiting", "nap", 7),
+    ("waiting", "again", 1),
+    ("mixture", "nap", 2),
+    ("overdue", "nap", 20),
+    ("branches", "nap", 1),
+    ("race", "nap", 2),
+    ("race", "long", 40),
+    ("returning", "nap", 9),
+];
 
 /// Number of workflows.
 pub fn count() -> usize {
-    WORKFLOWS.len()
+    all().count()
+}
+
+/// Names and tasks of all workflows.
+fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    WORKFLOWS.iter().chain(sagas::WORKFLOWS)
 }
 
 /// The name of a workflow.
 pub fn name(number: usize) -> &'static str {
-    WORKFLOWS[number % WORKFLOWS.len()].0
+    all().nth(number).map_or("", |(name, _)| name)
+}
+
+/// The number of a workflow by its name.
+pub fn number(name: &str) -> Option<usize> {
+    all().position(|(known, _)| *known == name)
 }
 
 /// The platform's tenant, where policies ask people.
@@ -372,12 +394,12 @@ fn document(name: &str, tasks: &str) -> String {
 /// What every world begins with: tenants, policies, actions and workflows, published by the real application.
 ///
 /// The error is the application's word on what it refused.
-pub async fn found(compiled: &Arc<Compiled>) -> Result<Stored, String> {
+pub async fn found(compiled: &Arc<Compiled>, power: Option<Arc<Power>>) -> Result<Stored, String> {
     let swarm = Swarm::quiet(0);
-    let world =
-        World::new(0, swarm, Crashes::At(Default::default()), Stored::default(), Arc::clone(compiled), false);
-    let life = Arc::new(Life::new(0));
-    let store = Arc::new(NodeStore::new(Arc::clone(&world), life));
+    let nothing = (Stored::default(), power);
+    let world = World::new(0, swarm, Crashes::At(Default::default()), nothing, Arc::clone(compiled), false);
+    let life = Arc::new(Life::new(0, Arc::clone(&world.clock)));
+    let store = world.store_of(&life)?;
     let parts = Parts { store, clock: Arc::clone(&world.clock) as _, ids: Arc::clone(&world.ids) as _ };
     let told = |problem: model::Problem| format!("{problem} {:?}", problem.extra.get("problems"));
     let app = App::open_sharing(Settings::default(), parts, Arc::clone(compiled)).await.map_err(told)?;
@@ -389,10 +411,10 @@ pub async fn found(compiled: &Arc<Compiled>) -> Result<Stored, String> {
     let modules = BTreeMap::from([("large.rego".to_owned(), LARGE.to_owned())]);
     app.put_policy(&root, "large", modules, None).await.map_err(told)?;
     for admin in [&root, &other] {
-        for action in ACTIONS {
+        for action in ACTIONS.iter().chain(sagas::ACTIONS) {
             app.publish_action(admin, action).await.map_err(told)?;
         }
-        for (name, tasks) in WORKFLOWS {
+        for (name, tasks) in all() {
             app.publish_workflow(admin, &document(name, tasks)).await.map_err(told)?;
         }
     }

@@ -14,7 +14,7 @@ use crate::clock::{SimClock, SimIds};
 use crate::node::{Life, Node};
 use crate::outside::Outside;
 use crate::random::Random;
-use crate::store::{Disk, Stored};
+use crate::store::{Disk, NodeStore, Power, SqliteNode, Stored};
 use crate::swarm::Swarm;
 use crate::trace::Trace;
 use crate::{note, reached};
@@ -78,6 +78,8 @@ pub struct World {
     pub ids: Arc<SimIds>,
     /// What is durable.
     pub disk: Disk,
+    /// The real SQLite, when the disk is only its model.
+    pub power: Option<Arc<Power>>,
     /// What is acted upon.
     pub outside: Outside,
     /// What clients were told.
@@ -105,7 +107,7 @@ impl World {
         seed: u64,
         swarm: Swarm,
         crashes: Crashes,
-        stored: Stored,
+        (stored, power): (Stored, Option<Arc<Power>>),
         compiled: Arc<Compiled>,
         keep_lines: bool,
     ) -> Arc<Self> {
@@ -115,6 +117,7 @@ impl World {
             clock: Arc::new(SimClock::begin()),
             ids: Arc::new(SimIds::new(seed)),
             disk: Disk::holding(stored),
+            power,
             outside: Outside::new(seed),
             acks: Acks::default(),
             swarm,
@@ -147,6 +150,20 @@ impl World {
         note!(self, "healed");
     }
 
+    /// The store as a node sees it. A new node finds what a power cut left.
+    ///
+    /// The error says why what it finds is refused.
+    pub fn store_of(self: &Arc<Self>, life: &Arc<Life>) -> Result<Arc<dyn store::Store>, String> {
+        let (world, life) = (Arc::clone(self), Arc::clone(life));
+        Ok(match &self.power {
+            None => Arc::new(NodeStore::new(world, life)),
+            Some(power) => {
+                let store = power.on(Arc::clone(&self.clock) as _)?;
+                Arc::new(SqliteNode::new(world, life, store))
+            }
+        })
+    }
+
     /// What happens to the next call of the store.
     pub fn store_faults(&self) -> StoreFaults {
         if self.is_healed() {
@@ -164,7 +181,7 @@ impl World {
 
     /// Passes a boundary of a node, where it may die.
     pub fn at_boundary(&self, life: &Life, boundary: Boundary) {
-        if life.is_dead() {
+        if life.is_gone() {
             return;
         }
         let number = {
@@ -188,6 +205,12 @@ impl World {
         }
         if self.recovering.load(Ordering::Relaxed) {
             reached!(self, "crash in recovery");
+        }
+        if matches!(self.crashes, Crashes::ByChance) && self.draw(|random| random.chance(self.swarm.zombies))
+        {
+            self.trace.fault("a node fell asleep");
+            note!(self, "node {} falls asleep at boundary {number} ({boundary:?})", life.number);
+            return life.sleep();
         }
         reached!(self, crash_mark(boundary));
         self.trace.fault("a node died");
@@ -231,7 +254,7 @@ impl World {
 
     /// The node that serves at this moment.
     pub fn node_now(&self) -> Option<Node> {
-        self.node.lock().clone().filter(|node| !node.life.is_dead())
+        self.node.lock().clone().filter(|node| !node.life.is_gone())
     }
 
     /// A node that serves; waits for one.
@@ -250,7 +273,7 @@ impl World {
         tokio::select! {
             biased;
             () = node.life.death() => None,
-            answer = question => if node.life.is_dead() { None } else { Some(answer) },
+            answer = question => if node.life.is_gone() { None } else { Some(answer) },
         }
     }
 }

@@ -17,8 +17,9 @@ use store::Store;
 /// The view of a node that nothing happens to.
 fn quiet() -> Arc<dyn Store> {
     let crashes = Crashes::At(Default::default());
-    let world = World::new(1, Swarm::quiet(0), crashes, Stored::default(), Arc::default(), false);
-    Arc::new(NodeStore::new(world, Arc::new(Life::new(1))))
+    let world = World::new(1, Swarm::quiet(0), crashes, (Stored::default(), None), Arc::default(), false);
+    let life = Life::new(1, Arc::clone(&world.clock));
+    Arc::new(NodeStore::new(world, Arc::new(life)))
 }
 
 macro_rules! on_the_simulated_store {

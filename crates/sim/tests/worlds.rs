@@ -3,7 +3,9 @@
 use model::Timestamp;
 use model::effect::Answer;
 use model::event::{ApprovalDecision, EventBody};
+use model::stop::Scope;
 use sim::check::{self, Facts};
+use sim::crash_points::Depth;
 use sim::run::Base;
 use sim::swarm::Swarm;
 use sim::trace::Trace;
@@ -23,6 +25,15 @@ fn quiet(base: &Base, workflow: &str) -> Facts {
         (0..workloads::count()).find(|n| workloads::name(*n) == workflow).expect("it is one of them");
     let crashes = Crashes::At(Default::default());
     let (ended, facts) = base.run(5, Swarm::quiet(number), crashes, true).expect("the simulator runs");
+    assert_eq!(ended.broken, [], "{:#?}", ended.lines);
+    facts
+}
+
+/// A world in which people do what a scenario says, and nothing else happens.
+fn acted(base: &Base, name: &str) -> Facts {
+    let all = crash_points::scenarios();
+    let scenario = all.iter().find(|scenario| scenario.name == name).expect("it is one of them");
+    let (ended, facts) = crash_points::quiet(base, scenario).expect("the simulator runs");
     assert_eq!(ended.broken, [], "{:#?}", ended.lines);
     facts
 }
@@ -53,16 +64,33 @@ fn many_worlds_hold() {
     }
 }
 
+/// A sample of every scenario; `sim crash-points` tries them all.
 #[test]
-fn every_single_crash_holds() {
+fn single_crashes_hold() {
     let base = base();
-    for number in 0..workloads::count() {
-        for tenant in [workloads::first_tenant(), workloads::second_tenant()] {
-            let points = crash_points::workflow(&base, number, tenant, false).expect("it runs");
-            assert!(points.singles > 5, "{points:?}");
-            assert_eq!(points.broken, [], "{}", points.workflow);
-        }
+    for (rest, scenario) in (0..).zip(crash_points::scenarios()) {
+        let points = crash_points::explore(&base, &scenario, Depth::Seventh(rest)).expect("it runs");
+        assert!(points.singles > 3, "{points:?}");
+        assert_eq!(points.broken, [], "{}", points.name);
     }
+}
+
+/// The same on the real SQLite, whose files are what the power cut left.
+#[test]
+fn single_crashes_hold_on_sqlite() {
+    let base = Base::found_on_sqlite().unwrap_or_else(|error| panic!("{error}"));
+    let wanted = ["saga", "listening", "back, undoing", "planned", "program"];
+    let scenarios = crash_points::scenarios();
+    for scenario in scenarios.iter().filter(|scenario| wanted.contains(&scenario.name)) {
+        let points = crash_points::explore(&base, scenario, Depth::Seventh(2)).expect("it runs");
+        assert!(points.singles > 3, "{points:?}");
+        assert_eq!(points.broken, [], "{}", points.name);
+    }
+}
+
+/// Whether an event starts the newest undo of `saga`: its effects are hold, keep, a probe, and then the undo.
+fn undo_event(body: &EventBody) -> bool {
+    matches!(body, EventBody::EffectStarted { effect, .. } if effect.0 == 4)
 }
 
 /// Changes what a world left behind, and expects the checker to name what is wrong.
@@ -204,6 +232,93 @@ fn every_invariant_can_fail() {
         }
         f.stored.approvals.clear();
     });
+    let saga = quiet(&base, "saga");
+    expect(&saga, "a saga ends whole, undone, or parked", &|f| {
+        f.ledger.acts.retain(|act| !act.undoes);
+        f.ledger.acts[0].undone_by = None;
+    });
+    expect(&saga, "an undo follows its effect, once, newest first", &|f| {
+        for kept in f.stored.executions.values_mut() {
+            let first =
+                kept.events.iter().find(|e| undo_event(&e.body)).expect("something was undone").clone();
+            kept.events.push(first);
+        }
+    });
+    let back = acted(&base, "back, keeping");
+    expect(&back, "going back never repeats silently", &|f| {
+        for kept in f.stored.executions.values_mut() {
+            let start = kept.events.iter().find(|e| matches!(e.body, EventBody::EffectStarted { .. }));
+            let start = start.expect("something started").body.clone();
+            for event in &mut kept.events {
+                if let (EventBody::EffectReused { effect: again, .. }, mut body) =
+                    (&event.body, start.clone())
+                {
+                    if let EventBody::EffectStarted { effect, attempt, .. } = &mut body {
+                        (*effect, *attempt) = (*again, 1);
+                    }
+                    event.body = body;
+                }
+            }
+        }
+    });
+    let forked = acted(&base, "forked");
+    expect(&forked, "only what has ended is forgotten, and forks are there", &|f| {
+        f.stored.executions.retain(|(_, id), _| *id != f.acks.forks[0].1);
+    });
+    expect(&waiting, "only what has ended is forgotten, and forks are there", &|f| {
+        let mut gone = std::mem::take(&mut f.stored.executions);
+        gone.values_mut().for_each(|kept| kept.row.ended_at = None);
+        f.stored.buried = gone;
+    });
+    let planned = acted(&base, "planned");
+    expect(&planned, "an execution of a signed plan did only what it holds", &|f| {
+        for event in f.stored.executions.values_mut().flat_map(|kept| &mut kept.events) {
+            if let EventBody::EffectStarted { entry, .. } = &mut event.body {
+                *entry = None;
+            }
+        }
+    });
+    expect(&planned, "an execution of a signed plan did only what it holds", &|f| {
+        for ((_, kind, _), document) in &mut f.stored.documents {
+            if kind == "plan" {
+                let mut changed = (**document).clone();
+                changed["content"]["effects"][0]["arguments"]["amount"] = serde_json::json!(1);
+                *document = std::sync::Arc::new(changed);
+            }
+        }
+    });
+    let stop = |f: &mut Facts, scope| {
+        let (from, until) = (f.ledger.sent[0].number - 1, u64::MAX);
+        f.acks.parts.push(sim::acks::PartStop { scope, tenant: None, from, until });
+    };
+    for scope in [
+        Scope::Action("put".to_owned()),
+        Scope::Target("idem.sim".to_owned()),
+        Scope::Workflow("sim/sequence".to_owned()),
+        Scope::Tenant(workloads::first_tenant()),
+        Scope::Principal(model::PrincipalId::new("user:alice").expect("an identifier")),
+    ] {
+        expect(&sequence, "a stop of a part stops that part, and nothing else", &|f| stop(f, scope.clone()));
+    }
+    expect(&sequence, "a stop of a part stops that part, and nothing else", &|f| {
+        let (tenant, id) = f.stored.executions.keys().next().expect("one").clone();
+        let on = "control:kill-switch:workflow:sim/waiting".to_owned();
+        f.stored.held.insert((tenant, id, on));
+    });
+    expect(&paying, "nothing is sent on the word of who lost the right", &|f| {
+        let (tenant, who) = (workloads::first_tenant(), "user:bob".to_owned());
+        f.acks.disabled.push(sim::acks::Disabled { tenant, who, from: 0, until: u64::MAX });
+    });
+    let listening = quiet(&base, "listening");
+    expect(&listening, "no signal is lost or delivered twice", &|f| f.acks.told[0].id.push('x'));
+    expect(&listening, "no signal is lost or delivered twice", &|f| {
+        for kept in f.stored.executions.values_mut() {
+            let first = kept.events.iter().position(|e| matches!(e.body, EventBody::Signalled { .. }));
+            let again = kept.events[first.expect("one came")].clone();
+            kept.events.push(again);
+        }
+    });
+    expect(&sequence, "what was committed is what is on the disk", &|f| f.differs.push("a row".to_owned()));
     let missing: Vec<_> = check::names().into_iter().filter(|name| !named.contains(name)).collect();
     assert_eq!(missing, [""; 0]);
 }

@@ -43,7 +43,7 @@ pub(crate) fn hold(look: &Look<'_>) -> Found {
     let mut found = Vec::new();
     let starts = starts(look);
     let acks = &look.facts.acks;
-    for sent in &look.facts.ledger.sent {
+    for sent in look.facts.ledger.sent.iter().filter(|sent| !sent.stale) {
         let Some(start) = start_of(&starts, sent) else { continue };
         let told = || format!("{} of {} ({})", sent.operation, sent.execution, sent.number);
         for set in acks.sets.iter().filter(|set| set.on && holds_at(&acks.sets, set, sent.number)) {
@@ -107,7 +107,7 @@ fn listed(operations: &[String], operation: &str) -> bool {
 pub(crate) fn asked(look: &Look<'_>) -> Found {
     let mut found = Vec::new();
     let starts = starts(look);
-    for sent in &look.facts.ledger.sent {
+    for sent in look.facts.ledger.sent.iter().filter(|sent| !sent.stale) {
         let Some(start) = start_of(&starts, sent) else { continue };
         let told = || format!("{} of {} ({})", sent.operation, sent.execution, sent.number);
         let needed =

@@ -69,7 +69,14 @@ pub(crate) fn sequences(look: &Look<'_>) -> Found {
                 }
                 _ => {}
             }
-            let revives = matches!(event.body, EventBody::Retried { .. } | EventBody::Cancelled { .. });
+            let revives = matches!(
+                event.body,
+                EventBody::Retried { .. } | EventBody::Cancelled { .. } | EventBody::Rewound(_)
+            );
+            // What is found out later changes what is known, and not that it has ended.
+            if ended && matches!(event.body, EventBody::Resolved(_)) {
+                continue;
+            }
             if ended && !revives {
                 found.push(format!("{id}: event {number} comes after its end"));
             }
@@ -101,7 +108,7 @@ pub(crate) fn snapshots(look: &Look<'_>) -> Found {
             let snapshot = Snapshot::from_bytes(snapshot).map_err(|error| error.to_string())?;
             let mut state =
                 Execution::restore(definition.clone(), snapshot).map_err(|error| error.to_string())?;
-            events.get(count..).unwrap_or_default().iter().for_each(|event| state.apply(event));
+            (count..events.len()).for_each(|position| state.follow(events, position));
             Ok::<_, String>((bytes(&state)?, seen(&state)))
         };
         // Three places each time; many seeds see all of them. And the one that the living kept, if they did.
@@ -194,6 +201,7 @@ pub(crate) fn permits(look: &Look<'_>) -> Found {
     let mut found = Vec::new();
     for story in &look.stories {
         let mut said: BTreeMap<u32, Said> = BTreeMap::new();
+        let mut barred: BTreeMap<u32, Said> = BTreeMap::new();
         let mut approved: BTreeMap<u32, (ApprovalId, Digest)> = BTreeMap::new();
         for event in &story.kept.events {
             match &event.body {
@@ -211,8 +219,10 @@ pub(crate) fn permits(look: &Look<'_>) -> Found {
                 }
                 EventBody::Barred { effect, .. } => {
                     reached_in!(look, "barred by an allow-list");
-                    said.remove(&effect.0);
+                    barred.extend(said.remove(&effect.0).map(|said| (effect.0, said)));
                 }
+                // What was judged is judged: only the control is looked at again.
+                EventBody::Retried { .. } => said.append(&mut barred),
                 EventBody::Edited { effect, .. } => {
                     said.remove(&effect.0);
                     approved.remove(&effect.0);
@@ -265,7 +275,7 @@ pub(crate) fn timers(look: &Look<'_>) -> Found {
             let pointer = entry.pointer.to_string();
             let times = seen.entry(pointer.clone()).or_default();
             *times += 1;
-            if *times > 1 {
+            if *times > 1 && !super::sagas::went_back(story) {
                 found.push(format!("{}: {pointer} was waited for twice", story.id));
             }
             let known = look

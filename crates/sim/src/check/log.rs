@@ -34,6 +34,15 @@ fn leaf_of(story: &Story<'_>, body: &EventBody) -> Option<(String, &'static str)
         EventBody::Resumed { .. } => (whole(), "execution.resumed"),
         EventBody::Retried { .. } => (whole(), "execution.retried"),
         EventBody::Ended { .. } => (whole(), "execution.ended"),
+        EventBody::Released => (whole(), "execution.released"),
+        EventBody::Forced { effect, .. } => (of(effect), "compensation.forced"),
+        EventBody::Signalled { .. } => (whole(), "execution.signalled"),
+        EventBody::Resolved(resolved) => (of(&resolved.effect), "effect.resolved"),
+        EventBody::Checkpoint { .. } => (whole(), "execution.checkpoint"),
+        EventBody::Rewound(_) => (whole(), "execution.rewound"),
+        EventBody::Forked(_) => (whole(), "execution.forked"),
+        EventBody::Chosen { effect, .. } => (of(effect), "effect.chosen"),
+        EventBody::EffectReused { effect, .. } => (of(effect), "effect.reused"),
         _ => return None,
     })
 }

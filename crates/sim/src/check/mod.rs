@@ -7,7 +7,12 @@ mod controls;
 mod histories;
 mod log;
 mod outside;
+mod parts;
+mod plans;
 mod promises;
+mod returns;
+mod sagas;
+mod signals;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +43,8 @@ pub struct Facts {
     pub acks: acks::Inner,
     /// What did not come to rest.
     pub unsettled: Vec<String>,
+    /// Where SQLite holds something else than its model; empty when there is only the model.
+    pub differs: Vec<String>,
     /// Panics.
     pub panics: Vec<String>,
     /// Tasks that are left.
@@ -48,8 +55,17 @@ pub struct Facts {
     pub catalogue: Catalogue,
     /// What each wait lasts in seconds, by workflow and task.
     pub waits: Vec<(&'static str, &'static str, u64)>,
+    /// Steps that nothing undoes, by workflow.
+    pub released: Vec<(&'static str, &'static str)>,
     /// For choosing where to look closer.
     pub seed: u64,
+}
+
+impl Facts {
+    /// Whether an execution was forgotten by a rule of retention.
+    pub(crate) fn is_buried(&self, story: &Story<'_>) -> bool {
+        self.stored.buried.contains_key(&(story.tenant.clone(), story.id.clone()))
+    }
 }
 
 /// Compiled workflows, by tenant and name.
@@ -140,6 +156,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("no tenant sees another's", promises::tenants_apart),
     ("nobody meets a panic or an internal error", promises::no_surprise),
     ("queues and memory are bounded", promises::bounded),
+    ("what was committed is what is on the disk", |look| look.facts.differs.clone()),
     ("sequences have no gap and no reuse", histories::sequences),
     ("replay equals snapshot", histories::snapshots),
     ("replay equals what was stored by the living", histories::rows),
@@ -151,6 +168,14 @@ const CHECKS: &[(&str, Check)] = &[
     ("what is unrepeatable is tried once and then parked", outside::unrepeatable),
     ("an old token is not accepted", outside::fenced),
     ("outcomes are what really happened", outside::outcomes),
+    ("a saga ends whole, undone, or parked", sagas::whole_or_undone),
+    ("an undo follows its effect, once, newest first", sagas::undos),
+    ("going back never repeats silently", returns::not_repeated),
+    ("only what has ended is forgotten, and forks are there", returns::forgotten),
+    ("an execution of a signed plan did only what it holds", plans::held),
+    ("a stop of a part stops that part, and nothing else", parts::stops),
+    ("nothing is sent on the word of who lost the right", parts::rights),
+    ("no signal is lost or delivered twice", signals::signals),
     ("every effect, decision and act has a leaf", log::leaves),
     ("the log tells things in their order, to whom they belong", log::order),
     ("the log is whole and signed", log::tree),
@@ -160,7 +185,7 @@ const CHECKS: &[(&str, Check)] = &[
 pub fn all(facts: &Facts, trace: &Trace) -> Vec<(&'static str, String)> {
     let mut broken = Vec::new();
     let mut stories = Vec::new();
-    for ((tenant, id), kept) in &facts.stored.executions {
+    for ((tenant, id), kept) in facts.stored.executions.iter().chain(&facts.stored.buried) {
         match histories::replayed(facts, kept) {
             Ok(state) => stories.push(Story { tenant, id, kept, state }),
             Err(why) => broken.push(("every history replays", format!("{id}: {why}"))),

@@ -6,7 +6,7 @@ use engine::Phase;
 use model::effect::Answer;
 use model::{EffectClass, EffectKind, EventBody, Outcome};
 
-use super::{Found, Look};
+use super::{Found, Look, sagas};
 use crate::outside::System;
 use crate::reached_in;
 
@@ -40,14 +40,36 @@ pub(crate) fn sends(look: &Look<'_>) -> Found {
     found
 }
 
-/// However often it was tried, sent, doubled and recovered: each step of each execution is done once.
+/// However often it was tried, sent, doubled and recovered: each step of each execution is done once, and again only
+/// when it was taken back, or when people let the flow do it again after it went back.
 pub(crate) fn once(look: &Look<'_>) -> Found {
-    let mut done: BTreeMap<_, u32> = BTreeMap::new();
+    let mut found = Vec::new();
+    let mut there: BTreeMap<_, u32> = BTreeMap::new();
     for act in &look.facts.ledger.acts {
-        *done.entry((&act.tenant, &act.execution, &act.step, act.undoes)).or_default() += 1;
+        let place = (&act.tenant, &act.execution, &act.step);
+        let count = there.entry(place).or_default();
+        if act.undoes {
+            *count = count.saturating_sub(1);
+            continue;
+        }
+        *count += 1;
+        if *count > 1 && !allowed_again(look, act) {
+            let (step, id) = (&act.step, &act.execution);
+            found.push(format!("step {step} of {id} was done again by effect {}", act.effect));
+        }
     }
-    let twice = done.into_iter().filter(|(_, times)| *times > 1);
-    twice.map(|((_, id, step, _), times)| format!("step {step} of {id} was done {times} times")).collect()
+    found
+}
+
+/// Whether people approved an effect of a flow that went back.
+fn allowed_again(look: &Look<'_>, act: &crate::outside::Act) -> bool {
+    let story = look.stories.iter().find(|story| (story.tenant, story.id) == (&act.tenant, &act.execution));
+    story.is_some_and(|story| {
+        let approved = |body: &EventBody| {
+            matches!(body, EventBody::EffectStarted { effect, approval: Some(_), .. } if effect.0 == act.effect)
+        };
+        sagas::went_back(story) && story.kept.events.iter().any(|event| approved(&event.body))
+    })
 }
 
 pub(crate) fn unrepeatable(look: &Look<'_>) -> Found {
@@ -76,7 +98,7 @@ pub(crate) fn unrepeatable(look: &Look<'_>) -> Found {
                 }
             }
             let waits = matches!(effect.phase, Phase::Parked { .. });
-            if lost && !waits && effect.outcome != Some(Outcome::Unknown) {
+            if lost && !waits && effect.resolved.is_none() && effect.outcome != Some(Outcome::Unknown) {
                 found.push(format!(
                     "{}: effect {} was lost, and is neither parked nor unknown",
                     story.id, number.0
@@ -113,10 +135,14 @@ pub(crate) fn outcomes(look: &Look<'_>) -> Found {
             let acts = || {
                 let of =
                     |act: &&crate::outside::Act| act.tenant == *story.tenant && act.execution == *story.id;
-                look.facts.ledger.acts.iter().filter(of)
+                look.facts.ledger.acts.iter().filter(of).filter(|act| !act.undoes)
             };
             let step = effect.arguments.get("step").and_then(|step| step.as_str()).unwrap_or_default();
             let (id, number) = (story.id, effect.number.0);
+            // An undo is about what another effect did, and what stands in was done elsewhere; see `sagas`.
+            if effect.undo || effect.reused.is_some() {
+                continue;
+            }
             match effect.outcome {
                 Some(Outcome::Verified) if !acts().any(|act| act.step == step) => {
                     found.push(format!("{id}: effect {number} ({step}) is verified, and is not there"));

@@ -18,7 +18,7 @@ pub(crate) fn none_lost(look: &Look<'_>) -> Found {
         let story = look.stories.iter().find(|s| *s.tenant == accepted.tenant && *s.id == accepted.execution);
         match story {
             None => found.push(format!("{} was promised and is not there", accepted.execution)),
-            Some(story) if story.state.started.plan != accepted.plan => {
+            Some(story) if first_plan(story) != Some(accepted.plan) => {
                 found.push(format!("{} runs another plan than was promised", accepted.execution));
             }
             Some(_) => {}
@@ -53,8 +53,18 @@ pub(crate) fn one_for_each_key(look: &Look<'_>) -> Found {
     found
 }
 
+/// The plan that it began with; a return may have brought another input.
+fn first_plan(story: &super::Story<'_>) -> Option<model::Digest> {
+    match story.kept.events.first().map(|event| &event.body) {
+        Some(EventBody::Started(started)) => Some(started.plan),
+        _ => None,
+    }
+}
+
 pub(crate) fn progress(look: &Look<'_>) -> Found {
     let mut found = look.facts.unsettled.clone();
+    let commands = look.facts.stored.documents.keys().filter(|(_, kind, _)| kind == "open-operation");
+    found.extend(commands.map(|(_, _, id)| format!("the command {id} is not done")));
     for story in &look.stories {
         let row = &story.kept.row;
         let Some(letter) = row.blocked_on.as_deref().and_then(|what| what.strip_prefix("dead-letter:"))
@@ -76,7 +86,7 @@ pub(crate) fn progress(look: &Look<'_>) -> Found {
 }
 
 pub(crate) fn acts_hold(look: &Look<'_>) -> Found {
-    let mut found = Vec::new();
+    let mut found = look.facts.acks.wrong.clone();
     for decided in &look.facts.acks.decided {
         if let Some(wrong) = decided.wrong {
             found.push(format!("{} decided {} {wrong}, and was heard", decided.by, decided.approval));
@@ -132,7 +142,7 @@ pub(crate) fn kill_holds(look: &Look<'_>) -> Found {
         }
     }
     spans.extend(on_since.map(|since| since..u64::MAX));
-    for sent in &look.facts.ledger.sent {
+    for sent in look.facts.ledger.sent.iter().filter(|sent| !sent.stale) {
         if spans.iter().any(|span| span.contains(&sent.number)) {
             let (id, effect) = (&sent.execution, sent.effect);
             found.push(format!(

@@ -1,6 +1,6 @@
 //! What is durable: every row of every tenant, the Merkle tree, and its heads. Survives every node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use audit::{Frontier, SignedHead, SigningKey};
@@ -45,8 +45,14 @@ pub struct Stored {
     pub next_key: i64,
     /// Executions by tenant and id.
     pub executions: BTreeMap<(TenantId, ExecutionId), Kept>,
+    /// Executions that a rule of retention removed, as they were.
+    pub buried: BTreeMap<(TenantId, ExecutionId), Kept>,
+    /// What controls ever held, and which.
+    pub held: BTreeSet<(TenantId, ExecutionId, String)>,
     /// Approvals with their order of creation.
     pub approvals: BTreeMap<(TenantId, ApprovalId), (i64, Approval)>,
+    /// Approvals that went with their executions.
+    pub buried_approvals: BTreeMap<(TenantId, ApprovalId), (i64, Approval)>,
     /// Documents by tenant, kind and key.
     pub documents: BTreeMap<(TenantId, String, String), Arc<Json>>,
     /// Dead letters, and whether they are open.

@@ -124,8 +124,13 @@ impl Stored {
             }
             Put::RemoveExecution { tenant, execution, letters } => {
                 let name = (tenant.clone(), execution.clone());
-                if self.executions.remove(&name).is_some() {
-                    self.approvals.retain(|_, (_, a)| a.tenant != tenant || a.execution != execution);
+                if let Some(kept) = self.executions.remove(&name) {
+                    self.buried.insert(name, kept);
+                    let gone = |a: &model::approval::Approval| a.tenant == tenant && a.execution == execution;
+                    let all = std::mem::take(&mut self.approvals);
+                    let (of_it, others) = all.into_iter().partition(|(_, (_, approval))| gone(approval));
+                    self.approvals = others;
+                    self.buried_approvals.extend::<std::collections::BTreeMap<_, _>>(of_it);
                     let of = |owner: &TenantId, id: &str| *owner == tenant && id.starts_with(&letters);
                     self.dead_letters.retain(|(owner, id), _| letters.is_empty() || !of(owner, id.as_str()));
                 }
@@ -165,6 +170,9 @@ impl Stored {
 
     fn put_execution(&mut self, row: ExecutionRow) {
         let name = (row.tenant.clone(), row.id.clone());
+        if let Some(on) = row.blocked_on.as_ref().filter(|on| on.starts_with("control:")) {
+            self.held.insert((name.0.clone(), name.1.clone(), on.clone()));
+        }
         if let Some(kept) = self.executions.get_mut(&name) {
             kept.row = row;
             return;

@@ -586,7 +586,7 @@ fn text_of(cursor: &str) -> Result<String, StoreError> {
 }
 
 /// What batches are about, for the trace: executions and the actions of their leaves.
-fn describe(batches: &[Batch]) -> (String, usize) {
+pub(super) fn describe(batches: &[Batch]) -> (String, usize) {
     let mut told = String::new();
     let mut events = 0;
     for batch in batches {
