@@ -167,11 +167,38 @@ impl App {
             records: vec![record],
             ..Batch::default()
         };
-        self.commit_step(batch).await.map_err(|e| commit_problem(&e))?;
+        let taken = self.commit_step(batch).await;
         let view = view_of(&operation);
         let app = Arc::clone(self);
-        tokio::spawn(async move { app.carry_out(tenant, operation, slot).await });
-        Ok(view)
+        match taken {
+            Ok(()) => {
+                tokio::spawn(async move { app.carry_out(tenant, operation, slot).await });
+                Ok(view)
+            }
+            Err(error) => {
+                // It may be durable all the same, and then nobody else carries it out before the next start.
+                if matches!(error, store::CommitError::Failed(_)) {
+                    tokio::spawn(async move { app.carry_out_if_taken(tenant, operation, slot).await });
+                }
+                Err(commit_problem(&error))
+            }
+        }
+    }
+
+    /// Carries a command out, if the store turns out to hold it.
+    async fn carry_out_if_taken(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        operation: Operation,
+        slot: OwnedSemaphorePermit,
+    ) {
+        while self.leads() {
+            match self.read_operation(&tenant, &operation.id).await {
+                Ok(Some(_)) => return self.carry_out(tenant, operation, slot).await,
+                Ok(None) => return,
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
     }
 
     /// How far a command has come.

@@ -171,8 +171,12 @@ impl App {
                 held(plan, state, effect, policy, &controls, &grounds.people, now).map(|held| (plan, held))
             });
             match found {
-                // Whoever signed the plan has decided about this effect already.
-                Ok((plan, Held::By(number))) if !grounds.people.disabled(&state.started.requester) => {
+                // Whoever signed the plan has decided about this effect already; not about doing it again after the flow went
+                // back.
+                Ok((plan, Held::By(number)))
+                    if !grounds.people.disabled(&state.started.requester)
+                        && state.caution(effect.number).is_none() =>
+                {
                     entry = Some(number);
                     ruled.allow(
                         effect,

@@ -45,8 +45,8 @@ impl App {
             after = Some(*last);
             all.extend(page.into_iter().map(|(_, tenant, id)| (tenant, id)));
         }
-        // What was paused, or has one branch parked, may have been performing all the same.
-        for reason in ["operator:paused", "dead-letter:"] {
+        // What was paused, or has one branch parked or held, may have been performing all the same in another one.
+        for reason in ["operator:paused", "dead-letter:", "control:", "limit:", "worker:"] {
             if sabotage::is(Bug::RecoverySkipsPaused) && reason == "operator:paused" {
                 continue;
             }

@@ -155,6 +155,10 @@ pub struct Inner {
     pub acts: Vec<(TenantId, ExecutionId, &'static str)>,
     /// Parts that were stopped.
     pub parts: Vec<PartStop>,
+    /// Parts that were asked to be let go, by their names: numbers of the trace.
+    pub lifts: Vec<(String, u64)>,
+    /// Rights that were asked to be given: numbers of the trace.
+    pub grants: Vec<(TenantId, u64)>,
     /// Signals that were accepted.
     pub told: Vec<Told>,
     /// People who lost their rights.

@@ -110,6 +110,7 @@ async fn rights(world: &Arc<World>, tenant: &TenantId, on: bool) -> bool {
     if on {
         let number = note!(world, "{bob} of {tenant} is to be given a right");
         world.acks.add(|acks| {
+            acks.grants.push((tenant.clone(), number));
             let lost =
                 acks.disabled.iter_mut().filter(|lost| lost.tenant == *tenant && lost.until == u64::MAX);
             lost.for_each(|lost| lost.until = number);
@@ -131,6 +132,7 @@ async fn rights(world: &Arc<World>, tenant: &TenantId, on: bool) -> bool {
             None => false,
         };
     }
+    let before = world.trace.count();
     let Some(Ok(tokens)) = world.ask(&node, node.app.tokens(&root)).await else { return false };
     let own: Vec<_> = tokens.into_iter().filter(|token| token.principal == bob).collect();
     let mut all = !own.is_empty();
@@ -146,7 +148,10 @@ async fn rights(world: &Arc<World>, tenant: &TenantId, on: bool) -> bool {
         reached!(world, "an approver lost the right");
         let lost = Disabled { tenant: tenant.clone(), who: bob.to_owned(), from, until: u64::MAX };
         world.acks.add(|acks| {
-            acks.disabled.push(lost);
+            // Whoever gave it back meanwhile may have been later.
+            if !acks.grants.iter().any(|(of, at)| of == tenant && *at > before) {
+                acks.disabled.push(lost);
+            }
         });
     }
     all

@@ -66,12 +66,14 @@ pub async fn set(world: &Arc<World>, by: &TenantId, scope: Scope, on: bool, runn
     if !on {
         let number = note!(world, "{key} is asked to be let go");
         world.acks.add(|acks| {
+            acks.lifts.push((key.clone(), number));
             let standing = acks.parts.iter_mut().filter(|part| part.until == u64::MAX);
             for part in standing.filter(|part| model::stop::key(&part.scope, part.tenant.as_ref()) == key) {
                 part.until = number;
             }
         });
     }
+    let before = world.trace.count();
     let asked = SetControl {
         on: Some(on),
         operations: None,
@@ -87,7 +89,10 @@ pub async fn set(world: &Arc<World>, by: &TenantId, scope: Scope, on: bool, runn
                 reached!(world, "a part was stopped");
                 let part = PartStop { scope, tenant, from: number, until: u64::MAX };
                 world.acks.add(|acks| {
-                    acks.parts.push(part);
+                    // Whoever asked for the opposite meanwhile may have been later.
+                    if !acks.lifts.iter().any(|(name, at)| *name == key && *at > before) {
+                        acks.parts.push(part);
+                    }
                 });
             }
             true

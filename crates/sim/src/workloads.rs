@@ -12,6 +12,8 @@ use app::{App, Caller, Compiled, Parts, Settings};
 use model::principal::{PrincipalKind, Role};
 use model::{Principal, PrincipalId, TenantId};
 
+use store::{Batch, Put};
+
 use crate::node::Life;
 use crate::store::{Power, Stored};
 use crate::swarm::Swarm;
@@ -400,7 +402,11 @@ pub async fn found(compiled: &Arc<Compiled>, power: Option<Arc<Power>>) -> Resul
     let world = World::new(0, swarm, Crashes::At(Default::default()), nothing, Arc::clone(compiled), false);
     let life = Arc::new(Life::new(0, Arc::clone(&world.clock)));
     let store = world.store_of(&life)?;
-    let parts = Parts { store, clock: Arc::clone(&world.clock) as _, ids: Arc::clone(&world.ids) as _ };
+    let parts = Parts {
+        store: Arc::clone(&store),
+        clock: Arc::clone(&world.clock) as _,
+        ids: Arc::clone(&world.ids) as _,
+    };
     let told = |problem: model::Problem| format!("{problem} {:?}", problem.extra.get("problems"));
     let app = App::open_sharing(Settings::default(), parts, Arc::clone(compiled)).await.map_err(told)?;
     let root = caller(&first_tenant(), "user:root", &[Role::Admin]);
@@ -418,8 +424,10 @@ pub async fn found(compiled: &Arc<Compiled>, power: Option<Arc<Power>>) -> Resul
             app.publish_workflow(admin, &document(name, tasks)).await.map_err(told)?;
         }
     }
-    for tenant in [first_tenant(), second_tenant()] {
-        world.disk.with(|stored| hold_token(stored, &tenant));
+    let tokens = [first_tenant(), second_tenant()].map(|tenant| hold_token(&tenant));
+    let batch = Batch { lease: Some(app.lease()), puts: tokens.to_vec(), ..Batch::default() };
+    for done in store.commit(vec![batch]).await {
+        done.map_err(|error| error.to_string())?;
     }
     Ok(world.disk.with(|stored| stored.clone()))
 }
@@ -430,11 +438,11 @@ pub fn token_of_dora(tenant: &TenantId) -> String {
 }
 
 /// Dora has had a token since before the world began. What it is made of is not drawn, so that worlds repeat.
-fn hold_token(stored: &mut Stored, tenant: &TenantId) {
+fn hold_token(tenant: &TenantId) -> Put {
     let id = token_of_dora(tenant);
     let document = serde_json::json!({
         "id": id, "principal": "user:dora", "kind": "user", "tenant": tenant, "roles": ["operator"], "hash": "",
         "created_at": crate::clock::EPOCH_MS,
     });
-    stored.documents.insert((tenant.clone(), "token".to_owned(), id), Arc::new(document));
+    Put::Document { tenant: tenant.clone(), kind: "token".to_owned(), key: id, document }
 }
