@@ -60,6 +60,9 @@ impl Default for Settings {
     }
 }
 
+/// Pause before commands that could not be read are read again.
+const RESUME_PAUSE: Duration = Duration::from_millis(500);
+
 /// Components that the shell has made.
 #[derive(Clone)]
 pub struct Parts {
@@ -184,8 +187,12 @@ impl App {
                 self.recovered.store(true, Ordering::Release);
                 self.recover(unfinished).await;
                 self.complete_reports().await;
-                if let Err(problem) = self.resume_operations().await {
-                    tracing::error!(error = %problem, internal = problem.internal, "commands that were under way cannot be read");
+                while let Err(problem) = self.resume_operations().await {
+                    tracing::error!(error = %problem, internal = problem.internal, "commands that were under way cannot be read; it is tried again");
+                    if !self.leads() {
+                        break;
+                    }
+                    tokio::time::sleep(RESUME_PAUSE).await;
                 }
             }
             Err(problem) => {

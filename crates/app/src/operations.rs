@@ -215,13 +215,17 @@ impl App {
             .documents(&system_tenant(), OPEN, "", None, u32::try_from(OPERATIONS_MAX).unwrap_or(u32::MAX))
             .await
             .map_err(|e| store_problem(&e))?;
+        let mut found = Vec::with_capacity(open.len());
         for (id, document) in open {
             let tenant = document["tenant"].as_str().and_then(|tenant| TenantId::new(tenant).ok());
             let tenant =
                 tenant.ok_or_else(|| Problem::machine(format!("open operation `{id}` names no tenant")))?;
-            let Some(operation) = self.read_operation(&tenant, &id).await? else { continue };
+            found.extend(self.read_operation(&tenant, &id).await?.map(|operation| (tenant, operation)));
+        }
+        // All are read before one goes on, so that whoever tries again takes none up twice.
+        for (tenant, operation) in found {
             let Ok(slot) = Arc::clone(&self.operations).acquire_owned().await else { continue };
-            tracing::info!(operation.id = %id, done = operation.done, "a command goes on");
+            tracing::info!(operation.id = %operation.id, done = operation.done, "a command goes on");
             let app = Arc::clone(self);
             tokio::spawn(async move { app.carry_out(tenant, operation, slot).await });
         }

@@ -1,6 +1,6 @@
 //! Time: wakes executions that are due, and puts everything back to work after a restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,19 @@ const HELD_MAX: u32 = 1000;
 const UNFINISHED_PAGE: u32 = 1000;
 /// Longest sleep: a clock that is set forward is noticed within this time.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// What an execution may be blocked on while something of it is on the wire.
+const PERFORMING_BEHIND: [&str; 10] = [
+    "operator:paused",
+    "dead-letter:",
+    "control:",
+    "limit:",
+    "worker:",
+    "effect:",
+    "compensation:",
+    "retry:",
+    "verification:",
+    "approval:",
+];
 /// Pause after a failure of the store.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause before executions that could not be woken are tried again.
@@ -45,8 +58,11 @@ impl App {
             after = Some(*last);
             all.extend(page.into_iter().map(|(_, tenant, id)| (tenant, id)));
         }
-        // What was paused, or has one branch parked or held, may have been performing all the same in another one.
-        for reason in ["operator:paused", "dead-letter:", "control:", "limit:", "worker:"] {
+        // What was paused, or has one branch parked or held, may have been performing all the same in another one, and what
+        // is blocked on says only the first reason. Nothing is listed twice: the second time would take for lost what this
+        // process has begun.
+        let mut listed: BTreeSet<(TenantId, ExecutionId)> = all.iter().cloned().collect();
+        for reason in PERFORMING_BEHIND {
             if sabotage::is(Bug::RecoverySkipsPaused) && reason == "operator:paused" {
                 continue;
             }
@@ -56,10 +72,24 @@ impl App {
                 let page = page.map_err(|e| store_problem(&e))?;
                 let Some(last) = page.last() else { break };
                 after = Some(last.key);
-                all.extend(page.into_iter().map(|found| (found.tenant, found.execution)));
+                for found in page {
+                    let key = (found.tenant, found.execution);
+                    // Most of what waits for people does nothing else.
+                    if reason == "approval:" && !self.is_suspended(&key).await? {
+                        continue;
+                    }
+                    if listed.insert(key.clone()) {
+                        all.push(key);
+                    }
+                }
             }
         }
         Ok(all)
+    }
+
+    async fn is_suspended(&self, (tenant, id): &(TenantId, ExecutionId)) -> Result<bool, Problem> {
+        let row = self.store.execution(tenant, id).await.map_err(|e| store_problem(&e))?;
+        Ok(row.is_some_and(|row| row.status == engine::Status::Suspended.name()))
     }
 
     /// Finds out, for each, what was on the wire, and goes on by effect class. What a control held is judged again.

@@ -367,7 +367,9 @@ async fn control(world: &Arc<World>, name: &str, on: bool, operations: Option<Ve
             }
             world.acks.add(|acks| {
                 acks.controls += 1;
-                if name == "kill-switch" && on {
+                // Whoever asked for the opposite meanwhile may have been later.
+                let later = |kill: &Kill| matches!(kill, Kill::Off(at) if *at > asked);
+                if name == "kill-switch" && on && !acks.kills.iter().any(later) {
                     acks.kills.push(Kill::On(number));
                 }
             });

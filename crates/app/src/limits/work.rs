@@ -114,7 +114,9 @@ impl App {
     /// Makes what the ledger says of an execution true again, after a step of it is durable. `waiting` are effects that a
     /// limit held back.
     pub(crate) fn settle_places(&self, state: &Execution, waiting: &[EffectNumber]) {
-        if !self.limits.active.load(Ordering::Acquire) {
+        // What was paused in line, and is let go when there is no limit any more, is still to be let in.
+        let in_line = state.pending && !state.paused && state.end.is_none();
+        if !in_line && !self.limits.active.load(Ordering::Acquire) {
             return;
         }
         let started = &state.started;
