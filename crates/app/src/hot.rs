@@ -35,9 +35,6 @@ pub(crate) struct Cell {
     pub(crate) blocked_on: Option<String>,
     /// Taken out of the map: whoever waited for it looks again.
     gone: bool,
-    /// Read from the store, and not recovered since: what is under way in it was started by a process that may be
-    /// gone. Work that this process hands out, and a recovery, make it ours.
-    pub(crate) fresh: bool,
     /// The snapshot that the store has.
     pub(crate) snapshot: Snapshotted,
     /// It counts as at work for as long as it is kept.
@@ -65,7 +62,6 @@ impl Cell {
         self.snapshot = snapshot;
         self.due_at = row.due_at;
         self.blocked_on = row.blocked_on;
-        self.fresh = true;
     }
 }
 

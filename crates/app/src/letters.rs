@@ -31,22 +31,11 @@ impl App {
         for id in expired {
             puts.extend(self.closed(tenant, id, ApprovalStatus::Expired, now).await?);
         }
-        // A task that timed out or an execution that ended leaves approvals behind that nobody may decide any more.
-        let ended = events.iter().any(|e| {
-            matches!(
-                e.body,
-                EventBody::Woke
-                    | EventBody::Cancelled { .. }
-                    | EventBody::Rewound(_)
-                    | EventBody::Ended { .. }
-            )
-        });
-        // Branches of a fork leave them behind whenever another one fails or wins.
+        // Whatever settles an effect without its approval (a time-out, an end, a branch that fails or wins, a person who says
+        // what happened) leaves behind what nobody may decide any more.
         if !events.is_empty() {
-            for effect in state
-                .effects
-                .iter()
-                .filter(|e| e.outcome.is_some() && e.settled_at == Some(state.now) && (ended || !e.awaited))
+            for effect in
+                state.effects.iter().filter(|e| e.outcome.is_some() && e.settled_at == Some(state.now))
             {
                 if let Some(id) = &effect.approval {
                     let decided = events.iter().any(

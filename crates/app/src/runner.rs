@@ -76,7 +76,6 @@ pub(crate) struct Ready {
     limited: Vec<EffectNumber>,
     notices: Vec<(&'static str, String)>,
     ends: bool,
-    recovers: bool,
     /// It listened for events that are addressed to nobody before the step.
     listened: bool,
 }
@@ -315,10 +314,7 @@ impl App {
             return Err(Problem::not_found("execution", key.1.as_str()));
         };
         let Change { input, puts, records, replaced, turn: _ } = change;
-        // What this process performs has not lost its answer.
-        let recovers = matches!(input, Some(Input::Recover));
-        let input = input.filter(|_| cell.fresh || !recovers);
-        let resends = sabotage::is(Bug::RecoveryResends) && recovers && input.is_some();
+        let resends = sabotage::is(Bug::RecoveryResends) && matches!(input, Some(Input::Recover { .. }));
         let input = if resends { self.send_again(&state) } else { input };
         let now = self.clock.now();
         let before = state.version;
@@ -381,21 +377,7 @@ impl App {
             self.dispatch(works.clone())
         }
         let batch = (!idle).then_some(batch);
-        Ok(Ready {
-            key,
-            slot,
-            cell,
-            state,
-            row,
-            works,
-            mail,
-            batch,
-            limited,
-            notices,
-            ends,
-            recovers,
-            listened,
-        })
+        Ok(Ready { key, slot, cell, state, row, works, mail, batch, limited, notices, ends, listened })
     }
 
     /// Lets the outside know what was committed; or forgets the state, when it was not.
@@ -416,7 +398,6 @@ impl App {
             limited,
             notices,
             ends,
-            recovers,
             listened,
         } = ready;
         if let Err(error) = done {
@@ -441,7 +422,6 @@ impl App {
             self.figures.ended(&state, row.updated_at);
             self.schedules.ended(&state.started.tenant, &state.started.execution, row.updated_at);
         }
-        cell.fresh &= !recovers && works.is_empty();
         self.keep(&key, &slot, &mut cell, state, &row);
         drop(cell);
         self.mail.post(mail);

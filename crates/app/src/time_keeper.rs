@@ -98,26 +98,26 @@ impl App {
             tracing::info!(executions = unfinished.len(), "recovering executions that were under way");
         }
         // What the store did not let us find out has to be found out all the same: nobody else comes for it.
-        self.give_until_taken(unfinished, || Input::Recover).await;
+        self.give_until_taken(unfinished, &Input::Recover { lease: self.lease }).await;
         self.release_held();
         self.wake_those_without_room().await;
     }
 
     /// Gives the same input to many executions. Those that could not take it are given it again in a task of its own,
     /// until they can: the others need not wait for that.
-    async fn give_until_taken(self: &Arc<Self>, keys: Vec<(TenantId, ExecutionId)>, input: fn() -> Input) {
+    async fn give_until_taken(self: &Arc<Self>, keys: Vec<(TenantId, ExecutionId)>, input: &Input) {
         let mut left = self.give_all(keys, input).await;
         if left.is_empty() || sabotage::is(Bug::RecoveryGivesUp) {
             return;
         }
-        let app = Arc::clone(self);
+        let (app, input) = (Arc::clone(self), input.clone());
         tokio::spawn(async move {
             let mut pause = PAUSE;
             while !left.is_empty() && app.leads() {
                 tracing::error!(executions = left.len(), "executions could not be woken; it is tried again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(AGAIN_PAUSE_MAX);
-                left = app.give_all(left, input).await;
+                left = app.give_all(left, &input).await;
             }
         });
     }
@@ -164,7 +164,7 @@ impl App {
             if !due.is_empty() {
                 // What failed is still due; without a pause it would be tried as fast as the machine can.
                 let until = Instant::now() + PAUSE;
-                let failed = self.give_all(due, || Input::Wake).await;
+                let failed = self.give_all(due, &Input::Wake).await;
                 resting.extend(failed.into_iter().map(|(tenant, _)| (tenant, until)));
                 continue;
             }
@@ -209,7 +209,7 @@ impl App {
             let stands = |on: &str| on.strip_prefix("control:").is_some_and(|holds| controls.stands(holds));
             let free = page.into_iter().filter(|held| !stands(&held.on));
             let free = free.map(|held| (held.tenant, held.execution)).collect();
-            if !self.give_all(free, || Input::Wake).await.is_empty() {
+            if !self.give_all(free, &Input::Wake).await.is_empty() {
                 // What failed is still held; it is tried again after what lies behind it.
                 self.held_changed.notify_one();
                 tokio::time::sleep(PAUSE).await;
@@ -233,7 +233,7 @@ impl App {
                 let Some(last) = page.last() else { break };
                 after = Some(last.key);
                 let found = page.into_iter().map(|waits| (waits.tenant, waits.execution));
-                self.give_until_taken(found.collect(), || Input::Wake).await;
+                self.give_until_taken(found.collect(), &Input::Wake).await;
             }
         }
     }
@@ -242,7 +242,7 @@ impl App {
     pub(crate) async fn keep_places(self: &Arc<Self>) {
         while self.leads() {
             let found = self.work.with_room().await;
-            self.give_until_taken(found, || Input::Wake).await;
+            self.give_until_taken(found, &Input::Wake).await;
         }
     }
 

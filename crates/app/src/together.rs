@@ -29,7 +29,7 @@ impl App {
     pub(crate) async fn give_all(
         self: &Arc<Self>,
         keys: Vec<(TenantId, ExecutionId)>,
-        input: fn() -> Input,
+        input: &Input,
     ) -> Vec<(TenantId, ExecutionId)> {
         // What others wait for is the group before their own.
         let group = if self.turns.several_tenants() { WRITING.narrow } else { GROUP };
@@ -39,9 +39,9 @@ impl App {
             if running.len() >= GROUPS {
                 failed.extend(running.join_next().await.and_then(Result::ok).unwrap_or_default());
             }
-            let app = Arc::clone(self);
+            let (app, input) = (Arc::clone(self), input.clone());
             running.spawn(async move {
-                let failed = app.give_together(&tenant, ids, input).await;
+                let failed = app.give_together(&tenant, ids, &input).await;
                 failed.into_iter().map(|id| (tenant.clone(), id)).collect::<Vec<_>>()
             });
         }
@@ -55,20 +55,20 @@ impl App {
         self: &Arc<Self>,
         tenant: &TenantId,
         ids: Vec<ExecutionId>,
-        input: fn() -> Input,
+        input: &Input,
     ) -> Vec<ExecutionId> {
         let mut failed = Vec::new();
         let mut note = |id: ExecutionId, problem: &Problem| failed.extend(not_taken(id, problem));
+        let recovers = matches!(input, Input::Recover { .. });
         let turn = self.turn(tenant, Step::GoOn).await;
         let (held, busy) = self.hold_free(tenant, ids, &mut note).await;
         let mut ready: Vec<(ExecutionId, Ready)> = Vec::with_capacity(held.len());
         for held in held {
             let id = held.key.1.clone();
-            let input = input();
-            if matches!(input, Input::Recover) {
+            if recovers {
                 crash::at(Point::BeforeRecovery);
             }
-            let change = Change { input: Some(input), ..Change::default() };
+            let change = Change { input: Some(input.clone()), ..Change::default() };
             match self.made_ready(held, change, None).await {
                 Ok(one) => ready.push((id, one)),
                 Err(problem) => note(id, &problem),
@@ -80,7 +80,6 @@ impl App {
         let batches: Vec<_> = batches.into_iter().flatten().collect();
         let done = if batches.is_empty() { Vec::new() } else { self.commit_steps(batches).await };
         drop(place);
-        let recovers = matches!(input(), Input::Recover);
         let mut done = done.into_iter();
         for ((id, ready), writes) in ready.into_iter().zip(writes) {
             let missing = || Err(CommitError::Failed("the store did not answer for a batch".to_owned()));
@@ -94,7 +93,7 @@ impl App {
         }
         for id in busy {
             let turn = Some(self.turn(tenant, Step::GoOn).await);
-            if let Err(problem) = self.advance_in(turn, tenant, &id, input()).await {
+            if let Err(problem) = self.advance_in(turn, tenant, &id, input.clone()).await {
                 note(id, &problem);
             }
         }

@@ -185,14 +185,14 @@ impl Execution {
                 Ok(()) => Signal::Blocked,
                 Err(error) => self.denied(*effect, error),
             },
-            EventBody::EffectStarted { effect, attempt, permit, entry, .. } => {
+            EventBody::EffectStarted { effect, attempt, permit, lease, entry, .. } => {
                 if let Some(entry) = entry {
                     let used = self.effect_ref(*effect).entry_use();
                     self.entries.entry(*entry).or_default().insert(used);
                 }
                 self.effect_mut(*effect).permit = Some(permit.clone());
                 let now = self.now;
-                self.start_attempt(*effect, *attempt, now);
+                self.start_attempt(*effect, *attempt, *lease, now);
                 Signal::Blocked
             }
             EventBody::EffectPredicted { effect, output } => self.predicted(*effect, output),

@@ -69,8 +69,11 @@ pub enum Input {
     Wake,
     /// A limit gives it a place: what stands in line begins.
     Release,
-    /// The process that performed it is gone: what was under way has no answer.
-    Recover,
+    /// Whoever led before is gone: what was started under an older lease, and is still under way, has no answer.
+    Recover {
+        /// The lease of whoever recovers.
+        lease: u64,
+    },
     /// Stop for good; gracefully undoes what was done first.
     Cancel(PrincipalId, String, CancelMode),
     /// Give up on an undo that is parked, or cannot even be made: the next one follows.
@@ -315,7 +318,7 @@ fn decide(state: &Execution, input: Input, now: Timestamp) -> Result<Vec<EventBo
         }
         Input::Wake => Ok(woken(state, now)),
         Input::Release => released(state),
-        Input::Recover => Ok(recovered(state)),
+        Input::Recover { lease } => Ok(recovered(state, lease)),
         Input::Cancel(by, reason, mode) => {
             not_over(state)?;
             if mode == CancelMode::Graceful && state.is_cancelling() {
@@ -466,7 +469,7 @@ fn released(state: &Execution) -> Result<Vec<EventBody>, Rejected> {
     }
 }
 
-fn recovered(state: &Execution) -> Vec<EventBody> {
+fn recovered(state: &Execution, lease: u64) -> Vec<EventBody> {
     if state.end.is_some() {
         return Vec::new();
     }
@@ -475,7 +478,7 @@ fn recovered(state: &Execution) -> Vec<EventBody> {
         // Another execution is not lost with the process: it tells how it ended.
         .filter(|effect| effect.phase == Phase::Started && !effect.request.is_execution())
         .filter_map(|effect| {
-            let attempt = effect.attempts.last()?.number;
+            let attempt = effect.attempts.last().filter(|attempt| attempt.lease < lease)?.number;
             let detail = "the process that performed it ended before the answer came";
             let error = WorkflowError::governed("lost", 504, "Answer Lost", detail);
             Some(EventBody::EffectAnswered { effect: effect.number, attempt, answer: Answer::Lost { error } })

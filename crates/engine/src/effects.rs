@@ -709,12 +709,13 @@ impl Execution {
                 .is_some_and(|frame| matches!(frame.doing, Doing::Effect(n) if n == number))
     }
 
-    pub(crate) fn start_attempt(&mut self, number: EffectNumber, attempt: u32, at: Timestamp) {
+    pub(crate) fn start_attempt(&mut self, number: EffectNumber, attempt: u32, lease: u64, at: Timestamp) {
         let effect = self.effect_mut(number);
         effect.phase = Phase::Started;
         effect.attempts.push(Attempt {
             number: attempt,
             started_at: at,
+            lease,
             ended_at: None,
             answer: None,
             error: None,

@@ -315,6 +315,8 @@ pub struct Attempt {
     pub number: u32,
     /// When it started.
     pub started_at: Timestamp,
+    /// The leadership lease of the process that started it.
+    pub lease: u64,
     /// When the answer came.
     pub ended_at: Option<Timestamp>,
     /// `done`, `refused` or `lost`.

@@ -19,7 +19,7 @@ use crate::random::Random;
 use crate::world::World;
 use crate::{note, reached};
 
-/// What happens late happens at the most so long after the attempt's limit, or after its node died: less than any
+/// What happens late happens at the most so long after its sender gave it up, or its node died: less than any
 /// contract of [`crate::workloads`] probes for, because nobody can know of what is still on the wire after that.
 pub const LATE_MAX_MS: u64 = 8_000;
 
@@ -289,7 +289,7 @@ async fn travel(
     system: System,
     request: Request,
     fate: Fate,
-    reply: oneshot::Sender<Answer>,
+    mut reply: oneshot::Sender<Answer>,
 ) {
     tokio::time::sleep(fate.out).await;
     if fate.lost {
@@ -300,9 +300,10 @@ async fn travel(
         world.trace.fault("an act came after its time limit");
         tokio::select! {
             biased;
-            () = tokio::time::sleep(request.timeout + late) => {}
-            () = life.death() => tokio::time::sleep(late).await,
+            () = reply.closed() => {}
+            () = life.death() => {}
         }
+        tokio::time::sleep(late).await;
     }
     // What is refused is refused however often it comes.
     if let Some(after) = fate.double.filter(|_| !(fate.down || fate.refuse || fate.lie)) {

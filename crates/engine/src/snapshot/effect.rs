@@ -70,6 +70,8 @@ pub(super) struct EffectImage {
 struct AttemptImage {
     number: u32,
     started_at: Timestamp,
+    #[serde(default)]
+    lease: u64,
     ended_at: Option<Timestamp>,
     answer: Option<String>,
     error: Option<WorkflowError>,
@@ -181,6 +183,7 @@ impl AttemptImage {
         Self {
             number: attempt.number,
             started_at: attempt.started_at,
+            lease: attempt.lease,
             ended_at: attempt.ended_at,
             answer: attempt.answer.map(str::to_owned),
             error: attempt.error.clone(),
@@ -195,7 +198,7 @@ impl AttemptImage {
                 Some(known.ok_or_else(|| SnapshotError::Unreadable(format!("`{word}` is not an answer")))?)
             }
         };
-        let Self { number, started_at, ended_at, error, .. } = self;
-        Ok(Attempt { number, started_at, ended_at, answer, error })
+        let Self { number, started_at, lease, ended_at, error, .. } = self;
+        Ok(Attempt { number, started_at, lease, ended_at, answer, error })
     }
 }

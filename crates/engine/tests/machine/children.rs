@@ -86,7 +86,7 @@ fn it_waits_and_goes_on_with_the_output() {
     run.permit_all();
     assert_eq!(run.state.status(), Status::Waiting, "another execution runs, not this one");
     // A restart loses no answer: nobody in this process was to give one.
-    run.give(Input::Recover).expect("it may always come");
+    run.give(Input::Recover { lease: 1 }).expect("it may always come");
     assert_eq!(run.state.effect(EffectNumber(1)).expect("it is open").phase, Phase::Started);
     tell(&mut run, 1, ChildStatus::Completed, Outcome::Verified);
     assert_eq!(run.output(), json!({"got": "4A"}));

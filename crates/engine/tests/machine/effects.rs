@@ -145,7 +145,7 @@ fn a_target_that_is_down_is_retried_and_parked_and_redriven() {
 fn a_crash_in_mid_effect_is_a_lost_answer() {
     let mut run = refund("probeable");
     run.permit_all();
-    run.give(Input::Recover).expect("recovery is always possible");
+    run.give(Input::Recover { lease: 1 }).expect("recovery is always possible");
     run.drive(
         |e| if e.probe_of.is_some() { done(json!({"status": "settled"})) } else { panic!("sent twice") },
     );

@@ -25,7 +25,7 @@ fn nothing_begins_before_the_release() {
     assert_eq!(run.state.requested(), []);
     run.now = run.now.plus(Duration::from_secs(3600));
     run.give(Input::Wake).expect("time may always come");
-    run.give(Input::Recover).expect("a restart may always come");
+    run.give(Input::Recover { lease: 1 }).expect("a restart may always come");
     assert_eq!(
         (run.events.len(), run.state.status()),
         (1, Status::Pending),

@@ -40,7 +40,7 @@ pub(crate) fn approvals(look: &Look<'_>) -> Found {
     for ((_, id), (_, approval)) in &look.facts.stored.approvals {
         let ended = look.stories.iter().any(|s| *s.id == approval.execution && s.kept.row.ended_at.is_some());
         if ended && approval.status == ApprovalStatus::Pending {
-            found.push(format!("approval {id} waits for an execution that has ended"));
+            found.push(format!("approval {id} waits for {}, which has ended", approval.execution));
         }
     }
     found

@@ -98,8 +98,13 @@ impl Store for SqliteNode {
         self.living().await.stored(tenant, id).await
     }
 
-    async fn due(&self, now: Timestamp, limit: u32) -> Found<Vec<(TenantId, ExecutionId)>> {
-        self.living().await.due(now, limit).await
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        except: &[TenantId],
+    ) -> Found<Vec<(TenantId, ExecutionId)>> {
+        self.living().await.due(now, limit, except).await
     }
 
     async fn next_due(&self) -> Found<Option<Timestamp>> {
