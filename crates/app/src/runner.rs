@@ -138,7 +138,8 @@ impl App {
         to_the_end(Box::pin(async move {
             let done = app.start_whole(caller.as_ref(), key.clone(), begin, extra, turn).await;
             if let Err(problem) = &done {
-                Box::pin(app.give_back_place(&key.0, &key.1, problem.status == 409)).await;
+                let taken = matches!(problem.status, 409 | 503);
+                Box::pin(app.give_back_place(&key.0, &key.1, taken)).await;
             }
             done
         }))
@@ -316,7 +317,8 @@ impl App {
         let Change { input, puts, records, replaced, turn: _ } = change;
         let resends = sabotage::is(Bug::RecoveryResends) && matches!(input, Some(Input::Recover { .. }));
         let input = if resends { self.send_again(&state) } else { input };
-        let now = self.clock.now();
+        // A flow that went back goes on at that same moment: what its way back settled counts as settled by this step.
+        let now = replaced.as_ref().map_or_else(|| self.clock.now(), |replaced| replaced.0.now);
         let before = state.version;
         let settled_before = state.effects.iter().filter(|e| e.outcome.is_some()).map(|e| e.number).collect();
         let family = crate::family::before(&state);

@@ -362,6 +362,7 @@ fn arrive(world: &World, system: System, request: &Request, fate: &Fate) -> Opti
     }
     if fate.lie {
         world.trace.fault("the outside lied");
+        bury(world, request);
         return Some(done(json!({ "status": "settled", "n": 1 })));
     }
     match act(world, system, request) {
@@ -392,6 +393,18 @@ fn look(world: &World, system: System, request: &Request) -> Json {
     };
     let found = ledger.acts.iter().any(|act| here(&act));
     json!({ "status": if found { "settled" } else { "none" } })
+}
+
+/// Whoever lies about an undo keeps at least what is still on the wire from happening: of that, no probe can know.
+fn bury(world: &World, request: &Request) {
+    let body = request.http.body.as_ref().map(Value::to_json).unwrap_or_default();
+    if body["undo"] == json!(true) {
+        let step = body["step"].as_str().unwrap_or_default().to_owned();
+        let sent = &request.sent;
+        let mut ledger = world.outside.ledger.lock();
+        let tomb = ledger.tombs.entry((sent.tenant.clone(), sent.execution.clone(), step)).or_default();
+        *tomb = sent.effect.max(*tomb);
+    }
 }
 
 /// Does what is asked, as the kind of system does it; false when it does not answer.

@@ -74,8 +74,8 @@ impl App {
         }
     }
 
-    /// Gives back what was asked for something that was not recorded. When the id was `taken`, what runs under it is
-    /// counted anew.
+    /// Gives back what was asked for something that was not recorded. When it may be there all the same (`taken`: somebody
+    /// else's, or the store did not say), what runs under the id is counted anew.
     pub(crate) async fn give_back_place(self: &Arc<Self>, tenant: &TenantId, id: &ExecutionId, taken: bool) {
         if !self.limits.active.load(Ordering::Acquire) {
             return;
@@ -209,8 +209,22 @@ impl App {
         }
     }
 
-    /// Loads an execution and makes what the ledger says of it true again.
+    /// Loads an execution and makes what the ledger says of it true again; later, if the store cannot be read now.
     async fn look_at_again(self: &Arc<Self>, tenant: &TenantId, id: &ExecutionId) {
+        if self.looked_at(tenant, id).await {
+            return;
+        }
+        let (app, tenant, id) = (Arc::clone(self), tenant.clone(), id.clone());
+        tokio::spawn(async move {
+            while app.leads() && !app.looked_at(&tenant, &id).await {
+                tracing::warn!(execution.id = %id, "an execution in line cannot be read; it is tried again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+    }
+
+    /// False when the store could not be read.
+    async fn looked_at(self: &Arc<Self>, tenant: &TenantId, id: &ExecutionId) -> bool {
         match self.hold(tenant, id).await {
             Ok(held) => {
                 if let Some(state) = held.state() {
@@ -218,11 +232,9 @@ impl App {
                     self.settle_places(state, &waiting);
                 }
                 self.let_go(held);
+                true
             }
-            Err(problem) if problem.status == 503 => {
-                tracing::warn!(execution.id = %id, error = %problem, "an execution in line cannot be read; it is found again at the next start");
-            }
-            Err(_) => {}
+            Err(problem) => problem.status != 503,
         }
     }
 
