@@ -1,6 +1,7 @@
 //! The one binary `omnihub`: configuration, wiring, `serve`, the demo, and the client commands.
 
 mod bench;
+mod cases;
 mod cli;
 mod client;
 mod commands;

@@ -11,6 +11,7 @@ pub mod duration;
 pub mod expr;
 pub mod format;
 pub mod grpc;
+pub mod json_schema;
 pub mod openapi;
 pub mod picture;
 pub mod placing;

@@ -1,6 +1,7 @@
 //! `workflows`: publish, check and look; and what needs no server: form, picture, tests.
 
 mod format;
+mod test;
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ use crate::client::{Client, segment};
 use crate::commands::{PageArgs, connect, input, say_next};
 use crate::exit::{Exit, Failure};
 use crate::json::{items, joined, list, text, truth, when, workflow};
-use crate::screen::{Output, Screen, Tone, line, short};
+use crate::screen::{Output, Screen, Tone, line, pretty, short};
 
 /// `omnihub workflows …`
 #[derive(Debug, Subcommand)]
@@ -46,6 +47,17 @@ pub(crate) enum Workflows {
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },
+    /// Run files of cases: input, simulated answers, and what must come of it. No server, nothing outside.
+    Test {
+        /// Files of cases.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Only cases whose name has this in it.
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+    },
+    /// Print the JSON Schema of workflow documents, for editors.
+    Schema,
     /// List published workflows.
     List(PageArgs),
     /// Show one: `namespace/name` or `namespace/name:version`.
@@ -66,6 +78,8 @@ pub(crate) async fn run(global: &Global, screen: Screen, command: Workflows) -> 
         Workflows::Validate { files } => validate(&client()?, screen, files).await,
         Workflows::Fmt { files, check } => format::run(screen, &files, check),
         Workflows::Graph { file, to } => graph_of(&file, to.as_deref()),
+        Workflows::Test { files, only } => test::run(screen, &files, only.as_deref()),
+        Workflows::Schema => line(&pretty(&dsl::json_schema::workflow())),
         Workflows::List(page) => list_page(&client()?, screen, page).await,
         Workflows::Show { name, source } => show(&client()?, screen, &name, source).await,
     }

@@ -18,8 +18,8 @@ pub(crate) enum Shape {
     Whole,
     /// One of a few words.
     Word(&'static [&'static str]),
-    /// A text that passes a test; the words say what it must be.
-    Matches(fn(&str) -> bool, &'static str),
+    /// A text that passes a test; the words say what it must be, the pattern says the same to other programs (ECMA 262).
+    Matches(fn(&str) -> bool, &'static str, &'static str),
     /// A list of at least so many items.
     List(&'static Shape, usize),
     /// An object with names of the author's choice, at least so many.
@@ -76,7 +76,8 @@ impl Object {
         Self { members_min: members, ..self }
     }
 
-    fn all(&self) -> impl Iterator<Item = &'static Field> + Clone {
+    /// Every known name.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'static Field> + Clone {
         self.fields.iter().chain(self.base)
     }
 }
@@ -121,7 +122,7 @@ pub(crate) fn check(node: &Node, shape: &Shape, report: &mut Report<'_>) {
             }
             None => wrong_type(node, shape, report),
         },
-        Shape::Matches(test, what) => match node.text() {
+        Shape::Matches(test, what, _) => match node.text() {
             Some(text) if test(text) => {}
             Some(text) => report
                 .node(codes::WRONG_VALUE, node, format!("`{text}` is not allowed here"))
@@ -276,7 +277,7 @@ fn wanted(shape: &Shape) -> String {
         Shape::Boolean => "`true` or `false`".to_owned(),
         Shape::Whole => "a whole number".to_owned(),
         Shape::Word(words) => format!("one of {}", quoted(words)),
-        Shape::Matches(_, what) => (*what).to_owned(),
+        Shape::Matches(_, what, _) => (*what).to_owned(),
         Shape::List(..) => "a list".to_owned(),
         Shape::Entries(..) => "a list of `- name:` entries".to_owned(),
         Shape::Named(..) => "an object".to_owned(),

@@ -2,7 +2,7 @@
 
 use crate::document::shape::{Object, Shape, may, must};
 use crate::document::shape_parts::{ANY, DATA, DATA_OR_TEXT, SCHEMA, TEXT, TEXTS, WHOLE};
-use crate::document::shape_workflow::is_pointer;
+use crate::document::shape_workflow::{POINTER_PATTERN, is_pointer};
 
 /// A whole action document.
 pub(crate) static ACTION: Object = Object::closed(
@@ -38,7 +38,7 @@ static CLASS: Shape =
 static BLAST_RADIUS: Shape = Shape::Object(&BLAST_RADIUS_OBJECT);
 static BLAST_RADIUS_OBJECT: Object =
     Object::closed("`blastRadius`", &[may("scope", &TEXT), may("max", &WHOLE), may("unit", &TEXT)]);
-static POINTER: Shape = Shape::Matches(is_pointer, "a JSON Pointer such as `/amount`");
+static POINTER: Shape = Shape::Matches(is_pointer, "a JSON Pointer such as `/amount`", POINTER_PATTERN);
 static POINTERS: Shape = Shape::List(&POINTER, 1);
 static AMOUNT: Shape = Shape::Object(&AMOUNT_OBJECT);
 static AMOUNT_OBJECT: Object =

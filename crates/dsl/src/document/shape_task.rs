@@ -67,29 +67,39 @@ fn kinds_of(node: &Node) -> Vec<&'static str> {
 
 fn object_of(kind: &str, node: &Node) -> &'static Object {
     match kind {
-        "call" => match node.text_of("call") {
-            Some("http") => &CALL_HTTP,
-            Some("grpc") => &CALL_GRPC,
-            Some("openapi") => &CALL_OPENAPI,
-            Some("asyncapi") => &CALL_ASYNCAPI,
-            Some("a2a") => &CALL_A2A,
-            Some("mcp") => &CALL_MCP,
-            _ => &CALL_FUNCTION,
-        },
-        "do" => &DO,
-        "emit" => &EMIT,
-        "for" => &FOR,
-        "fork" => &FORK,
-        "listen" => &LISTEN,
-        "raise" => &RAISE,
-        "run" => &RUN,
-        "set" => &SET,
-        "switch" => &SWITCH,
-        "try" => &TRY,
-        "wait" => &WAIT,
-        _ => &NO_KIND,
+        "call" => call_of(node.text_of("call")),
+        kind => TASKS.iter().find(|(known, _)| *known == kind).map_or(&NO_KIND, |(_, object)| object),
     }
 }
+
+fn call_of(function: Option<&str>) -> &'static Object {
+    CALLS.iter().find(|(known, _)| Some(*known) == function).map_or(&CALL_FUNCTION, |(_, object)| object)
+}
+
+/// The tasks of each kind but `call`.
+pub(crate) static TASKS: [(&str, &Object); 11] = [
+    ("do", &DO),
+    ("emit", &EMIT),
+    ("for", &FOR),
+    ("fork", &FORK),
+    ("listen", &LISTEN),
+    ("raise", &RAISE),
+    ("run", &RUN),
+    ("set", &SET),
+    ("switch", &SWITCH),
+    ("try", &TRY),
+    ("wait", &WAIT),
+];
+
+/// The calls that the language knows by name.
+pub(crate) static CALLS: [(&str, &Object); 6] = [
+    ("http", &CALL_HTTP),
+    ("grpc", &CALL_GRPC),
+    ("openapi", &CALL_OPENAPI),
+    ("asyncapi", &CALL_ASYNCAPI),
+    ("a2a", &CALL_A2A),
+    ("mcp", &CALL_MCP),
+];
 
 const BASE: &[Field] = &[
     may("if", &TEXT),
@@ -209,7 +219,7 @@ static SUB_WORKFLOW_OBJECT: Object = Object::closed(
 );
 
 static CALL: Shape = Shape::Text;
-static CALL_FUNCTION: Object =
+pub(crate) static CALL_FUNCTION: Object =
     Object::closed("a `call` task", &[must("call", &CALL), may("with", &DATA)]).on(BASE);
 
 static CALL_HTTP: Object =

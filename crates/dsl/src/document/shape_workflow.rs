@@ -39,9 +39,12 @@ static DOCUMENT_OBJECT: Object = Object::closed(
 static NAME: Shape = Shape::Matches(
     is_name,
     "letters, digits and hyphens, at most 63, beginning and ending with a letter or digit",
+    "^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$",
 );
 pub(crate) static VERSION: Shape =
-    Shape::Matches(is_version, "a semantic version such as `1.0.0`, in quotes");
+    Shape::Matches(is_version, "a semantic version such as `1.0.0`, in quotes", VERSION_PATTERN);
+/// The pattern of semver.org, at most 64 characters.
+const VERSION_PATTERN: &str = r"^(?=.{0,64}$)(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$";
 
 static USE: Shape = Shape::Object(&USE_OBJECT);
 static USE_OBJECT: Object = Object::closed(
@@ -130,9 +133,11 @@ static SLOT_OBJECT: Object = Object::closed(
 );
 static SLOT_TYPE: Shape =
     Shape::Word(&["money", "number", "integer", "date", "id", "email", "text", "currency", "enum"]);
-static POINTER: Shape = Shape::Matches(is_pointer, "a JSON Pointer such as `/amount`");
+static POINTER: Shape = Shape::Matches(is_pointer, "a JSON Pointer such as `/amount`", POINTER_PATTERN);
+/// As [`is_pointer`].
+pub(crate) const POINTER_PATTERN: &str = "^/([^~]|~[01])+$";
 static INTO: Shape = Shape::Either(&[
-    Shape::Matches(is_pointer, "a JSON Pointer such as `/amount`"),
+    Shape::Matches(is_pointer, "a JSON Pointer such as `/amount`", POINTER_PATTERN),
     Shape::Object(&INTO_OBJECT),
 ]);
 static INTO_OBJECT: Object =

@@ -6,7 +6,6 @@ mod layout;
 mod outline;
 mod svg;
 
-use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::document::reader;
 use crate::document::report::Report;
@@ -25,18 +24,7 @@ pub enum Frame {
 /// The picture of a workflow document as SVG, or what is wrong with the document's shape.
 pub fn draw(text: &str, frame: Frame) -> Result<String, Vec<Diagnostic>> {
     let mut report = Report::new(text);
-    let root = reader::read(text, &mut report);
-    let Some(root) = root else { return Err(report.finish()) };
-    if root.members().is_none() {
-        report
-            .node(
-                codes::NOT_ONE_DOCUMENT,
-                &root,
-                format!("a workflow must be an object, not {}", root.kind()),
-            )
-            .hint("begin with `document:` and `do:`");
-        return Err(report.finish());
-    }
+    let Some(root) = reader::read(text, &mut report) else { return Err(report.finish()) };
     check_object(&root, &WORKFLOW, &mut report);
     if report.failed() {
         return Err(report.finish());

@@ -57,7 +57,7 @@ fn schema(folder: &Path) -> jsonschema::Validator {
 }
 
 /// The examples, and the workflows of the kit, by name.
-fn documents(folder: &Path) -> BTreeMap<String, String> {
+pub fn documents(folder: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let entries = |name: &str| {
         let folder = folder.join(name);

@@ -6,6 +6,7 @@ mod compiled;
 mod hostile;
 mod oracle;
 mod round_trip;
+mod schema;
 mod support;
 mod workflows;
 

@@ -1,4 +1,4 @@
-//! Pages that need no token: what an error code means, and the description of the API.
+//! Pages that need no token: what an error code means, the description of the API, the schema of documents.
 
 use std::sync::LazyLock;
 
@@ -18,8 +18,26 @@ static PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/errors.rs"))
 
 static DESCRIPTION: LazyLock<String> = LazyLock::new(|| crate::openapi().to_json().unwrap_or_default());
 
+static SCHEMA: LazyLock<String> = LazyLock::new(|| dsl::json_schema::workflow().to_string());
+
 pub(crate) fn routes() -> Router<State> {
-    Router::new().route("/errors/{code}", get(error)).route("/openapi.json", get(description))
+    Router::new()
+        .route("/errors/{code}", get(error))
+        .route("/openapi.json", get(description))
+        .route(dsl::json_schema::PATH, get(schema))
+}
+
+/// The schema of workflow documents, for editors.
+async fn schema() -> Response {
+    (
+        [
+            (header::CONTENT_TYPE, "application/schema+json"),
+            (header::CACHE_CONTROL, "public, max-age=300"),
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        ],
+        SCHEMA.as_str(),
+    )
+        .into_response()
 }
 
 async fn description() -> Response {

@@ -43,6 +43,8 @@ async fn open_routes_tell_little_without_a_token() {
     assert!(server.get(&server.admin, "/health/deep").await.json()["dependencies"].is_array());
     assert_eq!(server.send(get("/health/omn")).await.json().as_object().map(|o| o.len()), Some(1));
     assert_eq!(server.send(get("/openapi.json")).await.json()["openapi"], "3.1.0");
+    let schema = server.send(get("/schemas/workflow.json")).await;
+    assert_eq!((schema.status, schema.json()), (200, dsl::json_schema::workflow()));
     let page = server.send(get("/errors/OH-1002")).await;
     assert!(page.status == 200 && page.text().contains("<h1>OH-1002"), "{}", page.text());
     assert_eq!(server.send(get("/errors/OH-9999")).await.status, 404);
