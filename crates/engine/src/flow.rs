@@ -43,10 +43,12 @@ impl Execution {
     pub(crate) fn run(&mut self, mut signal: Signal) {
         loop {
             self.transitions += 1;
-            if self.transitions > TRANSITIONS_MAX {
-                let detail = format!(
-                    "more than {TRANSITIONS_MAX} transitions without an effect: does the flow loop for ever?"
-                );
+            let spent = match self.transitions > TRANSITIONS_MAX {
+                true => Some(format!("more than {TRANSITIONS_MAX} transitions")),
+                false => self.meter.spent(),
+            };
+            if let Some(spent) = spent {
+                let detail = format!("{spent} without an effect: does the flow loop for ever?");
                 self.ready.clear();
                 self.enter(ThreadId::ROOT);
                 // What it forked stops, and what was done is undone: neither takes transitions.

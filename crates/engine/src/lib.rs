@@ -17,6 +17,7 @@ mod fork;
 mod kept;
 mod kept_aside;
 mod listen;
+mod meter;
 pub mod places;
 mod request;
 mod resolve;
@@ -50,6 +51,12 @@ pub use wakeup::WakeReason;
 
 /// Transitions of one step at the most; a definition that loops for ever without an effect faults here.
 pub const TRANSITIONS_MAX: u32 = 1_000_000;
+
+/// Operations of all expressions of one step at the most: each has a budget of its own, and a loop evaluates many.
+pub const EXPRESSION_STEPS_MAX: u64 = 50_000_000;
+
+/// Bytes that all expressions of one step allocate at the most, alive or not.
+pub const EXPRESSION_BYTES_MAX: u64 = 4 << 30;
 
 /// Nested tasks at the most.
 pub const DEPTH_MAX: usize = 256;

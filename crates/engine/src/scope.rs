@@ -8,6 +8,7 @@ use dsl::template::Template;
 use model::problem::WorkflowError;
 use model::{Label, Timestamp, Value};
 
+use crate::meter::Meter;
 use crate::state::{Doing, Execution, Frame};
 use crate::tasks::TaskVar;
 
@@ -17,6 +18,7 @@ pub(crate) struct Scope<'a> {
     /// `$task`, which comes after the others and is only made when something is evaluated.
     task: Option<(&'a TaskVar, &'a Task)>,
     document: &'a Value,
+    meter: &'a Meter,
 }
 
 impl<'a> Scope<'a> {
@@ -43,8 +45,19 @@ impl<'a> Scope<'a> {
         look(Vars(&pairs))
     }
 
+    /// Evaluates with a fresh budget, which the step's own is charged with.
+    fn metered(
+        &self,
+        eval: impl FnOnce(&Vars<'_>, &mut Budget) -> Result<Value, EvalError>,
+    ) -> Result<Value, WorkflowError> {
+        let mut budget = Budget::default();
+        let result = self.vars(|vars| eval(&vars, &mut budget));
+        self.meter.count(&budget);
+        result.map_err(|e| expression_error(&e))
+    }
+
     pub(crate) fn eval(&self, expr: &Expr, input: &Value) -> Result<Value, WorkflowError> {
-        self.vars(|vars| expr.eval(input, &vars, &mut Budget::default())).map_err(|e| expression_error(&e))
+        self.metered(|vars, budget| expr.eval(input, vars, budget))
     }
 
     /// A condition: only `true` is true; anything but a boolean is an error.
@@ -69,9 +82,9 @@ impl<'a> Scope<'a> {
     pub(crate) fn fill(&self, template: &Template, input: &Value) -> Result<Value, WorkflowError> {
         match template {
             Template::Constant(value) => Ok(value.clone()),
-            Template::Expr(_) | Template::Array(_) | Template::Object(_) => self
-                .vars(|vars| template.eval(input, &vars, &mut Budget::default()))
-                .map_err(|e| expression_error(&e)),
+            Template::Expr(_) | Template::Array(_) | Template::Object(_) => {
+                self.metered(|vars, budget| template.eval(input, vars, budget))
+            }
         }
     }
 
@@ -130,7 +143,7 @@ impl Execution {
             Frame::Task(task) => Some((&task.var, &*task.task)),
             Frame::List(_) => None,
         });
-        Scope { pairs, task: top, document: &self.definition.document }
+        Scope { pairs, task: top, document: &self.definition.document, meter: &self.meter }
     }
 
     /// Variables of the permit gate's and workflow's own expressions, outside any task.
@@ -143,6 +156,7 @@ impl Execution {
             ],
             task: None,
             document: &self.definition.document,
+            meter: &self.meter,
         }
     }
 }
