@@ -60,7 +60,7 @@ impl Execution {
             ready: std::collections::VecDeque::new(),
             open: Vec::new(),
             transitions: 0,
-            meter: Meter::default(),
+            meter: crate::meter::Meter::default(),
             behind: Vec::new(),
             editor,
         };
@@ -103,7 +103,7 @@ impl Execution {
         self.forget_emitted();
         self.now = event.at;
         self.transitions = 0;
-        self.meter = Meter::default();
+        self.meter = crate::meter::Meter::default();
         if self.trace.is_none() {
             let used = match self.live.top_task().map(|frame| &frame.doing) {
                 Some(Doing::Effect(number)) => Some(*number),

@@ -26,7 +26,9 @@ impl Meter {
     /// What is used up, when something is.
     pub(crate) fn spent(&self) -> Option<String> {
         if self.steps.load(Ordering::Relaxed) > EXPRESSION_STEPS_MAX {
-            return Some(format!("the expressions of one step took more than {EXPRESSION_STEPS_MAX} operations"));
+            return Some(format!(
+                "the expressions of one step took more than {EXPRESSION_STEPS_MAX} operations"
+            ));
         }
         (self.bytes.load(Ordering::Relaxed) > EXPRESSION_BYTES_MAX)
             .then(|| format!("the expressions of one step allocated more than {EXPRESSION_BYTES_MAX} bytes"))

@@ -261,7 +261,7 @@ impl Execution {
             version: self.version + 1,
             now: event.at,
             transitions: 0,
-            meter: Meter::default(),
+            meter: crate::meter::Meter::default(),
             effects: self.effects,
             open: Vec::new(),
             unknown: self.unknown,

@@ -133,7 +133,7 @@ pub struct Execution {
     /// Transitions of the present step.
     pub(crate) transitions: u32,
     /// What the expressions of the present step used.
-    pub(crate) meter: Meter,
+    pub(crate) meter: crate::meter::Meter,
     /// What effects behind a point did that the flow went back to, or was forked from.
     pub(crate) behind: Vec<KeptEffect>,
     /// Who edited the input: as much an author of every effect as who asked for it.

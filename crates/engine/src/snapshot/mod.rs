@@ -254,7 +254,7 @@ impl Execution {
             ready: std::collections::VecDeque::new(),
             open: snapshot.open,
             transitions: 0,
-            meter: Meter::default(),
+            meter: crate::meter::Meter::default(),
         };
         for (position, image) in snapshot.threads.into_iter().enumerate() {
             let thread = image.restore(&values)?;

@@ -7,6 +7,7 @@ mod effects;
 mod events;
 mod flow;
 mod forks;
+mod hazards;
 mod limits;
 mod origins;
 mod pending;
