@@ -302,7 +302,12 @@ impl<'c> Player<'c> {
             }
             Request::Workflow(_) => self.child(effect, ChildStatus::Started, None, None),
             Request::Unwind(_) => self.child(effect, ChildStatus::Undone, Some(output), None),
-            Request::Http(_) | Request::Process(_) | Request::Declassify => Answer::Done { output },
+            Request::Http(_)
+            | Request::Process(_)
+            | Request::Declassify
+            | Request::Grpc(_)
+            | Request::Stream(_)
+            | Request::Rpc(_) => Answer::Done { output },
         }
     }
 

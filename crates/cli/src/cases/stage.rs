@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use dsl::openapi::Document;
 use dsl::plan::Action;
-use dsl::{Definition, Severity};
+use dsl::{Definition, Description, Kind, Severity, Wanted};
 use model::ActionRef;
 use serde_json::Value as Json;
 
@@ -17,6 +16,8 @@ use crate::config::read_limited;
 const DOCUMENT_BYTES_MAX: u64 = 1 << 20;
 /// Largest description of an API, in bytes.
 const API_BYTES_MAX: u64 = 8 << 20;
+/// Descriptions may name others; so deep.
+const ROUNDS_MAX: usize = 4;
 
 /// What cases are run with.
 pub(crate) struct Stage {
@@ -28,7 +29,7 @@ pub(crate) struct Stage {
 
 struct Known {
     actions: BTreeMap<ActionRef, Arc<Action>>,
-    apis: BTreeMap<String, Result<Arc<Document>, String>>,
+    apis: BTreeMap<(Kind, String), Result<Description, String>>,
 }
 
 impl dsl::Catalogue for Known {
@@ -38,8 +39,50 @@ impl dsl::Catalogue for Known {
     fn actions(&self) -> Vec<ActionRef> {
         self.actions.keys().cloned().collect()
     }
-    fn api(&self, uri: &str) -> Option<Result<Arc<Document>, String>> {
-        self.apis.get(uri).cloned()
+    fn description(&self, kind: Kind, uri: &str) -> Option<Result<Description, String>> {
+        self.apis.get(&(kind, uri.to_owned())).cloned()
+    }
+}
+
+impl Known {
+    /// Reads the descriptions that a document wants from the files that the cases name.
+    fn read(&mut self, wanted: &[Wanted], file: &File, beside: &Path) -> Result<(), String> {
+        for wanted in wanted {
+            let path = file
+                .apis
+                .get(&wanted.uri)
+                .ok_or_else(|| format!("`apis` does not say where the description `{}` is", wanted.uri))?;
+            let text = read_limited(&beside.join(path), API_BYTES_MAX).map_err(|failure| failure.message)?;
+            let read = Description::read(wanted.kind, &wanted.uri, &text);
+            self.apis.insert((wanted.kind, wanted.uri.clone()), read);
+        }
+        Ok(())
+    }
+
+    fn action_of(&mut self, given: &Json, file: &File, beside: &Path) -> Result<(), String> {
+        let (name, text) = document(given, beside)?;
+        for _ in 0..ROUNDS_MAX {
+            let compiled = dsl::action::compile_with(&text, self);
+            if compiled.wanted.is_empty() {
+                let action = compiled.action.ok_or_else(|| told(&name, &compiled.problems))?;
+                self.actions.insert(action.reference.clone(), action);
+                return Ok(());
+            }
+            self.read(&compiled.wanted, file, beside)?;
+        }
+        Err(format!("{name}: its descriptions go too deep"))
+    }
+
+    fn workflow_of(&mut self, given: &Json, file: &File, beside: &Path) -> Result<Arc<Definition>, String> {
+        let (name, text) = document(given, beside)?;
+        for _ in 0..ROUNDS_MAX {
+            let compiled = dsl::compile(&text, self);
+            if compiled.wanted.is_empty() {
+                return compiled.definition.ok_or_else(|| told(&name, &compiled.problems));
+            }
+            self.read(&compiled.wanted, file, beside)?;
+        }
+        Err(format!("{name}: its descriptions go too deep"))
     }
 }
 
@@ -48,22 +91,9 @@ impl Stage {
     pub(crate) fn set(file: &File, beside: &Path) -> Result<Self, String> {
         let mut known = Known { actions: BTreeMap::new(), apis: BTreeMap::new() };
         for action in &file.actions {
-            let (name, text) = document(action, beside)?;
-            let compiled = dsl::action::compile(&text);
-            let action = compiled.action.ok_or_else(|| told(&name, &compiled.problems))?;
-            known.actions.insert(action.reference.clone(), action);
+            known.action_of(action, file, beside)?;
         }
-        for (uri, path) in &file.apis {
-            let text = read_limited(&beside.join(path), API_BYTES_MAX).map_err(|failure| failure.message)?;
-            let read = Document::read(uri, &text).map(Arc::new).map_err(|why| why.to_string());
-            known.apis.insert(uri.clone(), read);
-        }
-        let (name, text) = document(&file.workflow, beside)?;
-        let compiled = dsl::compile(&text, &known);
-        if let Some(wanted) = compiled.wanted.first() {
-            return Err(format!("{name}: `apis` does not say where the description `{wanted}` is"));
-        }
-        let definition = compiled.definition.ok_or_else(|| told(&name, &compiled.problems))?;
+        let definition = known.workflow_of(&file.workflow, file, beside)?;
         Ok(Self { definition, latest: file.latest.clone() })
     }
 }
