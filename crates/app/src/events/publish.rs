@@ -90,6 +90,7 @@ impl App {
             return Ok(repeated);
         }
         let (mut puts, message, details) = self.puts_of(&tenant, kept, now)?;
+        puts.push(message.put()?);
         puts.push(Put::Answer {
             tenant: tenant.clone(),
             key: known,
@@ -209,6 +210,10 @@ fn check(event: &Json) -> Result<(), (String, String)> {
         if event[name].as_str().is_none_or(str::is_empty) {
             return Err((format!("/{name}"), format!("an event needs `{name}`")));
         }
+    }
+    if members.contains_key("omnihubupdate") {
+        let what = "updates are sent to one execution: `POST /executions/{id}/updates/{name}`";
+        return Err(("/omnihubupdate".to_owned(), what.to_owned()));
     }
     if members.contains_key("data_base64") {
         return Err((
