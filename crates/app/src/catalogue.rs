@@ -612,7 +612,10 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
         }
         TaskKind::Wait(_) => ("wait", "waits".to_owned(), Vec::new()),
         TaskKind::Emit(_) => ("emit", "publishes an event".to_owned(), Vec::new()),
-        TaskKind::Listen(listen) => ("listen", listen_label(listen), Vec::new()),
+        TaskKind::Listen(listen) => {
+            let children = listen.each.as_ref().map(|each| graph_of(&each.tasks)).unwrap_or_default();
+            ("listen", listen_label(listen), children)
+        }
         TaskKind::Work(Work::Http(http)) => ("call", format!("http {}", http.method), Vec::new()),
         TaskKind::Work(Work::OpenApi(call)) => ("call", format!("openapi {}", call.operation.id), Vec::new()),
         TaskKind::Work(Work::Grpc(call)) => {
@@ -647,8 +650,11 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
 }
 
 fn listen_label(listen: &dsl::plan::Listen) -> String {
-    let names: Vec<&str> = listen.filters.iter().filter_map(dsl::plan::EventFilter::name).collect();
-    format!("waits for {} of: {}", if listen.all { "each" } else { "any" }, names.join(", "))
+    let first = listen.strategies.first();
+    let filters = first.into_iter().flat_map(|strategy| &strategy.filters);
+    let names: Vec<&str> = filters.filter_map(dsl::plan::EventFilter::name).collect();
+    let all = first.is_some_and(|strategy| strategy.all);
+    format!("waits for {} of: {}", if all { "each" } else { "any" }, names.join(", "))
 }
 
 fn savepoint_label(what: &str, to: Option<&str>) -> String {

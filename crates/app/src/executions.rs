@@ -444,7 +444,10 @@ fn summary(body: &model::EventBody) -> String {
         E::EffectReused { effect, of, origin: Some(origin) } => {
             format!("effect {} answered by effect {} of `{origin}`, nothing was sent", effect.0, of.0)
         }
-        E::Signalled { name, by, .. } => format!("signal `{name}` from {by}"),
+        E::Signalled { name, by, attributes, .. } => {
+            let update = attributes.as_deref().is_some_and(|a| a.get("omnihubupdate").is_some());
+            format!("{} `{name}` from {by}", if update { "update" } else { "signal" })
+        }
         E::Ended { status, outcome, .. } => format!("{status}, outcome {}", outcome.name()),
     }
 }

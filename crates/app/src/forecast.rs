@@ -469,13 +469,7 @@ fn not_reached(tasks: &TaskList, effects: &[PlannedEffect]) -> Vec<NotReached> {
         if let Some(operation) = operation.filter(|_| !seen.contains(&*task.pointer)) {
             found.push(NotReached { task: task.pointer.to_string(), operation });
         }
-        let inner: Vec<&TaskList> = match &task.kind {
-            TaskKind::Do(list) => vec![list],
-            TaskKind::For(each) => vec![&each.tasks],
-            TaskKind::Fork(fork) => vec![&fork.branches],
-            TaskKind::Try(tried) => std::iter::once(&tried.tasks).chain(&tried.catch).collect(),
-            _ => Vec::new(),
-        };
+        let inner = task.kind.lists();
         next.extend(inner.into_iter().rev().flat_map(|list| list.tasks.iter().rev()));
     }
     found

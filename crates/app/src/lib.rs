@@ -51,6 +51,7 @@ mod stops;
 mod time_keeper;
 mod together;
 mod unbroken;
+mod updates;
 mod verify;
 pub mod view;
 mod wire;

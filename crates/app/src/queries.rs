@@ -45,6 +45,7 @@ impl App {
             context,
             places: state.stands().into_iter().take(PLACES_MAX).map(place).collect(),
             inbox: state.inbox().map(str::to_owned).collect(),
+            updates: state.takes_updates().into_iter().collect(),
         })
     }
 }

@@ -381,8 +381,11 @@ pub(crate) fn described(state: &engine::Execution, body: &EventBody) -> Option<D
             }),
         ),
         // What it carries may be personal: the log has its digest.
-        EventBody::Signalled { id, name, data, by, .. } => (
-            "execution.signalled",
+        EventBody::Signalled { id, name, data, by, attributes, .. } => (
+            match attributes.as_deref().and_then(|attributes| attributes.get("omnihubupdate")) {
+                Some(_) => "execution.update-accepted",
+                None => "execution.signalled",
+            },
             None,
             json!({ "name": name, "id": id, "by": by, "data": model::digest_of(data) }),
         ),

@@ -94,6 +94,11 @@ impl App {
             | Rejected::Elsewhere { .. }
             | Rejected::NoReturn(_)
             | Rejected::SignalReused(_)
+            | Rejected::UpdateReused(_)
+            | Rejected::UpdateUnknown { .. }
+            | Rejected::UpdateNotNow(_)
+            | Rejected::UpdateRefused { .. }
+            | Rejected::UpdatesFull
             | Rejected::InboxFull
             | Rejected::Nothing(_)) => rejected_problem(&other),
         })

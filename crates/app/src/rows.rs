@@ -86,10 +86,15 @@ fn blocked_on(state: &Execution, held: Option<&str>) -> Option<String> {
         .or_else(|| state.next_wakeup().map(|_| "timer".to_owned()))
 }
 
-/// `signal:`, or `event:` when events that are addressed to nobody are among them, and the names that something listens
+/// `signal:`, `update:` when only updates are awaited, or `event:` when events that are addressed to nobody are, and the names that something listens
 /// for, as many as fit.
 fn listening(state: &Execution) -> Option<String> {
     let names: Vec<String> = state.listens_for().into_iter().take(SIGNALS_SHOWN).collect();
-    let kind = if state.listens_outside().is_some() { "event" } else { "signal" };
+    let updates = state.takes_updates();
+    let kind = match state.listens_outside() {
+        Some(_) => "event",
+        None if !names.is_empty() && names.iter().all(|name| updates.contains(name)) => "update",
+        None => "signal",
+    };
     (!names.is_empty()).then(|| format!("{kind}:{}", names.join(",")))
 }

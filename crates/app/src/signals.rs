@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::{Input, Signalled};
 use guard::filter::{self, InputLimits};
 use model::principal::Permission;
-use model::{Problem, Value};
+use model::{Label, Problem, Value};
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -33,13 +33,9 @@ impl App {
             checked_name("the id of a signal", "/id", id)?;
         }
         let label = caller.principal.label();
-        let data = Value::from_json(&request.data, label);
-        if weighs_more(&data, INLINE_BYTES_MAX) {
-            let detail =
-                format!("the data of a signal may have {INLINE_BYTES_MAX} bytes; send a reference to more");
-            return Err(Problem::new(422, 2142, "signal refused", detail.clone()).field("/data", detail));
-        }
-        refuse_filtered(&filter::check_input(&data, &InputLimits::default()), "/data")?;
+        let large =
+            |detail: String| Problem::new(422, 2142, "signal refused", detail.clone()).field("/data", detail);
+        let data = carried(&request.data, label).map_err(large)??;
         let id = request.id.unwrap_or_else(|| self.ids.next(self.clock.now()).to_string());
         let signal = Signalled {
             id: id.clone(),
@@ -61,6 +57,17 @@ impl App {
             repeated,
         })
     }
+}
+
+/// What is said to an execution, if it is not too large and passes the content filter. The outer error says how large it may
+/// be.
+pub(crate) fn carried(data: &serde_json::Value, label: Label) -> Result<Result<Value, Problem>, String> {
+    let data = Value::from_json(data, label);
+    if weighs_more(&data, INLINE_BYTES_MAX) {
+        return Err(format!("the data may have {INLINE_BYTES_MAX} bytes; send a reference to more"));
+    }
+    let filtered = refuse_filtered(&filter::check_input(&data, &InputLimits::default()), "/data");
+    Ok(filtered.map(|()| data))
 }
 
 /// Names and ids are shown and searched: printable, without spaces, and not long.

@@ -4,6 +4,7 @@ mod simulation;
 
 mod acts;
 mod plans;
+mod told;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,8 @@ pub use simulation::{
 };
 
 pub use plans::{Cost, NotReached, PlanUse, PlanView, PlannedEffect, Planning};
+
+pub use told::{SignalAccepted, SignalRequest, UpdateRequest, UpdateView, WaitFor};
 
 pub use acts::{
     BulkFailure, BulkRequest, CheckpointView, KeptView, OperationView, ResolveRequest, ReturnRequest,
@@ -113,6 +116,8 @@ pub struct StateView {
     pub places: Vec<PlaceView>,
     /// Names of the signals that came and that nobody took yet, oldest first.
     pub inbox: Vec<String>,
+    /// Names of the updates that something takes now.
+    pub updates: Vec<String>,
 }
 
 /// A task at which an execution stands.
@@ -134,32 +139,6 @@ pub struct PlaceView {
     pub until: Option<Timestamp>,
     /// When its own time limit strikes.
     pub deadline: Option<Timestamp>,
-}
-
-/// A signal to an execution.
-#[derive(Debug, Clone)]
-pub struct SignalRequest {
-    /// Its name: 1 to 128 printable ASCII characters without spaces.
-    pub name: String,
-    /// What it carries; 64 KiB at the most.
-    pub data: Json,
-    /// Chosen by the caller, so that sending it again changes nothing.
-    pub id: Option<String>,
-}
-
-/// A signal that is in the inbox, or was taken from it.
-#[derive(Debug, Clone, Serialize)]
-pub struct SignalAccepted {
-    /// The execution.
-    pub execution_id: ExecutionId,
-    /// Its status when the answer was made.
-    pub status: String,
-    /// What it waits for.
-    pub blocked_on: Option<String>,
-    /// The signal's id.
-    pub id: String,
-    /// True when this very signal had come before.
-    pub repeated: bool,
 }
 
 /// An execution in a list.

@@ -264,18 +264,39 @@ pub struct Fork {
 /// `listen`
 #[derive(Debug)]
 pub struct Listen {
-    /// What is listened for; empty for any event at all.
+    /// What is listened for, and behind it what ends each one before: `until` as events. Never empty.
+    pub strategies: Vec<Strategy>,
+    /// How much of an event is given on.
+    pub read: Read,
+    /// `foreach`: what is done for each event.
+    pub each: Option<EachEvent>,
+}
+
+/// `one`, `all` or `any`, and `until`.
+#[derive(Debug)]
+pub struct Strategy {
+    /// Its events; empty for any event at all.
     pub filters: Vec<EventFilter>,
     /// True when every filter must have had an event (`all`, `one`); false when any of them will do.
     pub all: bool,
-    /// With `any`: goes on until this holds; `.` is the list of what was taken so far. The first event ends it when absent.
+    /// With `any`: goes on until this holds; `.` is the list of what was taken so far. The first event is enough when it is
+    /// absent and no strategy follows.
     pub until: Option<Expr>,
-    /// With `any`: goes on until these had their event; empty when nothing like that ends it.
-    pub stop: Vec<EventFilter>,
-    /// True when each of `stop` must have had its event; false when one is enough.
-    pub stop_all: bool,
-    /// How much of an event is given on.
-    pub read: Read,
+}
+
+/// `foreach` of a `listen`: one event after the other.
+#[derive(Debug)]
+pub struct EachEvent {
+    /// Variable of the event, without `$` (`item` by default).
+    pub item: Arc<str>,
+    /// Variable of the position, without `$` (`index` by default).
+    pub at: Arc<str>,
+    /// `do`; without tasks an iteration gives the event.
+    pub tasks: TaskList,
+    /// Makes what the list of the `listen` has of each event, and what an update is answered with.
+    pub output: Output,
+    /// Replaces `$context` behind each event.
+    pub export: Output,
 }
 
 /// What a `listen` gives on of each event.
@@ -301,6 +322,8 @@ pub struct EventFilter {
     pub addressed: bool,
     /// `correlate`: what `from` gives of the event (`.`) must be equal to what `expect` gives of the task's data.
     pub correlate: Vec<(Expr, Expr)>,
+    /// True when only updates fit: their senders are answered with what `foreach` gives.
+    pub update: bool,
 }
 
 /// A case of a `switch`.
@@ -568,5 +591,47 @@ impl EventFilter {
             Template::Constant(value) if &**name == "type" => value.as_str(),
             _ => None,
         })
+    }
+}
+
+impl TaskKind {
+    /// The lists of tasks that it runs, in order.
+    pub fn lists(&self) -> Vec<&TaskList> {
+        match self {
+            Self::Do(list) => vec![list],
+            Self::For(each) => vec![&each.tasks],
+            Self::Fork(fork) => vec![&fork.branches],
+            Self::Try(tried) => std::iter::once(&tried.tasks).chain(&tried.catch).collect(),
+            Self::Listen(listen) => listen.each.iter().map(|each| &each.tasks).collect(),
+            Self::Set(_)
+            | Self::Switch(_)
+            | Self::Raise(_)
+            | Self::Wait(_)
+            | Self::Emit(_)
+            | Self::Work(_)
+            | Self::Action { .. }
+            | Self::Child(_)
+            | Self::Checkpoint(_)
+            | Self::OnRollback { .. }
+            | Self::Rollback(_)
+            | Self::Release(_)
+            | Self::Declassify(_) => Vec::new(),
+        }
+    }
+}
+
+impl Definition {
+    /// The names of the updates that some `listen` of it takes.
+    pub fn updates(&self) -> BTreeSet<&str> {
+        let mut found = BTreeSet::new();
+        let mut next: Vec<&Arc<Task>> = self.tasks.tasks.iter().collect();
+        while let Some(task) = next.pop() {
+            next.extend(task.kind.lists().into_iter().flat_map(|list| &list.tasks));
+            if let TaskKind::Listen(listen) = &task.kind {
+                let filters = listen.strategies.iter().flat_map(|strategy| &strategy.filters);
+                found.extend(filters.filter(|filter| filter.update).filter_map(EventFilter::name));
+            }
+        }
+        found
     }
 }

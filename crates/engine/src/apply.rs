@@ -52,6 +52,7 @@ impl Execution {
             children: 0,
             undo_for: None,
             inbox: crate::listen::Inbox::default(),
+            updates: crate::updates::Updates::default(),
             workflow_var,
             runtime_var: runtime_var(),
             live: Thread::root(Value::object::<&str>([])),

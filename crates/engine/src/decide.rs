@@ -13,10 +13,10 @@ use model::sabotage::{self, Bug};
 use model::verdict::{Decision, Verdict};
 use model::{Digest, Outcome, Timestamp, Value};
 
-use crate::INBOX_MAX;
 use crate::listen::Signalled;
 use crate::rewind::NoReturn;
 use crate::state::{Doing, End, Execution, Frame, Phase};
+use crate::{INBOX_MAX, UPDATES_OPEN_MAX};
 
 /// What comes to an execution from outside.
 #[derive(Debug, Clone)]
@@ -215,6 +215,33 @@ pub enum Rejected {
         "{INBOX_MAX} signals wait in the inbox and nothing takes them; try again when the execution has taken some"
     )]
     InboxFull,
+    /// An update of this id has come, with another name or other data.
+    #[error(
+        "an update `{0}` with another name or other data has come already; give every update an id of its own"
+    )]
+    UpdateReused(String),
+    /// Nothing in the workflow takes this update.
+    #[error("the workflow takes no update `{name}`; it takes {}", if known.is_empty() { "none" } else { known })]
+    UpdateUnknown {
+        /// Its name.
+        name: String,
+        /// What it takes.
+        known: String,
+    },
+    /// Nothing takes it at this moment.
+    #[error("nothing in the execution takes the update `{0}` now; try again when it listens")]
+    UpdateNotNow(String),
+    /// What takes updates of its name refuses this one.
+    #[error("the update `{name}` is refused: {why}")]
+    UpdateRefused {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// Too many updates wait.
+    #[error("{UPDATES_OPEN_MAX} updates wait to be handled; try again when some are")]
+    UpdatesFull,
     /// The edited arguments cannot be used.
     #[error("{0}")]
     BadArguments(String),
@@ -241,6 +268,12 @@ pub fn step(state: &mut Execution, input: Input, now: Timestamp) -> Result<Step,
     // What nobody here listens for is no part of the history.
     if let Input::Signal(signal) = &input
         && state.passes_over(signal)
+    {
+        return Ok(step);
+    }
+    if let Input::Signal(signal) = &input
+        && signal.is_update()
+        && !state.weigh_update(signal)?
     {
         return Ok(step);
     }
@@ -551,7 +584,13 @@ fn refusal(state: &Execution, now: Timestamp) -> Option<&'static str> {
             let real = effect.outcome != Some(Outcome::Failed) && !effect.attempts.is_empty();
             (real && !repeatable).then_some("the effect happened or may have happened, and cannot be repeated: a person has to look, then cancel the execution")
         }
-        Doing::Do | Doing::Wait { .. } | Doing::Listen(_) => None,
+        // What `foreach` did for the events before would be done again.
+        Doing::Listen(listening) if !listening.outputs.is_empty() => Some(AROUND),
+        Doing::Listen(listening) => match &task.task.kind {
+            TaskKind::Listen(listen) if listening.is_busy(listen) => Some(AROUND),
+            _ => None,
+        },
+        Doing::Do | Doing::Wait { .. } => None,
     }
 }
 

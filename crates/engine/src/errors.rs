@@ -56,8 +56,14 @@ impl Execution {
         while let Some(position) = self.live.stack[..end].iter().rposition(is_trying_body) {
             match self.handling(position, &error, &value) {
                 Ok(Handling::Pass) => {}
-                Ok(Handling::Retry(delay)) => return self.retry(position, value, delay),
-                Ok(Handling::Catch) => return self.catch(position, value),
+                Ok(Handling::Retry(delay)) => {
+                    self.fail_updates(position + 1, &error);
+                    return self.retry(position, value, delay);
+                }
+                Ok(Handling::Catch) => {
+                    self.fail_updates(position + 1, &error);
+                    return self.catch(position, value);
+                }
                 // A `catch` that cannot be evaluated catches nothing: its own error goes on.
                 Err(mut broken) => {
                     broken.instance = self.task_at(position).map(|frame| frame.task.pointer.to_string());
@@ -81,6 +87,7 @@ impl Execution {
             return self.stop(After::Fault(error));
         }
         let (branch, parent) = (self.live.id, self.live.parent);
+        self.fail_updates(0, &error);
         self.trace_faults();
         self.enter(parent);
         if self.competes() {

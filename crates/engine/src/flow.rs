@@ -169,7 +169,8 @@ impl Execution {
                     self.next_iteration(data)
                 }
                 Doing::Do | Doing::Try(_) => Signal::Complete(data),
-                Doing::Wait { .. } | Doing::Effect(_) | Doing::Fork(_) | Doing::Listen(_) => Signal::Blocked,
+                Doing::Listen(_) => self.end_round(data),
+                Doing::Wait { .. } | Doing::Effect(_) | Doing::Fork(_) => Signal::Blocked,
             },
         }
     }
@@ -194,7 +195,7 @@ impl Execution {
     }
 
     /// `as`, then `schema`.
-    fn shape(
+    pub(crate) fn shape(
         &self,
         output: &Output,
         raw: Value,
@@ -211,7 +212,12 @@ impl Execution {
         Ok(shaped)
     }
 
-    fn export(&self, export: &Output, output: &Value, scope: Scope<'_>) -> Result<Value, WorkflowError> {
+    pub(crate) fn export(
+        &self,
+        export: &Output,
+        output: &Value,
+        scope: Scope<'_>,
+    ) -> Result<Value, WorkflowError> {
         let Some(template) = &export.transform else { return Ok(self.live.context.clone()) };
         let context = scope.with("output", output).fill(template, output)?;
         if let Some(schema) = &export.schema {
@@ -286,6 +292,7 @@ fn body_of(task: &Task, part: Part) -> Option<&TaskList> {
         (TaskKind::Try(task), Part::Body) => Some(&task.tasks),
         (TaskKind::Try(task), Part::Catch) => task.catch.as_ref(),
         (TaskKind::Fork(fork), Part::Branch) => Some(&fork.branches),
+        (TaskKind::Listen(listen), Part::Body) => listen.each.as_ref().map(|each| &each.tasks),
         _ => None,
     }
 }

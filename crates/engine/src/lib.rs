@@ -32,6 +32,7 @@ mod tasks;
 mod thread;
 mod trace;
 mod unwind;
+mod updates;
 mod verification;
 mod wakeup;
 
@@ -47,6 +48,7 @@ pub use stands::{Stand, Waits};
 pub use state::{Attempt, Effect, End, Execution, Phase, Status, Verification};
 pub use trace::{TaskStatus, TraceEntry};
 pub use unwind::Undone;
+pub use updates::{UpdateAnswer, Updated};
 pub use wakeup::WakeReason;
 
 /// Transitions of one step at the most; a definition that loops for ever without an effect faults here.
@@ -90,6 +92,15 @@ pub const EVENT_BYTES_MAX: usize = 64 * 1024;
 
 /// Signals of one execution whose ids are remembered, so that the same one does not count twice.
 pub const SIGNALS_REMEMBERED: usize = 10_000;
+
+/// Updates that wait while another one is worked on, at the most.
+pub const UPDATES_OPEN_MAX: usize = 100;
+
+/// Updates whose answers are kept; of older ones it is known that they came.
+pub const UPDATES_REMEMBERED: usize = 1_000;
+
+/// Bytes of JSON of the answer to an update at the most.
+pub const UPDATE_ANSWER_MAX: usize = 16 * 1024;
 
 /// Events that one `listen` takes at the most.
 pub const LISTENED_MAX: usize = 10_000;

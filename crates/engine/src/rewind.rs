@@ -404,6 +404,7 @@ impl Execution {
         self.threads = point.threads;
         self.threads_begun = point.threads_begun;
         self.inbox = point.inbox;
+        self.updates = point.updates;
         self.trace = point.trace;
         // What the other execution did is undone by that one, if at all.
         let savepoint = |item: &Armed| matches!(item, Armed::Savepoint(_));

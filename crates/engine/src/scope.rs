@@ -126,12 +126,22 @@ impl Execution {
             ("runtime", &self.runtime_var),
         ]);
         let outer = self.ancestors();
-        for frame in outer.iter().flat_map(|thread| &thread.stack).chain(stack) {
+        let own = stack.iter().enumerate().map(|(position, frame)| (position + 1 < stack.len(), frame));
+        // Whatever stands on top of an outer thread is around this one.
+        let around = outer.iter().flat_map(|thread| &thread.stack).map(|frame| (true, frame));
+        for (inside, frame) in around.chain(own) {
             let Frame::Task(frame) = frame else { continue };
             match (&frame.doing, &frame.task.kind) {
                 (Doing::For { item_var, index_var, .. }, TaskKind::For(task)) => {
                     pairs.push((&task.each, item_var));
                     pairs.push((&task.at, index_var));
+                }
+                // The task itself, which listens for more, does not see the event that its `foreach` works on.
+                (Doing::Listen(listening), TaskKind::Listen(listen)) if inside => {
+                    if let (Some(each), Some((item, index))) = (&listen.each, &listening.vars) {
+                        pairs.push((&each.item, item));
+                        pairs.push((&each.at, index));
+                    }
                 }
                 (Doing::Try(trying), TaskKind::Try(task)) if !trying.error_var.is_null() => {
                     pairs.push((&task.error_as, &trying.error_var));

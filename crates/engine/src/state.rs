@@ -116,6 +116,8 @@ pub struct Execution {
     pub(crate) undo_for: Option<EffectNumber>,
     /// Signals that came.
     pub(crate) inbox: Inbox,
+    /// Updates that came.
+    pub(crate) updates: crate::updates::Updates,
     /// `$workflow`
     pub(crate) workflow_var: Value,
     /// `$runtime`

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use crate::client::{Client, segment};
 use crate::commands::{PageArgs, goals, input, many, returns, say_next};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::json::{items, list, text, when, workflow};
 use crate::screen::{Output, Screen, line, short};
 use crate::view;
@@ -99,6 +99,25 @@ pub(crate) enum Executions {
         /// The signal's own id: sending the same one again changes nothing.
         #[arg(long)]
         signal_id: Option<String>,
+    },
+    /// Ask one something, and wait for its answer.
+    Update {
+        /// The execution.
+        id: String,
+        /// The update's name.
+        name: String,
+        /// What it carries: JSON, `@file` or `-` for stdin.
+        #[arg(long, default_value = "null")]
+        data: String,
+        /// The update's own id: asking the same again changes nothing, and gets the same answer.
+        #[arg(long)]
+        update_id: Option<String>,
+        /// What to wait for.
+        #[arg(long, value_parser = ["accepted", "completed"], default_value = "completed")]
+        wait_for: String,
+        /// How long to wait, as an ISO 8601 duration.
+        #[arg(long)]
+        wait: Option<String>,
     },
 }
 
@@ -220,6 +239,32 @@ pub(crate) async fn run(client: &Client, screen: Screen, command: Executions) ->
                 let again = if accepted["repeated"] == true { "  had come already" } else { "" };
                 format!("{}  {}{again}", text(&accepted, "/id"), screen.word(&text(&accepted, "/status")))
             })
+        }
+        Executions::Update { id, name, data, update_id, wait_for, wait } => {
+            let mut body = json!({ "data": input::json("--data", &data)?, "wait_for": wait_for });
+            if let Some(update_id) = update_id {
+                body["id"] = json!(update_id);
+            }
+            let wait = wait.map(|wait| format!("?wait={}", segment(&wait))).unwrap_or_default();
+            let path = format!("/executions/{}/updates/{}{wait}", segment(&id), segment(&name));
+            let update = client.post(&path, &body).await?;
+            screen.data(&update, || {
+                let what = match text(&update, "/status").as_str() {
+                    "completed" => update["output"].to_string(),
+                    "failed" => text(&update, "/error/detail"),
+                    _ => "not answered yet: ask again with the same --update-id".to_owned(),
+                };
+                let status = screen.word(&text(&update, "/status"));
+                format!("{}  {status}  {what}", text(&update, "/id"))
+            })?;
+            match text(&update, "/status").as_str() {
+                "failed" => Err(Failure::new(Exit::Failed, "the execution did not do what was asked")),
+                "accepted" if wait_for == "completed" => Err(Failure::new(
+                    Exit::Waiting,
+                    "the time to wait is over, and the update is not answered yet",
+                )),
+                _ => Ok(()),
+            }
         }
     }
 }
@@ -361,11 +406,8 @@ pub(crate) async fn watch(client: &Client, screen: Screen, id: &str) -> Result<(
             return Ok(());
         }
         if broken > RECONNECTS_MAX {
-            return Err(Failure::new(
-                crate::exit::Exit::Unreachable,
-                "the stream of events breaks again and again",
-            )
-            .code("OH-5030"));
+            return Err(Failure::new(Exit::Unreachable, "the stream of events breaks again and again")
+                .code("OH-5030"));
         }
     }
 }

@@ -32,4 +32,5 @@ mod stop;
 mod stopped;
 mod stranger;
 mod time_machine;
+mod updates;
 mod verify;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::codes;
 use crate::compile::Compiler;
 use crate::compile::expression::{Place, Scope};
-use crate::document::node::Node;
-use crate::plan::{EventFilter, Listen, Read};
+use crate::document::node::{Node, NodeData};
+use crate::plan::{EachEvent, EventFilter, Listen, Read, Strategy, TaskList};
 use crate::template::Template;
 
 /// The attribute that addresses one execution.
@@ -15,6 +15,12 @@ pub const ADDRESS: &str = "omnihubexecution";
 /// What it must be, because nobody can listen for what is said to another execution.
 const THIS: &str = "$workflow.id";
 
+/// The attribute that makes an event an update, which is answered.
+pub const UPDATE: &str = "omnihubupdate";
+
+/// Strategies of one `listen` that end each other, at the most.
+const STRATEGIES_MAX: usize = 8;
+
 /// Filters of one `listen` at the most.
 const FILTERS_MAX: usize = 100;
 
@@ -22,53 +28,78 @@ const FILTERS_MAX: usize = 100;
 const ATTRIBUTES_MAX: usize = 50;
 
 impl Compiler<'_, '_> {
-    /// `listen`; none when it wants what is not built.
-    pub fn listen(&mut self, name: &str, node: &Node, body: &Node, scope: &Scope) -> Option<Listen> {
-        if let Some(each) = node.get("foreach") {
-            self.not_built(each, &format!("the task `{name}`: `foreach` of a `listen`"));
-        }
-        let to = body.get("to")?;
-        let (all, filters) = self.strategy(to, scope)?;
-        if all && filters.is_empty() {
-            self.report
-                .node(codes::WRONG_VALUE, to, "`all` of nothing")
-                .hint("name the events, or write `any: []` for any event at all");
-            return None;
-        }
-        let mut until = None;
-        let (mut stop_all, mut stop) = (false, Vec::new());
-        if let Some(node) = to.get("until") {
-            if all {
+    /// `listen`
+    pub fn listen(&mut self, node: &Node, body: &Node, scope: &Scope) -> Option<Listen> {
+        let written = node.get("foreach");
+        let mut strategies = Vec::new();
+        let mut next = body.get("to");
+        while let Some(to) = next {
+            if strategies.len() >= STRATEGIES_MAX {
                 self.report
-                    .node(codes::WRONG_VALUE, node, "`until` stands only beside `any`")
+                    .node(
+                        codes::WRONG_VALUE,
+                        to,
+                        format!("more than {STRATEGIES_MAX} strategies in each other"),
+                    )
+                    .hint("let fewer events end each other");
+                return None;
+            }
+            let first = strategies.is_empty();
+            let strategy = self.strategy(to, scope, first && written.is_some())?;
+            if strategy.filters.is_empty() && (strategy.all || !first) {
+                let (what, hint) = if first {
+                    ("`all` of nothing", "name the events, or write `any: []` for any event at all")
+                } else {
+                    ("any event at all would end it", "name the event that ends it")
+                };
+                self.report.node(codes::WRONG_VALUE, to, what).hint(hint);
+                return None;
+            }
+            let until = to.get("until");
+            if let Some(until) = until.filter(|_| strategy.all) {
+                self.report
+                    .node(codes::WRONG_VALUE, until, "`until` stands only beside `any`")
                     .hint("remove it, or write `any` in place of `one` or `all`");
                 return None;
             }
-            if node.text().is_some() {
-                until = self.expression(node, Place::Task, scope);
-            } else {
-                if let Some(inner) = node.get("until") {
-                    self.not_built(inner, &format!("the task `{name}`: `until` inside `until`"));
-                }
-                (stop_all, stop) = self.strategy(node, scope)?;
-                if stop.is_empty() {
-                    self.report
-                        .node(codes::WRONG_VALUE, node, "any event at all would end it")
-                        .hint("name the event that ends it");
-                    return None;
-                }
-            }
+            next = until.filter(|until| until.text().is_none());
+            strategies.push(strategy);
         }
         let read = match body.text_of("read") {
             Some("envelope") => Read::Envelope,
             Some("raw") => Read::Raw,
             _ => Read::Data,
         };
-        Some(Listen { filters, all, until, stop, stop_all, read })
+        let each = written.map(|written| self.each_event(written, scope));
+        (!strategies.is_empty()).then_some(Listen { strategies, read, each })
     }
 
-    /// `one`, `all` or `any`: whether each filter must have its event, and the filters.
-    fn strategy(&mut self, to: &Node, scope: &Scope) -> Option<(bool, Vec<EventFilter>)> {
+    /// `foreach`
+    fn each_event(&mut self, node: &Node, scope: &Scope) -> EachEvent {
+        let item = self.variable_name(node.get("item"), "item");
+        let at = self.variable_name(node.get("at"), "index");
+        if item == at {
+            let place = node.get("at").or_else(|| node.get("item")).unwrap_or(node);
+            self.report
+                .node(codes::VARIABLE_NAME, place, format!("`item` and `at` are both called `{item}`"))
+                .hint("give one of them another name");
+        }
+        let inner = scope.with(&[&item, &at]);
+        let tasks = match node.get("do") {
+            Some(list) => self.task_list(list, &inner),
+            None => TaskList { pointer: Arc::from(format!("{}/do", node.path)), tasks: Vec::new() },
+        };
+        let output = self.output(node.get("output"), Place::TaskOutput, &inner);
+        let export = self.output(node.get("export"), Place::TaskExport, &inner);
+        if let Some(transform) = &export.transform {
+            self.exports(transform);
+            self.exported = true;
+        }
+        EachEvent { item, at, tasks, output, export }
+    }
+
+    /// `one`, `all` or `any` and what is tested of them; `until` as events is a strategy of its own.
+    fn strategy(&mut self, to: &Node, scope: &Scope, answered: bool) -> Option<Strategy> {
         let (all, filters) = match (to.get("one"), to.get("all"), to.get("any")) {
             (Some(one), _, _) => (true, std::slice::from_ref(one)),
             (None, Some(all), _) => (true, all.items()),
@@ -82,17 +113,25 @@ impl Compiler<'_, '_> {
             return None;
         }
         let filters: Vec<Option<EventFilter>> =
-            filters.iter().map(|filter| self.event_filter(filter, scope)).collect();
-        Some((all, filters.into_iter().collect::<Option<_>>()?))
+            filters.iter().map(|filter| self.event_filter(filter, scope, answered)).collect();
+        let until = to.get("until").filter(|until| !all && until.text().is_some());
+        let until = until.and_then(|until| self.expression(until, Place::Task, scope));
+        Some(Strategy { filters: filters.into_iter().collect::<Option<_>>()?, all, until })
     }
 
-    fn event_filter(&mut self, node: &Node, scope: &Scope) -> Option<EventFilter> {
+    /// `answered` is false where nobody would answer an update.
+    fn event_filter(&mut self, node: &Node, scope: &Scope, answered: bool) -> Option<EventFilter> {
         let with = node.get("with")?;
-        let (mut attributes, mut data, mut addressed) = (Vec::new(), None, false);
+        let (mut attributes, mut data) = (Vec::new(), None);
+        let (mut addressed, mut update) = (false, false);
         for (attribute, member) in with.members()? {
             let template = self.data(&member.value, Place::Task, scope);
             match &**attribute {
                 "data" => data = Some(template),
+                UPDATE => {
+                    (addressed, update) = (true, true);
+                    self.update_mark(&member.value, answered);
+                }
                 ADDRESS => {
                     addressed = true;
                     let own = matches!(&template, Template::Expr(expr) if expr.text().trim() == THIS);
@@ -128,7 +167,28 @@ impl Compiler<'_, '_> {
             let expect = self.expression(expect, Place::Task, scope);
             correlate.extend(from.zip(expect));
         }
-        Some(EventFilter { attributes, data, addressed, correlate })
+        let filter = EventFilter { attributes, data, addressed, correlate, update };
+        if update && filter.name().is_none() {
+            self.report
+                .node(codes::MISSING_KEY, with, "the update has no name")
+                .hint("write its name as `type`, without an expression");
+            return None;
+        }
+        Some(filter)
+    }
+
+    /// What makes a filter one of updates.
+    fn update_mark(&mut self, node: &Node, answered: bool) {
+        if !matches!(node.data, NodeData::Bool(true)) {
+            self.report
+                .node(codes::WRONG_VALUE, node, format!("`{UPDATE}` is not `true`"))
+                .hint(format!("write `{UPDATE}: true`, or leave it out to take signals"));
+        }
+        if !answered {
+            self.report
+                .node(codes::WRONG_VALUE, node, "nobody would answer this update")
+                .hint("take updates in `to` itself, and add `foreach`: what it gives is the answer");
+        }
     }
 
     /// `emit`: the attributes and the data of the event.
@@ -144,7 +204,7 @@ impl Compiler<'_, '_> {
         let mut made = Vec::with_capacity(members.len());
         for (name, member) in members {
             let fine = name.len() <= 64 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-            if !fine || &**name == "data_base64" {
+            if !fine || matches!(&**name, "data_base64" | UPDATE) {
                 self.report
                     .member(codes::WRONG_VALUE, member, format!("`{name}` is not an attribute of an event"))
                     .hint(

@@ -89,7 +89,7 @@ impl Compiler<'_, '_> {
             "run" if body.get("workflow").is_some() => self.child(body, scope).map(TaskKind::Child),
             "run" => self.run(name, body, Place::Task, scope).map(TaskKind::Work),
             "fork" => self.fork(body, scope).map(TaskKind::Fork),
-            "listen" => self.listen(name, node, body, scope).map(TaskKind::Listen),
+            "listen" => self.listen(node, body, scope).map(TaskKind::Listen),
             "emit" => self.emit(body, scope).map(TaskKind::Emit),
             _ => None,
         }
@@ -145,7 +145,7 @@ impl Compiler<'_, '_> {
         })
     }
 
-    fn variable_name(&mut self, node: Option<&Node>, default: &str) -> Arc<str> {
+    pub fn variable_name(&mut self, node: Option<&Node>, default: &str) -> Arc<str> {
         let Some((node, NodeData::String(name))) = node.map(|n| (n, &n.data)) else {
             return Arc::from(default);
         };

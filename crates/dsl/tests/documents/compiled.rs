@@ -64,29 +64,7 @@ fn pointers_targets_and_references_are_in_place() {
 fn collect(list: &dsl::plan::TaskList, pointers: &mut Vec<String>) {
     for task in &list.tasks {
         pointers.push(task.pointer.to_string());
-        match &task.kind {
-            TaskKind::Do(inner) => collect(inner, pointers),
-            TaskKind::For(each) => collect(&each.tasks, pointers),
-            TaskKind::Fork(fork) => collect(&fork.branches, pointers),
-            TaskKind::Try(attempt) => {
-                collect(&attempt.tasks, pointers);
-                attempt.catch.iter().for_each(|list| collect(list, pointers));
-            }
-            TaskKind::Set(_)
-            | TaskKind::Switch(_)
-            | TaskKind::Raise(_)
-            | TaskKind::Wait(_)
-            | TaskKind::Listen(_)
-            | TaskKind::Work(_)
-            | TaskKind::Action { .. }
-            | TaskKind::Child(_)
-            | TaskKind::Emit(_)
-            | TaskKind::Checkpoint(_)
-            | TaskKind::OnRollback { .. }
-            | TaskKind::Rollback(_)
-            | TaskKind::Release(_)
-            | TaskKind::Declassify(_) => {}
-        }
+        task.kind.lists().into_iter().for_each(|list| collect(list, pointers));
     }
 }
 

@@ -26,6 +26,7 @@ use crate::state::{Doing, End, Execution, Frame, ListFrame, Phase, TaskFrame};
 use crate::tasks::TaskVar;
 use crate::thread::{Thread, ThreadId};
 use crate::unwind::{Armed, Undone};
+use crate::updates::{Update, Updates};
 use effect::EffectImage;
 use packed::{Packed, Pool, unpacked};
 use thread::{FrameImage, ThreadImage, doing_of, items_of};
@@ -80,6 +81,59 @@ pub struct Snapshot {
     /// Ids and digests of the newest signals.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     signals: VecDeque<(String, Digest)>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    inbox_closed: bool,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    inbox_reopened: u32,
+    /// Updates that came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    updates: Vec<UpdateImage>,
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    updates_older: VecDeque<(String, Digest)>,
+}
+
+/// As [`Update`]; the answer by number.
+#[derive(Debug, Serialize, Deserialize)]
+struct UpdateImage {
+    id: String,
+    name: String,
+    digest: Digest,
+    accepted_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expected_by: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answered_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    output: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<WorkflowError>,
+}
+
+impl UpdateImage {
+    fn of(update: &Update, pool: &mut Pool) -> Self {
+        let answer = update.answer.as_ref().map(|(_, answer)| answer);
+        Self {
+            id: update.id.clone(),
+            name: update.name.clone(),
+            digest: update.digest,
+            accepted_at: update.accepted_at,
+            expected_by: update.expected_by.clone(),
+            answered_at: update.answer.as_ref().map(|(at, _)| *at),
+            output: answer.and_then(|answer| answer.as_ref().ok()).map(|output| pool.put(output)),
+            error: answer.and_then(|answer| answer.as_ref().err()).cloned(),
+        }
+    }
+
+    fn restore(self, values: &Values) -> Result<Update, SnapshotError> {
+        let answer = match (self.answered_at, self.output, self.error) {
+            (Some(at), Some(output), None) => Some((at, Ok(values.get(output)?))),
+            (Some(at), None, Some(error)) => Some((at, Err(error))),
+            (None, None, None) => None,
+            _ => return Err(SnapshotError::Unreadable(format!("the update `{}` makes no sense", self.id))),
+        };
+        let Self { id, name, digest, accepted_at, expected_by, .. } = self;
+        Ok(Update { id, name, digest, accepted_at, expected_by, answer })
+    }
 }
 
 /// Why a snapshot cannot be used. The history can: replay it.
@@ -163,6 +217,7 @@ impl Execution {
             .map(|(thread, lists)| ThreadImage::of(thread, lists, &mut pool))
             .collect();
         let inbox = self.inbox.waiting.iter().map(|event| pool.put(event)).collect();
+        let updates = self.updates.known.iter().map(|update| UpdateImage::of(update, &mut pool)).collect();
         let effects = self.effects.iter().map(|effect| EffectImage::of(effect, &mut pool)).collect();
         Snapshot {
             format: FORMAT,
@@ -192,6 +247,10 @@ impl Execution {
             undo_for: self.undo_for,
             inbox,
             signals: self.inbox.seen.clone(),
+            inbox_closed: self.inbox.closed,
+            inbox_reopened: self.inbox.reopened,
+            updates,
+            updates_older: self.updates.older.clone(),
             values: pool.values,
         }
     }
@@ -247,6 +306,16 @@ impl Execution {
             inbox: Inbox {
                 waiting: snapshot.inbox.into_iter().map(|n| values.get(n)).collect::<Result<_, _>>()?,
                 seen: snapshot.signals,
+                closed: snapshot.inbox_closed,
+                reopened: snapshot.inbox_reopened,
+            },
+            updates: Updates {
+                known: snapshot
+                    .updates
+                    .into_iter()
+                    .map(|image| image.restore(&values))
+                    .collect::<Result<_, _>>()?,
+                older: snapshot.updates_older,
             },
             live: Thread::root(Value::NULL),
             threads: BTreeMap::new(),

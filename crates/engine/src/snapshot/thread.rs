@@ -46,12 +46,38 @@ pub(super) enum FrameImage {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum DoingImage {
     Do,
-    For { items: usize, index: usize },
-    Try { retries: u32, first_at: Timestamp, phase: TryPhase, error: usize, visits: BTreeMap<Arc<str>, u32> },
-    Wait { until: Timestamp },
+    For {
+        items: usize,
+        index: usize,
+    },
+    Try {
+        retries: u32,
+        first_at: Timestamp,
+        phase: TryPhase,
+        error: usize,
+        visits: BTreeMap<Arc<str>, u32>,
+    },
+    Wait {
+        until: Timestamp,
+    },
     Effect(EffectNumber),
-    Fork { first: ThreadId, count: u32, winner: Option<u32>, pending: Option<PendingImage> },
-    Listen { taken: Vec<usize>, met: BTreeSet<usize> },
+    Fork {
+        first: ThreadId,
+        count: u32,
+        winner: Option<u32>,
+        pending: Option<PendingImage>,
+    },
+    Listen {
+        taken: Vec<usize>,
+        met: BTreeSet<usize>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        stops: Vec<(usize, usize)>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        outputs: Vec<usize>,
+        /// The variables of `foreach`, when an event was worked on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        each: Option<(usize, usize)>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -164,6 +190,9 @@ fn frame_image(frame: &Frame, items: Option<&Value>, pool: &mut Pool) -> FrameIm
                 Doing::Listen(listening) => DoingImage::Listen {
                     taken: listening.taken.iter().map(|value| pool.put(value)).collect(),
                     met: listening.met.clone(),
+                    stops: listening.stops.iter().map(|(filter, event)| (*filter, pool.put(event))).collect(),
+                    outputs: listening.outputs.iter().map(|value| pool.put(value)).collect(),
+                    each: listening.vars.as_ref().map(|(item, index)| (pool.put(item), pool.put(index))),
                 },
                 Doing::Fork(forking) => DoingImage::Fork {
                     first: forking.first,
@@ -200,9 +229,19 @@ pub(super) fn doing_of(image: DoingImage, values: &Values) -> Result<Doing, Snap
         }
         DoingImage::Wait { until } => Doing::Wait { until },
         DoingImage::Effect(number) => Doing::Effect(number),
-        DoingImage::Listen { taken, met } => {
-            let taken = taken.into_iter().map(|number| values.get(number)).collect::<Result<_, _>>()?;
-            Doing::Listen(Box::new(Listening { taken, met }))
+        DoingImage::Listen { taken, met, stops, outputs, each } => {
+            let all = |numbers: Vec<usize>| {
+                numbers.into_iter().map(|number| values.get(number)).collect::<Result<Vec<_>, _>>()
+            };
+            let stop = |(filter, number)| Ok((filter, values.get(number)?));
+            let vars = |(item, index)| Ok::<_, SnapshotError>((values.get(item)?, values.get(index)?));
+            Doing::Listen(Box::new(Listening {
+                taken: all(taken)?,
+                met,
+                stops: stops.into_iter().map(stop).collect::<Result<_, SnapshotError>>()?,
+                outputs: all(outputs)?,
+                vars: each.map(vars).transpose()?,
+            }))
         }
         DoingImage::Fork { first, count, winner, pending } => {
             let pending = match pending {

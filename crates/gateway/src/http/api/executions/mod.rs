@@ -10,6 +10,7 @@ mod list;
 mod rewind;
 mod signal;
 mod state;
+mod update;
 mod wire;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -41,4 +42,6 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(rewind::choose))
         .routes(routes!(signal::signal))
         .routes(routes!(state::state))
+        .routes(routes!(update::update))
+        .routes(routes!(update::get))
 }

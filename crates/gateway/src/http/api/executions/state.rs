@@ -45,6 +45,8 @@ pub(crate) struct State {
     places: Vec<Place>,
     /// Names of the signals that came and that nobody took yet, oldest first.
     inbox: Vec<String>,
+    /// Names of the updates that something takes now.
+    updates: Vec<String>,
 }
 
 /// A task at which an execution stands.
@@ -94,6 +96,7 @@ impl From<StateView> for State {
             context: state.context,
             places: state.places.into_iter().map(Into::into).collect(),
             inbox: state.inbox,
+            updates: state.updates,
         }
     }
 }

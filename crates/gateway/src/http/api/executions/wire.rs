@@ -24,7 +24,7 @@ pub(crate) struct ExecutionSummary {
     status: String,
     /// `verified`, `unknown` or `failed`, once it ended.
     outcome: Option<String>,
-    /// What it waits for: `approval:<id>`, `timer`, `signal:<names>`, `control:<name>`, `dead-letter:<id>`.
+    /// What it waits for: `approval:<id>`, `timer`, `signal:<names>`, `update:<names>`, `event:<types>`, `control:<name>`, `dead-letter:<id>`.
     blocked_on: Option<String>,
     /// Who asked.
     requester: String,
