@@ -18,6 +18,8 @@ pub trait House: Send {
     async fn look(&mut self, id: &str) -> Result<Seen, Refused>;
     /// Tells an execution something; the same `signal` id again counts once.
     async fn signal(&mut self, id: &str, name: &str, signal: &str, data: &Json) -> Result<(), Refused>;
+    /// Asks an execution something, and waits for the answer.
+    async fn update(&mut self, id: &str, name: &str, update: &str, data: &Json) -> Result<Json, Refused>;
     /// Publishes an event.
     async fn event(&mut self, event: &Json) -> Result<(), Refused>;
     /// Says yes or no to what the execution waits for.

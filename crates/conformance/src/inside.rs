@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use app::view::{ApprovalWord, ExecutionView, GoalAnswer, GoalRequest, SignalRequest, WorkflowName};
+use app::view::{
+    ApprovalWord, ExecutionView, GoalAnswer, GoalRequest, SignalRequest, UpdateRequest, WaitFor, WorkflowName,
+};
 use app::{App, Caller, Parts, RandomIds, SystemClock};
 use async_trait::async_trait;
 use egress::{AddressRule, SystemResolver};
@@ -314,8 +316,35 @@ impl House for Inside {
         .await
     }
 
-    async fn event(&mut self, _event: &Json) -> Result<(), Refused> {
-        Err(Refused::unasked("events from outside are not built"))
+    async fn update(&mut self, id: &str, name: &str, update: &str, data: &Json) -> Result<Json, Refused> {
+        let author = author()?;
+        let request = UpdateRequest {
+            name: name.to_owned(),
+            id: Some(update.to_owned()),
+            data: data.clone(),
+            wait_for: WaitFor::Completed,
+            wait: START_MAX,
+        };
+        let view = self
+            .ask(|app| {
+                let (author, request) = (author.clone(), request.clone());
+                async move { app.update(&author, id, request).await }
+            })
+            .await?;
+        match view.answer {
+            Some(Ok(output)) => Ok(output),
+            Some(Err(error)) => Err(Refused::unasked(error.detail.unwrap_or(error.kind))),
+            None => Err(Refused::unasked("the update is not answered")),
+        }
+    }
+
+    async fn event(&mut self, event: &Json) -> Result<(), Refused> {
+        let author = author()?;
+        self.ask(|app| {
+            let (author, event) = (author.clone(), event.clone());
+            async move { app.publish_events(&author, vec![event]).await.map(drop) }
+        })
+        .await
     }
 
     async fn decide(&mut self, id: &str, yes: bool) -> Result<(), Refused> {

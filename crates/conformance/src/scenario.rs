@@ -27,6 +27,7 @@ struct Setting {
     executed: bool,
     waits: bool,
     signals: usize,
+    answer: Option<Result<Json, Refused>>,
 }
 
 /// Runs a scenario; the error says which step failed and why.
@@ -80,6 +81,12 @@ async fn perform(
             setting.signals += 1;
             house.signal(EXECUTION, name, &format!("kit-{}", setting.signals), data).await
         }
+        Step::Update(name, data) => {
+            setting.signals += 1;
+            let id = format!("kit-{}", setting.signals);
+            setting.answer = Some(house.update(EXECUTION, name, &id, data).await);
+            Ok(())
+        }
         Step::Decide(yes) => {
             rest(house).await?;
             house.decide(EXECUTION, *yes).await
@@ -89,6 +96,18 @@ async fn perform(
             house.cancel(EXECUTION).await
         }
         Step::Then(Then::Refused(code)) => return refused(setting, code),
+        Step::Then(Then::Answer(wanted)) => {
+            return match &setting.answer {
+                Some(Ok(answer)) if same(wanted, answer) => Ok(()),
+                other => Err(format!("the answer is {other:?}, and not {wanted}")),
+            };
+        }
+        Step::Then(Then::NoAnswer(code)) => {
+            return match &setting.answer {
+                Some(Err(refused)) if refused.codes.iter().any(|known| known == code) => Ok(()),
+                other => Err(format!("it was not refused with {code}, but {other:?}")),
+            };
+        }
         Step::Then(then) => {
             hold(then, setting, house).await?;
             setting.waits |= *then == Then::Wait;
@@ -204,7 +223,7 @@ fn holds(then: &Then, seen: &Seen) -> Result<(), String> {
         Then::Cancelled => seen.status == "cancelled",
         Then::Wait => seen.status == "waiting",
         // Looked at before anything was executed.
-        Then::Refused(_) => false,
+        Then::Refused(_) | Then::Answer(_) | Then::NoAnswer(_) => false,
         Then::Properties(names) => {
             if let Some(missing) = names.iter().find(|name| property(&output, name).is_none()) {
                 return Err(format!("the output has no property `{missing}`"));

@@ -102,6 +102,16 @@ impl House for Served<'_> {
         taken(self.author.post(&format!("/executions/{id}/signals/{name}"), body).await).map(drop)
     }
 
+    async fn update(&mut self, id: &str, name: &str, update: &str, data: &Json) -> Result<Json, Refused> {
+        let body = json!({"id": update, "data": data});
+        let path = format!("/executions/{id}/updates/{name}?wait=PT30S");
+        let answer = taken(self.author.post(&path, body).await)?.json;
+        match text(&answer["status"]).as_deref() {
+            Some("completed") => Ok(answer["output"].clone()),
+            _ => Err(Refused::unasked(&answer["error"])),
+        }
+    }
+
     async fn event(&mut self, event: &Json) -> Result<(), Refused> {
         let headers = [("content-type", "application/cloudevents+json")];
         let body = event.to_string().into();

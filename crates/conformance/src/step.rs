@@ -28,6 +28,8 @@ pub enum Step {
     Restart,
     /// `signal <name> is sent`, with data or `with data:`
     Signal(String, Json),
+    /// `update <name> is sent`, with data or `with data:` The scenario goes on once it is answered or refused.
+    Update(String, Json),
     /// `the description of the pet store changes`: from here on it is served as another document.
     ChangeDescription,
     /// `the approval is granted`, `the approval is denied`
@@ -53,6 +55,10 @@ pub enum Then {
     Cancelled,
     /// `the workflow should wait`
     Wait,
+    /// `the answer should be:` To the last update.
+    Answer(Json),
+    /// `the update should be refused with <code>`
+    NoAnswer(String),
     /// `the workflow should be refused with <code>`: at publish.
     Refused(String),
     /// `the workflow output should have properties 'a', 'b.c'`
@@ -92,6 +98,7 @@ const TEXTS: &[&str] = &[
     "the workflow should fault with error:",
     "the workflow should be cancelled",
     "the workflow should wait",
+    "the answer should be:",
 ];
 
 impl Step {
@@ -118,6 +125,7 @@ impl Step {
             "the workflow should fault" => Step::Then(Then::Fault),
             "the workflow should fault with error:" => Step::Then(Then::FaultWith(data()?)),
             "the workflow should be cancelled" => Step::Then(Then::Cancelled),
+            "the answer should be:" => Step::Then(Then::Answer(data()?)),
             "the workflow should wait" => Step::Then(Then::Wait),
             _ => return open_step(bare, &data),
         })
@@ -136,6 +144,17 @@ fn open_step(text: &str, data: &dyn Fn() -> Result<Json, String>) -> Result<Step
         if let Some(name) = rest.strip_suffix(" is sent") {
             return Ok(Step::Signal(name.to_owned(), Json::Null));
         }
+    }
+    if let Some(rest) = text.strip_prefix("update ") {
+        if let Some(name) = rest.strip_suffix(" is sent with data:") {
+            return Ok(Step::Update(name.to_owned(), data()?));
+        }
+        if let Some(name) = rest.strip_suffix(" is sent") {
+            return Ok(Step::Update(name.to_owned(), Json::Null));
+        }
+    }
+    if let Some(code) = text.strip_prefix("the update should be refused with ") {
+        return Ok(Step::Then(Then::NoAnswer(code.to_owned())));
     }
     if let Some(code) = text.strip_prefix("the workflow should be refused with ") {
         return Ok(Step::Then(Then::Refused(code.to_owned())));
