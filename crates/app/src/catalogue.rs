@@ -621,6 +621,10 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
         TaskKind::Work(Work::Grpc(call)) => {
             ("call", format!("grpc {}/{}", call.service, call.method), Vec::new())
         }
+        TaskKind::Work(Work::AsyncApi(call)) => {
+            let word = if call.take.is_some() { "receive" } else { "send" };
+            ("call", format!("asyncapi {word} {}", call.operation.address), Vec::new())
+        }
         TaskKind::Work(Work::Process(process)) => {
             ("run", process.language.clone().unwrap_or_else(|| "shell".to_owned()), Vec::new())
         }

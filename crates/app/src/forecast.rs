@@ -382,6 +382,7 @@ fn target_is_fixed(effect: &Effect) -> bool {
         return !unknown_parts(&effect.arguments).iter().any(|p| p.is_empty() || p == "/uri");
     };
     match &action.run {
+        Work::AsyncApi(call) => call.operation.variables.is_empty(),
         // Where it goes is written out.
         Work::Process(_) | Work::Grpc(_) => true,
         // Only variables of the server can move it; everything else of the parameters stays below the server.
@@ -457,6 +458,11 @@ fn not_reached(tasks: &TaskList, effects: &[PlannedEffect]) -> Vec<NotReached> {
             TaskKind::Work(Work::Http(http)) => Some(format!("http:{}", http.method)),
             TaskKind::Work(Work::OpenApi(call)) => Some(format!("http:{}", call.operation.method)),
             TaskKind::Work(Work::Grpc(call)) => Some(format!("grpc:{}/{}", call.service, call.method)),
+            TaskKind::Work(Work::AsyncApi(call)) => Some(match (&call.take, call.operation.socket()) {
+                (Some(_), _) => "asyncapi:receive".to_owned(),
+                (None, true) => "asyncapi:send".to_owned(),
+                (None, false) => format!("http:{}", call.operation.method),
+            }),
             TaskKind::Work(Work::Process(process)) => {
                 Some(format!("run:{}", process.language.as_deref().unwrap_or("shell")))
             }

@@ -14,6 +14,7 @@ pub mod caller;
 mod catalogue;
 mod compensation;
 mod compiled;
+mod condition;
 mod controls;
 mod dead_letters;
 mod drill;
@@ -61,6 +62,7 @@ pub use apis::{Fetch, FetchApi, Fetched, MayGo};
 pub use app::{App, Parts, Settings, system_principal, system_tenant};
 pub use caller::Caller;
 pub use compiled::Compiled;
+pub use condition::Test;
 pub use controls::from_environment;
 pub use drill::{DRILL_KIND, TRIALS_MAX};
 /// What is fetched and kept of what is called, for whoever fetches and calls it.

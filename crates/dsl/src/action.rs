@@ -135,18 +135,28 @@ impl Compiler<'_, '_> {
             (Some("grpc"), None) => self
                 .grpc(node, node.get("with")?, Place::ActionRun, &scope)
                 .map(|work| Work::Grpc(Box::new(work))),
+            (Some("asyncapi"), None) => self.action_asyncapi(node.get("with")?, &scope),
             (None, Some(run)) => self.run("run", run, Place::ActionRun, &scope),
             _ => {
                 self.report
                     .node(
                         codes::ACTION_RUN,
                         node,
-                        "`run` of an action must be one `call` of a protocol (`http`, `openapi`, `grpc`), `run: shell` or `run: script`",
+                        "`run` of an action must be one `call` of a protocol (`http`, `openapi`, `grpc`, `asyncapi`), `run: shell` or `run: script`",
                     )
                     .hint("put anything longer into a workflow that calls several actions");
                 None
             }
         }
+    }
+
+    fn action_asyncapi(&mut self, with: &Node, scope: &Scope) -> Option<Work> {
+        if let Some(each) = with.get("subscription").and_then(|n| n.get("foreach")) {
+            self.report
+                .node(codes::ACTION_RUN, each, "`run` of an action has no `foreach`")
+                .hint("go through the messages in the workflow");
+        }
+        self.asyncapi(with, Place::ActionRun, scope).map(|work| Work::AsyncApi(Box::new(work)))
     }
 
     fn action_output(&mut self) -> Output {
@@ -396,6 +406,12 @@ impl Compiler<'_, '_> {
                 (host, varies)
             }
             Some(Work::Grpc(call)) => (host_of_server(&call.uri), false),
+            Some(Work::AsyncApi(call)) => {
+                let host =
+                    host_of_server(&format!("{}://{}", call.operation.http_scheme(), call.operation.address));
+                let varies = host.is_none();
+                (host, varies)
+            }
             Some(Work::Process(_)) | None => return listed,
         };
         // Tokens are fetched by the same effect, so their authority is among what it connects to.

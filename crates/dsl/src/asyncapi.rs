@@ -96,7 +96,8 @@ impl Document {
         let mut variables = BTreeMap::new();
         self.variables(server.get("variables"), &mut variables)?;
         self.variables(channel.get("parameters"), &mut variables)?;
-        let text = |json: &Json, name: &str| json.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let text =
+            |json: &Json, name: &str| json.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
         let base = if self.three {
             format!("{}{}", text(server, "host"), text(server, "pathname"))
         } else {
@@ -123,7 +124,8 @@ impl Document {
             None => None,
         };
         let bound = operation.get("bindings").map(|bindings| self.followed(bindings)).transpose()?;
-        let method = bound.and_then(|b| b.get("http")).and_then(|http| http.get("method")).and_then(Json::as_str);
+        let method =
+            bound.and_then(|b| b.get("http")).and_then(|http| http.get("method")).and_then(Json::as_str);
         let method = method.unwrap_or(if asked.sends { "POST" } else { "GET" }).to_ascii_uppercase();
         Ok(Operation {
             scheme: protocol,
@@ -142,7 +144,8 @@ impl Document {
             let wanted = asked.channel.unwrap_or_default();
             let channels = self.members("channels");
             let by_address = channels.iter().find(|(name, channel)| {
-                *name == wanted || (self.three && channel.get("address").and_then(Json::as_str) == Some(wanted))
+                *name == wanted
+                    || (self.three && channel.get("address").and_then(Json::as_str) == Some(wanted))
             });
             let Some((name, channel)) = by_address else {
                 let names: Vec<&str> = channels.iter().map(|(name, _)| *name).collect();
@@ -158,7 +161,8 @@ impl Document {
                 return Err(unknown("operation", wanted, &names));
             };
             let operation = self.followed(operation)?;
-            let reference = operation.get("channel").and_then(|channel| channel.get("$ref")).and_then(Json::as_str);
+            let reference =
+                operation.get("channel").and_then(|channel| channel.get("$ref")).and_then(Json::as_str);
             let name = reference.and_then(|to| to.strip_prefix("#/channels/")).ok_or_else(|| {
                 Misfit::Broken(format!("the operation `{wanted}` refers to no channel of the description"))
             })?;
@@ -196,7 +200,8 @@ impl Document {
             };
             if listed.is_none_or(|list| list.iter().any(named)) {
                 let server = self.followed(server)?;
-                let protocol = server.get("protocol").and_then(Json::as_str).unwrap_or_default().to_ascii_lowercase();
+                let protocol =
+                    server.get("protocol").and_then(Json::as_str).unwrap_or_default().to_ascii_lowercase();
                 usable.push((*name, server, protocol));
             }
         }
@@ -228,7 +233,8 @@ impl Document {
         for (name, variable) in given.and_then(Json::as_object).into_iter().flatten() {
             let variable = self.followed(variable)?;
             // Parameters of 2.x have a schema.
-            let place = variable.get("schema").map(|schema| self.followed(schema)).transpose()?.unwrap_or(variable);
+            let place =
+                variable.get("schema").map(|schema| self.followed(schema)).transpose()?.unwrap_or(variable);
             let allowed = place.get("enum").and_then(Json::as_array).into_iter().flatten();
             let allowed = allowed.filter_map(Json::as_str).map(str::to_owned).collect();
             let default = place.get("default").and_then(Json::as_str).map(str::to_owned);
@@ -276,7 +282,8 @@ impl Document {
         for _ in 0..REFERENCES_MAX {
             let Some(reference) = value.get("$ref").and_then(Json::as_str) else { return Ok(value) };
             let found = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
-            value = found.ok_or_else(|| Misfit::Broken(format!("`$ref: {reference}` leads nowhere in it")))?;
+            value =
+                found.ok_or_else(|| Misfit::Broken(format!("`$ref: {reference}` leads nowhere in it")))?;
         }
         Err(Misfit::Broken("a `$ref` leads to itself".to_owned()))
     }
@@ -286,6 +293,11 @@ impl Operation {
     /// True when messages go over a WebSocket.
     pub fn socket(&self) -> bool {
         self.scheme.starts_with("ws")
+    }
+
+    /// The scheme of the request that opens it.
+    pub fn http_scheme(&self) -> &'static str {
+        if matches!(self.scheme.as_str(), "https" | "wss") { "https" } else { "http" }
     }
 
     /// Names of variables that a task must give, and names that it may.
@@ -319,7 +331,10 @@ impl Operation {
                     return Err(format!("`{value}` is not one of the values of `{name}`"));
                 }
                 let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-                if value.is_empty() || matches!(value.as_str(), "." | "..") || (in_host && !value.bytes().all(plain)) {
+                if value.is_empty()
+                    || matches!(value.as_str(), "." | "..")
+                    || (in_host && !value.bytes().all(plain))
+                {
                     return Err(format!("`{value}` cannot stand in the place of `{name}`"));
                 }
                 for byte in value.bytes() {
@@ -357,7 +372,7 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> Misfit {
 mod tests {
     use super::*;
 
-    const TWO: &str = r#"{ "asyncapi": "2.6.0", "defaultContentType": "application/json",
+    const TWO: &str = r##"{ "asyncapi": "2.6.0", "defaultContentType": "application/json",
       "servers": { "broker": { "url": "kafka.test:9092", "protocol": "kafka" },
                    "live": { "url": "wss://{region}.shop.test/v1", "protocol": "wss", "variables": { "region": { "default": "eu", "enum": [ "eu", "us" ] } } },
                    "web": { "url": "shop.test/v1/", "protocol": "https" } },
@@ -365,7 +380,7 @@ mod tests {
                       "publish": { "operationId": "order", "bindings": { "http": { "type": "request", "method": "put" } }, "message": { "$ref": "#/components/messages/order" } } },
                     "news": { "servers": [ "live" ], "subscribe": { "operationId": "news", "message": { "correlationId": { "location": "$message.payload#/user/id" } } } },
                     "old": { "servers": [ "broker" ], "publish": { "operationId": "old" } } },
-      "components": { "messages": { "order": { "contentType": "application/vnd.shop+json" } } } }"#;
+      "components": { "messages": { "order": { "contentType": "application/vnd.shop+json" } } } }"##;
     const THREE: &str = r##"{ "asyncapi": "3.0.0",
       "servers": { "live": { "host": "shop.test:8443", "pathname": "/live", "protocol": "ws" } },
       "channels": { "news": { "address": "news?all=1", "servers": [ { "$ref": "#/servers/live" } ], "messages": { "told": { "contentType": "text/plain" } } } },
@@ -406,7 +421,10 @@ mod tests {
         let two = Document::read(TWO).expect("it is read");
         assert_eq!(two.operation(&asked("old", true)), Err(Misfit::Protocol("kafka".to_owned())));
         let near = two.operation(&asked("ordr", true)).expect_err("there is none");
-        assert_eq!(near, Misfit::Unknown("the description has no operation `ordr`".into(), "did you mean `order`?".into()));
+        assert_eq!(
+            near,
+            Misfit::Unknown("the description has no operation `ordr`".into(), "did you mean `order`?".into())
+        );
         let wrong = Asked { protocol: Some("ws"), ..asked("order", true) };
         assert!(matches!(two.operation(&wrong), Err(Misfit::Unknown(..))));
         for text in ["{}", "{\"asyncapi\": \"4.0.0\"}", "["] {

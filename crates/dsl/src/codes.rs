@@ -141,6 +141,8 @@ codes! {
         "A secret that stands in a document is read by everybody who may read the document, and enters the history. Put it into the secret store and name it: `oauth2: { use: … }`.";
     STREAMS_IN = "OH-1086" Error "method takes a stream"
         "A gRPC method that takes a stream has no one message that could be reviewed, permitted and repeated. Call a method that takes one message; one that answers with a stream is fine.";
+    PROTOCOL = "OH-1087" Error "protocol is not spoken"
+        "`call: asyncapi` speaks HTTP and WebSocket. Brokers (Kafka, AMQP, MQTT, NATS and the others) are not called from a workflow: publish with `emit` and take with `listen`, and let the broker's own connector stand between.";
     NOT_BUILT = "OH-1100" Error "not built yet"
         "The language has it, this version of OmniHub does not. The document is right, but cannot be published here yet.";
     EXTENSIONS = "OH-1101" Error "extensions are refused"

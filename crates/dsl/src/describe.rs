@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::Digest;
 use model::effect::Authentication;
 
-use crate::{grpc, openapi};
+use crate::{asyncapi, grpc, openapi};
 
 /// What a description describes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -14,6 +14,8 @@ pub enum Kind {
     OpenApi,
     /// gRPC services, by a `.proto`.
     Proto,
+    /// Messages, by AsyncAPI.
+    AsyncApi,
 }
 
 /// A description that has to be fetched.
@@ -34,6 +36,8 @@ pub enum Description {
     OpenApi(Arc<openapi::Document>),
     /// gRPC services.
     Proto(Arc<grpc::Proto>),
+    /// Messages.
+    AsyncApi(Arc<asyncapi::Document>),
 }
 
 impl Kind {
@@ -42,6 +46,7 @@ impl Kind {
         match self {
             Self::OpenApi => uri.to_owned(),
             Self::Proto => format!("proto {uri}"),
+            Self::AsyncApi => format!("asyncapi {uri}"),
         }
     }
 
@@ -49,6 +54,7 @@ impl Kind {
     pub fn of_key(key: &str) -> (Self, &str) {
         match key.split_once(' ') {
             Some(("proto", uri)) => (Self::Proto, uri),
+            Some(("asyncapi", uri)) => (Self::AsyncApi, uri),
             _ => (Self::OpenApi, key),
         }
     }
@@ -60,6 +66,9 @@ impl Kind {
         match self {
             Self::OpenApi => {
                 "it must be an OpenAPI description (2.0, 3.0, 3.1) on a host that `egress.allow` names"
+            }
+            Self::AsyncApi => {
+                "it must be an AsyncAPI description (2.x, 3.0) on a host that `egress.allow` names"
             }
             Self::Proto => {
                 "it must be one `.proto` that holds everything, on a host that `egress.allow` names"
@@ -75,6 +84,9 @@ impl Description {
             Kind::OpenApi => openapi::Document::read(uri, text)
                 .map(|document| Self::OpenApi(Arc::new(document)))
                 .map_err(|why| why.to_string()),
+            Kind::AsyncApi => {
+                asyncapi::Document::read(text).map(|document| Self::AsyncApi(Arc::new(document)))
+            }
             Kind::Proto => grpc::Proto::read(text).map(|proto| Self::Proto(Arc::new(proto))),
         }
     }
@@ -84,6 +96,7 @@ impl Description {
         match self {
             Self::OpenApi(document) => document.digest,
             Self::Proto(proto) => proto.digest,
+            Self::AsyncApi(document) => document.digest,
         }
     }
 }

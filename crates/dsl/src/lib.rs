@@ -1,6 +1,7 @@
 //! Workflow text to a checked [`Definition`], and the expression language. Pure: returns a value and problems.
 
 pub mod action;
+pub mod asyncapi;
 pub mod codes;
 pub mod compile;
 pub mod data;

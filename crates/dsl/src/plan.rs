@@ -429,6 +429,42 @@ pub enum Work {
     Process(Box<ProcessWork>),
     /// `call: grpc`
     Grpc(Box<GrpcWork>),
+    /// `call: asyncapi`
+    AsyncApi(Box<AsyncApiWork>),
+}
+
+/// `call: asyncapi`
+#[derive(Debug)]
+pub struct AsyncApiWork {
+    /// Digest of the description that was read.
+    pub digest: Digest,
+    /// What is called.
+    pub operation: Arc<crate::asyncapi::Operation>,
+    /// `server.variables`; evaluates to an object.
+    pub variables: Option<Template>,
+    /// `message.payload`
+    pub payload: Option<Template>,
+    /// `message.headers`; evaluates to an object of texts.
+    pub headers: Option<Template>,
+    /// `subscription`; none when a message is sent.
+    pub take: Option<TakeWork>,
+    /// `authentication`
+    pub authentication: Option<AuthenticationWork>,
+}
+
+/// `subscription` of `call: asyncapi`
+#[derive(Debug)]
+pub struct TakeWork {
+    /// `filter`
+    pub filter: Option<Expr>,
+    /// `consume.amount`
+    pub amount: Option<u32>,
+    /// `consume.while`
+    pub going: Option<Expr>,
+    /// `consume.until`
+    pub until: Option<Expr>,
+    /// `consume.for`; evaluates to a duration.
+    pub time: Option<Template>,
 }
 
 /// `call: grpc`
@@ -570,6 +606,7 @@ impl Work {
             Self::Http(http) => http.authentication.as_ref(),
             Self::OpenApi(call) => call.authentication.as_ref(),
             Self::Grpc(call) => call.authentication.as_ref(),
+            Self::AsyncApi(call) => call.authentication.as_ref(),
             Self::Process(_) => None,
         }
     }
@@ -579,7 +616,11 @@ impl Work {
         match self {
             Self::Http(http) => Some(&http.method),
             Self::OpenApi(call) => Some(&call.operation.method),
-            Self::Process(_) | Self::Grpc(_) => None,
+            // Only what is sent by one request.
+            Self::AsyncApi(call) if call.take.is_none() && !call.operation.socket() => {
+                Some(&call.operation.method)
+            }
+            Self::Process(_) | Self::Grpc(_) | Self::AsyncApi(_) => None,
         }
     }
 }

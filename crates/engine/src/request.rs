@@ -1,11 +1,13 @@
 //! Builds the concrete act of an effect from its definition: every expression evaluated, secrets by name.
 
+use dsl::expr::Expr;
 use dsl::plan::{
-    Action, AuthenticationWork, GrpcWork, HttpWork, OpenApiWork, ProcessWork, UriPiece, UriTemplate, Work,
+    Action, AsyncApiWork, AuthenticationWork, GrpcWork, HttpWork, OpenApiWork, ProcessWork, TakeWork,
+    UriPiece, UriTemplate, Work,
 };
 use dsl::template::Template;
-use model::call::{GrpcRequest, OAuth};
-use model::effect::{Authentication, HttpRequest, ProcessRequest, Program};
+use model::call::{Condition, GrpcRequest, OAuth, StreamRequest, Take};
+use model::effect::{Authentication, HttpOutput, HttpRequest, ProcessRequest, Program};
 use model::problem::WorkflowError;
 use model::{Data, Label, Request, Value};
 
@@ -13,6 +15,9 @@ use crate::scope::Scope;
 
 /// Time limit of a sandboxed program, in milliseconds.
 const PROCESS_TIMEOUT_MS: u64 = 300_000;
+
+/// The longest time that messages are taken for, in milliseconds (an hour).
+const TAKE_MS_MAX: u64 = 3_600_000;
 
 /// Arguments and environment entries of a program at the most.
 const WORDS_MAX: usize = 256;
@@ -28,6 +33,7 @@ pub(crate) fn build(
         Work::Http(http) => Request::Http(build_http(http, input, scope, key)?),
         Work::OpenApi(call) => Request::Http(build_openapi(call, input, scope, key)?),
         Work::Grpc(call) => Request::Grpc(Box::new(build_grpc(call, input, scope, key)?)),
+        Work::AsyncApi(call) => build_asyncapi(call, input, scope, key)?,
         Work::Process(process) => Request::Process(build_process(process, input, scope)?),
     })
 }
@@ -56,6 +62,9 @@ pub(crate) fn labelled(work: &Work, input: &Value, scope: &Scope<'_>, arguments:
         (Work::Process(process), "arguments") => of(process.arguments.as_ref()),
         (Work::Process(process), "stdin") => of(process.stdin.as_ref()),
         (Work::Process(process), "environment") => of(process.environment.as_ref()),
+        // Variables may have gone anywhere in the address.
+        (Work::AsyncApi(call), "uri") => of(call.variables.as_ref()),
+        (Work::AsyncApi(call), "headers") => of(call.headers.as_ref()),
         // The body has its own; the others are written in the definition.
         _ => Label::DEFINITION,
     };
@@ -179,6 +188,74 @@ fn build_grpc(
         headers: key.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).into_iter().collect(),
         arguments,
         authentication: built(call.authentication.as_ref(), input, scope)?,
+    })
+}
+
+/// What is sent over HTTP is a request like any other; everything else is a stream.
+fn build_asyncapi(
+    call: &AsyncApiWork,
+    input: &Value,
+    scope: &Scope<'_>,
+    key: Option<(&str, &str)>,
+) -> Result<Request, WorkflowError> {
+    let fill = |template: &Option<Template>| template.as_ref().map(|t| scope.fill(t, input)).transpose();
+    let variables = fill(&call.variables)?.unwrap_or(Value::NULL);
+    let uri = call.operation.uri(&variables).map_err(invalid)?;
+    let mut headers = match fill(&call.headers)? {
+        Some(headers) => text_pairs(&headers, "headers")?,
+        None => Vec::new(),
+    };
+    if let Some((name, value)) = key {
+        headers.retain(|(header, _)| !header.eq_ignore_ascii_case(name));
+        headers.push((name.to_owned(), value.to_owned()));
+    }
+    let authentication = built(call.authentication.as_ref(), input, scope)?;
+    if let Some(take) = &call.take {
+        let take = build_take(take, call, input, scope)?;
+        let stream = StreamRequest { uri, headers, payload: None, take: Some(take), authentication };
+        return Ok(Request::Stream(Box::new(stream)));
+    }
+    let payload = fill(&call.payload)?.unwrap_or_else(|| Value::object::<&str>([]));
+    if call.operation.socket() {
+        let stream = StreamRequest { uri, headers, payload: Some(payload), take: None, authentication };
+        return Ok(Request::Stream(Box::new(stream)));
+    }
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        headers.push(("Content-Type".to_owned(), call.operation.content_type.clone()));
+    }
+    Ok(Request::Http(HttpRequest {
+        method: call.operation.method.clone(),
+        uri,
+        headers,
+        body: Some(payload),
+        authentication,
+        output: HttpOutput::Content,
+        redirect: false,
+    }))
+}
+
+fn build_take(
+    take: &TakeWork,
+    call: &AsyncApiWork,
+    input: &Value,
+    scope: &Scope<'_>,
+) -> Result<Take, WorkflowError> {
+    let condition = |expr: &Option<Expr>| {
+        expr.as_ref()
+            .map(|expr| Condition { expression: expr.text().to_owned(), variables: scope.captured(expr) })
+    };
+    let time = take.time.as_ref().map(|time| scope.duration(time, input)).transpose()?;
+    let time = time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    if time.is_some_and(|ms| ms > TAKE_MS_MAX) {
+        return Err(invalid(format!("`for` of a subscription is at most {} minutes", TAKE_MS_MAX / 60_000)));
+    }
+    Ok(Take {
+        filter: condition(&take.filter),
+        amount: take.amount,
+        going: condition(&take.going),
+        until: condition(&take.until),
+        correlation: call.operation.correlation.clone(),
+        for_ms: time,
     })
 }
 

@@ -56,6 +56,17 @@ impl<'a> Scope<'a> {
         result.map_err(|e| expression_error(&e))
     }
 
+    /// The values of an expression's variables, to take along. Origins stay behind: what is decided by them comes from outside.
+    pub(crate) fn captured(&self, expr: &Expr) -> Value {
+        self.vars(|vars| {
+            let found = expr.variables().filter_map(|name| {
+                let value = vars.0.iter().rev().find(|(given, _)| *given == name)?;
+                Some((name, value.1.clone()))
+            });
+            Value::object(found)
+        })
+    }
+
     pub(crate) fn eval(&self, expr: &Expr, input: &Value) -> Result<Value, WorkflowError> {
         self.metered(|vars, budget| expr.eval(input, vars, budget))
     }

@@ -338,7 +338,7 @@ pub(crate) fn kind_name(kind: &TaskKind) -> &'static str {
         TaskKind::Fork(_) => "fork",
         TaskKind::Listen(_) => "listen",
         TaskKind::Emit(_) => "emit",
-        TaskKind::Work(Work::Http(_) | Work::OpenApi(_) | Work::Grpc(_))
+        TaskKind::Work(Work::Http(_) | Work::OpenApi(_) | Work::Grpc(_) | Work::AsyncApi(_))
         | TaskKind::Action { .. }
         | TaskKind::Checkpoint(_)
         | TaskKind::OnRollback { .. }

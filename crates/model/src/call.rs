@@ -60,6 +60,9 @@ pub struct Take {
     /// Ends when this holds, looked at before each message; `.` is the list of what was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Condition>,
+    /// JSON Pointer into the payload of who a message belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<String>,
     /// Ends after this time, in milliseconds, with what was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_ms: Option<u64>,

@@ -4,6 +4,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod feed;
 pub mod greeter;
 pub mod outside;
 pub mod recorder;
@@ -12,6 +13,7 @@ pub mod soak;
 
 pub use browser::Driver;
 pub use client::{Answer, Client};
+pub use feed::Feed;
 pub use greeter::{GREETER, Greeter};
 pub use outside::{Fault, Outside};
 pub use recorder::{Recorder, Reply, Seen};

@@ -15,7 +15,7 @@ use sandbox::Sandbox;
 use tokio::sync::watch;
 
 use crate::authenticate::{Proof, Tokens, Way, proof_of};
-use crate::connect::{grpc, http, process};
+use crate::connect::{grpc, http, process, stream};
 use crate::fetch::Fetcher;
 use crate::ledger::Ledger;
 use crate::proto::Pools;
@@ -254,10 +254,15 @@ impl Pool {
             withdrawn.fetch_or(!may, Ordering::AcqRel);
             may
         };
+        // Messages are waited for, longer than answers.
+        let whole = match &work.request {
+            Request::Stream(stream) if stream.take.is_some() => work.timeout,
+            _ => self.http_limits.whole.min(work.timeout),
+        };
         let way = Way {
             door: &self.door,
             grant,
-            limits: egress::Limits { whole: self.http_limits.whole.min(work.timeout), ..self.http_limits },
+            limits: egress::Limits { whole, ..self.http_limits },
             began,
             may_go: &may_go,
             may_look: &may_look,
@@ -279,6 +284,7 @@ impl Pool {
                     }
                     Err(answer) => answer,
                 },
+                Request::Stream(request) => stream::perform(&way, request, proof).await,
                 _ => refused("no worker speaks this protocol"),
             }
         };

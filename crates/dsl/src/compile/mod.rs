@@ -1,5 +1,6 @@
 //! Compiles a workflow document: shape, then meaning, then the plan that `engine` walks.
 
+mod asyncapi;
 mod authentication;
 mod child;
 pub(crate) mod expression;

@@ -28,7 +28,8 @@ impl Compiler<'_, '_> {
             "grpc" => self
                 .grpc(node, node.get("with")?, Place::Task, scope)
                 .map(|work| TaskKind::Work(Work::Grpc(Box::new(work)))),
-            protocol @ ("asyncapi" | "mcp" | "a2a") => {
+            "asyncapi" => self.asyncapi_task(name, node, scope),
+            protocol @ ("mcp" | "a2a") => {
                 self.not_built(node, &format!("the task `{name}`: `call: {protocol}`"));
                 None
             }

@@ -134,7 +134,7 @@ impl Document {
 }
 
 /// JSON by its own reader, which is quicker; anything else as YAML.
-fn parse(text: &str) -> Result<Json, Unreadable> {
+pub(crate) fn parse(text: &str) -> Result<Json, Unreadable> {
     if text.len() > DOCUMENT.bytes {
         return unreadable(format!("it has {} bytes; the limit is {}", text.len(), DOCUMENT.bytes));
     }

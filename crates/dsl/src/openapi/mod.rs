@@ -11,6 +11,7 @@ mod style;
 mod two;
 
 pub use body::{Body, Media};
+pub(crate) use document::parse;
 pub use document::{DOCUMENT, Document, UnknownOperation, Unreadable};
 pub use operation::{At, Operation, Parameter, Server, Variable};
 pub use request::{Built, Misfit};

@@ -1,5 +1,6 @@
 //! Calls of the language beyond plain HTTP, against real servers on the loopback.
 
+mod asyncapi;
 mod authentication;
 mod grpc;
 
