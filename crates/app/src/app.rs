@@ -44,6 +44,8 @@ pub struct Settings {
     pub machine: Vec<(&'static str, String)>,
     /// Events between two snapshots of an execution at the least.
     pub snapshot_events: u64,
+    /// Events of one tenant that are kept at the most; further ones from outside are refused.
+    pub events_max: u64,
 }
 
 impl Default for Settings {
@@ -56,6 +58,7 @@ impl Default for Settings {
             work_max: 1_024,
             machine: Vec::new(),
             snapshot_events: crate::snapshots::SNAPSHOT_EVENTS,
+            events_max: 100_000,
         }
     }
 }
@@ -88,6 +91,7 @@ pub struct App {
     pub(crate) hot: Hot,
     pub(crate) mail: crate::family::mail::Mail,
     pub(crate) listeners: crate::events::Listeners,
+    pub(crate) tally: crate::events::Tally,
     pub(crate) work: WorkQueue,
     pub(crate) wire: Arc<crate::wire::Wire>,
     pub(crate) turns: Turns,
@@ -157,6 +161,7 @@ impl App {
             hot: Hot::default(),
             mail: crate::family::mail::Mail::default(),
             listeners: crate::events::Listeners::default(),
+            tally: crate::events::Tally::default(),
             live,
             timers_changed: Notify::new(),
             held_changed: Notify::new(),

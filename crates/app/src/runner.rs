@@ -219,7 +219,7 @@ impl App {
         cell.at_work = admitted;
         self.keep(&key, &slot, &mut cell, state, &row);
         drop(cell);
-        self.mail.post(mail);
+        self.post(mail);
         self.dispatch(works);
         Ok(Advanced { row })
     }
@@ -426,7 +426,7 @@ impl App {
         }
         self.keep(&key, &slot, &mut cell, state, &row);
         drop(cell);
-        self.mail.post(mail);
+        self.post(mail);
         let works = if sabotage::is(Bug::DispatchFirst) { Vec::new() } else { works };
         self.dispatch(works);
         Ok(Advanced { row })

@@ -1,4 +1,4 @@
-//! When executions of a workflow begin by themselves: cron patterns, intervals, and pauses after an end.
+//! When executions of a workflow begin by themselves: cron patterns, intervals, pauses after an end, and events.
 //!
 //! Everything here is a function of its arguments: the time zones are compiled in, and nobody asks for the time.
 
@@ -11,6 +11,9 @@ use croner::parser::{CronParser, Seconds, Year};
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 use model::{Data, Timestamp, Value};
+
+use crate::plan::EventFilter;
+use crate::template::Template;
 
 /// Shortest interval: what begins more often than this is a loop, not a schedule.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -46,6 +49,8 @@ pub enum When {
     Every(jiff::Span),
     /// At once, and then so long after each end.
     After(jiff::Span),
+    /// Whenever an event comes that fits one of these.
+    On(Arc<[EventFilter]>),
 }
 
 /// What happens when it is time and the last execution has not ended.
@@ -127,6 +132,10 @@ impl When {
             Self::Cron(cron) => format!("cron {}", cron.as_str()),
             Self::Every(span) => format!("every {span}"),
             Self::After(span) => format!("after {span}"),
+            Self::On(filters) => {
+                let names: Vec<&str> = filters.iter().map(|filter| filter.name().unwrap_or("*")).collect();
+                format!("on {}", names.join(", "))
+            }
         }
     }
 
@@ -240,9 +249,30 @@ impl Schedule {
         let found = match &self.when {
             When::Cron(cron) => cron.find_next_occurrence(&start, false).ok()?,
             When::Every(span) => next_multiple(&zoned(since, &self.time_zone)?, *span, &start)?,
-            When::After(_) => return None,
+            When::After(_) | When::On(_) => return None,
         };
         Some(moment(&found))
+    }
+
+    /// Whether this event begins an execution. What cannot be evaluated on what somebody sent does not.
+    pub fn begins_on(&self, event: &Value) -> bool {
+        let When::On(filters) = &self.when else { return false };
+        let member = |name: &str| event.get(name).unwrap_or(&Value::NULL).clone();
+        let nothing = crate::expr::Vars(&[]);
+        let filled = |template: &Template, input: &Value| {
+            template.eval(input, &nothing, &mut crate::expr::Budget::default()).ok()
+        };
+        let equal = |name: &str, template: &Template| filled(template, event) == Some(member(name));
+        let fits = |filter: &EventFilter| {
+            let data = match &filter.data {
+                None => true,
+                Some(template @ Template::Expr(_)) => filled(template, &member("data"))
+                    .is_some_and(|held| matches!(held.data, Data::Bool(true))),
+                Some(template) => equal("data", template),
+            };
+            data && filter.attributes.iter().all(|(name, template)| equal(name, template))
+        };
+        filters.iter().any(fits)
     }
 
     /// When it begins again after an execution ended at `ended`; only for a pause after an end.

@@ -192,7 +192,16 @@ fn a_document_tells_what_is_wrong_with_its_schedule() {
         ("{ every: PT1M }", omnihub("timeZone: Mars/Olympus"), "`Mars/Olympus` is not a time zone"),
         ("{ every: PT1M }", omnihub("schedule: { overlap: maybe }"), "OH-1041"),
         ("{ every: PT1M }", omnihub("schedule: { input: { a: 1, b: 2 } }"), "does not fit"),
-        ("{ on: { one: { with: { type: a } } } }", String::new(), "OH-1100"),
+        ("{ on: { all: [ { with: { type: a } }, { with: { type: b } } ] } }", String::new(), "OH-1100"),
+        ("{ on: { any: [] } }", String::new(), "OH-1043 it names 0 events"),
+        ("{ on: { one: { with: { type: a, data: '${ $context.a }' } } } }", String::new(), "OH-1021"),
+        (
+            "{ on: { one: { with: { type: a }, correlate: { x: { from: .x, expect: '1' } } } } }",
+            String::new(),
+            "no execution yet",
+        ),
+        ("{ on: { one: { with: { type: a, omnihubexecution: b } } } }", String::new(), "no execution yet"),
+        ("{ on: { one: { with: { type: a } } } }", omnihub("schedule: { overlap: skip }"), "OH-1043"),
     ] {
         let problems = told(schedule, &metadata);
         assert!(problems.contains(wanted), "{schedule}{metadata}: {problems}");
@@ -202,6 +211,8 @@ fn a_document_tells_what_is_wrong_with_its_schedule() {
         ("{ every: P1M }", omnihub("schedule: { overlap: queue, catchUp: none, input: { a: 1 } }")),
         ("{ every: { days: 1, hours: 2 } }", String::new()),
         ("{ after: PT5M }", String::new()),
+        ("{ on: { one: { with: { type: a, data: '${ .n > 1 }' } } } }", String::new()),
+        ("{ on: { any: [ { with: { type: a } }, { with: { type: b, subject: s } } ] } }", String::new()),
     ] {
         assert_eq!(told(schedule, &metadata), "", "{schedule}");
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use engine::Input;
 use model::{ExecutionId, Label, Problem, TenantId, Value};
+use store::Batch;
 use tokio::task::JoinSet;
 
 use super::{ADDRESS, KIND, KeptEvent, PAGE};
@@ -26,15 +27,23 @@ impl App {
         let found = self.store.document(tenant, KIND, key).await.map_err(|e| store_problem(&e))?;
         let Some(document) = found else { return self.drop_message(message).await };
         let kept: KeptEvent = serde_json::from_value(document).map_err(Problem::machine)?;
+        let mut begun = Vec::new();
         let to = match kept.event[ADDRESS].as_str() {
             Some(one) => ExecutionId::new(one).into_iter().collect(),
             None => {
                 let event = Value::from_json(&kept.event, Label::DEFINITION);
+                begun = self.beginnings(tenant, &kept, &event);
                 self.listeners.wanting(tenant, kept.text("type"), &event)
             }
         };
         self.tell_all(tenant, to, &kept).await?;
-        self.drop_message(message).await
+        let mut puts = vec![message.remove()];
+        for message in &begun {
+            puts.push(message.put()?);
+        }
+        self.commit_one(Batch { puts, ..Batch::default() }).await?;
+        self.mail.post(begun);
+        Ok(())
     }
 
     async fn tell_all(

@@ -52,7 +52,9 @@ impl App {
                     .collect();
                 let whole = old.len() == PAGE as usize;
                 if !old.is_empty() {
+                    let removed = old.len() as u64;
                     self.commit_one(Batch { puts: old, ..Batch::default() }).await?;
+                    self.tally.went(&tenant, removed);
                 }
                 if !whole {
                     break;

@@ -8,8 +8,10 @@
 mod deliver;
 mod keep;
 mod publish;
+mod tally;
 
 pub use publish::EventAccepted;
+pub(crate) use tally::Tally;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -47,6 +49,9 @@ pub struct KeptEvent {
     /// The execution that published it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<ExecutionId>,
+    /// The workflow of that execution, as `namespace/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
     /// The CloudEvent.
     pub event: Json,
 }

@@ -80,6 +80,7 @@ impl App {
             by: caller.principal.id.clone(),
             label,
             execution: None,
+            workflow: None,
             event,
         };
         let (source, id) = (kept.text("source").to_owned(), kept.text("id").to_owned());
@@ -89,6 +90,7 @@ impl App {
         if before.is_some() {
             return Ok(repeated);
         }
+        self.room_for_event(&tenant).await?;
         let (mut puts, message, details) = self.puts_of(&tenant, kept, now)?;
         puts.push(message.put()?);
         puts.push(Put::Answer {
@@ -112,7 +114,7 @@ impl App {
             None => return Err(Problem::machine("the store answered nothing to a batch")),
         }
         self.notify(&tenant, "event", &id, 0);
-        self.mail.post(vec![message]);
+        self.post(vec![message]);
         Ok(EventAccepted { repeated: false, ..repeated })
     }
 
@@ -133,6 +135,7 @@ impl App {
                 by: started.requester.clone(),
                 label: event.label_of_all(),
                 execution: Some(started.execution.clone()),
+                workflow: Some(format!("{}/{}", started.namespace, started.name)),
                 event: event.to_json(),
             };
             let (puts, message, details) = self.puts_of(&started.tenant, kept, now)?;

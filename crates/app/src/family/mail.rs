@@ -55,6 +55,8 @@ pub(crate) enum What {
     Listens { since: String },
     /// Bring an event to those who listen for it.
     Event { key: String },
+    /// Begin, because this event came to a workflow that says so.
+    Start { workflow: String, key: String },
 }
 
 /// What becomes of the executions that another one runs.
@@ -83,6 +85,7 @@ impl Message {
             },
             What::Listens { since } => format!("listens/{since}"),
             What::Event { key } => format!("event/{key}"),
+            What::Start { key, .. } => format!("start/{key}"),
         };
         format!("{}/{}/{what}", self.tenant, self.execution)
     }
@@ -251,6 +254,7 @@ impl App {
             What::Act { parent, act } => self.act_on_child(message, parent, *act).await,
             What::Listens { .. } => self.catch_up(message).await,
             What::Event { key } => self.deliver_event(message, key).await,
+            What::Start { workflow, key } => self.begin_on(message, workflow, key).await,
         }
     }
 

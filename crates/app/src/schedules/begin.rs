@@ -133,7 +133,7 @@ impl App {
     }
 
     /// Who published the schedule, with what they may do now.
-    async fn publisher(&self, stored: &Stored, now: Timestamp) -> Result<Caller, Problem> {
+    pub(super) async fn publisher(&self, stored: &Stored, now: Timestamp) -> Result<Caller, Problem> {
         let people = self.people_of(&stored.tenant).await?;
         let roles = people.roles(&stored.by, now).unwrap_or_default();
         let principal =
@@ -191,6 +191,6 @@ fn judged(known: &Known, now: Timestamp) -> (Stored, Verdict) {
 }
 
 /// True when trying again at the same moment would be answered the same: not for what is stopped, full or out of order.
-fn is_final(problem: &Problem) -> bool {
+pub(super) fn is_final(problem: &Problem) -> bool {
     problem.status < 500 && problem.status != 409 && problem.status != 429
 }

@@ -6,6 +6,7 @@
 
 mod begin;
 mod keeper;
+mod on;
 mod shelf;
 
 use dsl::schedule::Schedule;

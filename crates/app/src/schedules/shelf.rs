@@ -78,6 +78,7 @@ impl Known {
         match (&rule.when, self.ended) {
             (When::After(_), _) if self.stored.last.is_none() => Some(self.stored.since),
             (When::After(_), ended) => ended.and_then(|ended| rule.after_end(ended)),
+            (When::On(_), _) => None,
             (When::Cron(_) | When::Every(_), _) => rule.next(self.stored.since, self.stored.settled),
         }
     }
@@ -93,7 +94,7 @@ impl Known {
         let rule = rule(self);
         let upcoming = match rule {
             Some(rule) if stored.paused.is_none() => match rule.when {
-                When::After(_) => self.next().into_iter().collect(),
+                When::After(_) | When::On(_) => self.next().into_iter().collect(),
                 When::Cron(_) | When::Every(_) => rule.upcoming(stored.since, stored.settled.max(now), SHOWN),
             },
             _ => Vec::new(),
@@ -125,6 +126,25 @@ impl Schedules {
 
     pub(super) fn of_tenant(&self, tenant: &TenantId) -> Vec<Known> {
         self.known.lock().values().filter(|known| known.stored.tenant == *tenant).cloned().collect()
+    }
+
+    /// Workflows of which this event begins an execution, in order. What a workflow publishes does not begin that workflow.
+    pub(crate) fn begun_by(
+        &self,
+        tenant: &TenantId,
+        from: Option<&str>,
+        at: Timestamp,
+        event: &model::Value,
+    ) -> Vec<String> {
+        let all = self.known.lock();
+        let open = all.iter().filter(|((whose, name), known)| {
+            whose == tenant
+                && from != Some(name)
+                && known.stored.paused.is_none()
+                && known.stored.since <= at
+                && rule(known).is_some_and(|rule| rule.begins_on(event))
+        });
+        open.map(|((_, name), _)| name.clone()).collect()
     }
 
     /// Puts a schedule in force, or takes it out. The end of its last execution is still waited for.

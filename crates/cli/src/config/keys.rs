@@ -81,6 +81,12 @@ pub(crate) const KEYS: &[Key] = &[
         "How long a plan can be approved and run, and its effects started under it.",
     ),
     key(
+        "events.max",
+        Kind::Number(1, 10_000_000),
+        "100000",
+        "Events of one tenant that are kept; further ones from outside are refused. Each is kept for seven days.",
+    ),
+    key(
         "egress.allow",
         Kind::Texts,
         "",

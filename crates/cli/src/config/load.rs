@@ -99,6 +99,7 @@ impl Values {
             },
             approvals_expire: self.duration("approvals.expires")?,
             plans_expire: self.duration("plans.expires")?,
+            events_max: self.number("events.max")?,
             egress: Egress {
                 allow: self.texts("egress.allow"),
                 private: self

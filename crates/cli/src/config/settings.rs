@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) approvals_expire: Duration,
     /// Time in which a plan can be approved and run.
     pub(crate) plans_expire: Duration,
+    /// Events of one tenant that are kept.
+    pub(crate) events_max: u64,
     pub(crate) egress: Egress,
     pub(crate) sandbox: Sandbox,
     pub(crate) limits: Limits,

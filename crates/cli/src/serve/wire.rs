@@ -176,6 +176,7 @@ fn app_settings(settings: &Settings, now: model::Timestamp) -> app::Settings {
     app::Settings {
         approvals_expire: settings.approvals_expire,
         plans_expire: settings.plans_expire,
+        events_max: settings.events_max,
         environment,
         ..app::Settings::default()
     }

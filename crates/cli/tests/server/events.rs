@@ -198,3 +198,141 @@ async fn events_come_in_every_mode_and_what_is_none_is_refused() {
     let seen = stranger.get("/events").await.expect(200);
     assert_eq!(seen.json["items"], json!([]), "another tenant's");
 }
+
+async fn schedule_on(server: &Server, name: &str, on: Json, tasks: Json) {
+    let document = json!({"dsl": "1.0.3", "namespace": "test", "name": name, "version": "1.0.0"});
+    let body = json!({"document": document, "schedule": {"on": on}, "do": tasks});
+    server.admin.post("/workflows", body).await.expect(201);
+}
+
+/// Executions of a workflow, once there are so many, oldest first.
+async fn begun(server: &Server, name: &str, count: usize) -> Vec<Json> {
+    let path = format!("/executions?workflow=test/{name}&limit=100");
+    let many = |answer: &Answer| answer.json["items"].as_array().is_some_and(|items| items.len() >= count);
+    let found = eventually(&server.admin, &path, many).await;
+    let mut items = found.json["items"].as_array().cloned().expect("a list");
+    items.reverse();
+    assert_eq!(items.len(), count, "{}", found.text);
+    items
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_event_begins_one_execution_of_whoever_waits_for_it() {
+    let mut server = server().await;
+    let big = json!({"one": {"with": {"type": "placed", "data": "${ .n > 1 }"}}});
+    schedule_on(
+        &server,
+        "big",
+        big,
+        json!([{"take": {"set": {"n": "${ .[0].data.n }", "id": "${ .[0].id }"}}}]),
+    )
+    .await;
+    let either = json!({"any": [{"with": {"type": "placed"}}, {"with": {"type": "moved", "subject": "s"}}]});
+    schedule_on(
+        &server,
+        "either",
+        either,
+        json!([{"say": {"emit": {"event": {"with": {"type": "placed", "source": "/either"}}}}}]),
+    )
+    .await;
+    send(&server.admin, event("placed", "1", json!({"n": 1}))).await.expect(202);
+    send(&server.admin, event("moved", "2", json!({"n": 9}))).await.expect(202);
+    send(&server.admin, event("placed", "3", json!({"n": 3}))).await.expect(202);
+    // Neither again, nor by what it publishes itself: `big` is not begun by data that is not there.
+    send(&server.admin, event("placed", "3", json!({"n": 3}))).await.expect(202);
+    let one = begun(&server, "big", 1).await;
+    let shown = until(&server, text(&one[0]["execution_id"]), "completed").await;
+    assert_eq!(shown.json["output"], json!({"n": 3, "id": "3"}));
+    begun(&server, "either", 2).await;
+    server.kill();
+    server.start_again().await;
+    send(&server.admin, event("placed", "4", json!({"n": 4}))).await.expect(202);
+    server.kill();
+    server.start_again().await;
+    send(&server.admin, event("placed", "4", json!({"n": 4}))).await.expect(202);
+    send(&server.admin, event("placed", "5", json!({"n": 5}))).await.expect(202);
+    let all = begun(&server, "big", 3).await;
+    for (execution, n) in all.iter().zip([3, 4, 5]) {
+        let shown = until(&server, text(&execution["execution_id"]), "completed").await;
+        assert_eq!(shown.json["output"]["n"], json!(n), "{}", shown.text);
+    }
+    begun(&server, "either", 4).await;
+    let checked = server.admin.post("/audit/verify", json!({})).await.expect(200);
+    assert_eq!(checked.json["found"], json!(0), "{}", checked.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_event_may_not_begin_is_told_and_a_pause_holds() {
+    let server = server().await;
+    let document = json!({"dsl": "1.0.3", "namespace": "test", "name": "strict", "version": "1.0.0"});
+    let schema = json!({"schema": {"document": {"type": "array", "items": {"properties": {"data": {"type": "string"}}}}}});
+    let body = json!({"document": document, "input": schema, "schedule": {"on": {"one": {"with": {"type": "t"}}}},
+        "do": [{"done": {"set": {"x": 1}}}]});
+    server.admin.post("/workflows", body).await.expect(201);
+    send(&server.admin, event("t", "1", json!(7))).await.expect(202);
+    let told = |answer: &Answer| answer.json["items"].as_array().is_some_and(|items| items.len() == 1);
+    let refused = eventually(&server.admin, "/audit?action=schedule.refused", told).await;
+    assert!(refused.text.contains("schedules/test/strict"), "{}", refused.text);
+    let reason = json!({"reason": "not today"});
+    server.admin.post("/schedules/test/strict/pause", reason.clone()).await.expect(200);
+    send(&server.admin, event("t", "2", json!("paused"))).await.expect(202);
+    // Another workflow hears the next event: then the one before is dealt with.
+    let heard = json!({"one": {"with": {"type": "mark"}}});
+    schedule_on(&server, "mark", heard, json!([{"done": {"set": {"x": 1}}}])).await;
+    send(&server.admin, event("mark", "3", json!(null))).await.expect(202);
+    begun(&server, "mark", 1).await;
+    server.admin.post("/schedules/test/strict/resume", reason).await.expect(200);
+    send(&server.admin, event("t", "4", json!("in force"))).await.expect(202);
+    let one = begun(&server, "strict", 1).await;
+    let shown = server.admin.get(&format!("/executions/{}", text(&one[0]["execution_id"]))).await.expect(200);
+    assert_eq!(shown.str("/input/0/id"), "4", "{}", shown.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_tenants_events_begin_wake_and_show_nothing() {
+    let server = server().await;
+    let eve = server.principal_in("rival", "user:eve", "user", &["admin", "developer"]).await;
+    schedule_on(
+        &server,
+        "ours",
+        json!({"one": {"with": {"type": "t"}}}),
+        json!([{"done": {"set": {"x": 1}}}]),
+    )
+    .await;
+    publish(&server, "waits", json!([{"wait": {"listen": {"to": {"any": []}}}}])).await;
+    let waiting = start(&server, "waits", json!({})).await;
+    blocked(&server, &waiting, "event:*").await;
+    // Theirs, addressed to nobody and to ours; and ours behind it, so that theirs was dealt with.
+    send(&eve, event("t", "theirs", json!("secret of eve"))).await.expect(202);
+    let mut addressed = event("t", "addressed", json!("secret of eve"));
+    addressed["omnihubexecution"] = json!(waiting);
+    send(&eve, addressed).await.expect(202);
+    // The same source and id in another tenant are another event.
+    let ours = send(&server.admin, event("t", "theirs", json!("ours"))).await.expect(202);
+    assert_eq!(ours.json["items"][0]["repeated"], json!(false));
+    let shown = until(&server, &waiting, "completed").await;
+    assert_eq!(shown.json["output"], json!(["ours"]));
+    begun(&server, "ours", 1).await;
+    assert!(!server.admin.get("/events").await.expect(200).text.contains("secret"));
+    let theirs = eve.get("/events").await.expect(200);
+    assert!(theirs.text.contains("secret of eve") && !theirs.text.contains("ours"), "{}", theirs.text);
+    assert_eq!(eve.get("/executions").await.expect(200).json["items"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_keeps_so_many_events_and_no_more() {
+    let mut server = Server::start(env!("CARGO_BIN_EXE_omnihub"), "[events]\nmax = 3\n", &[]).await;
+    for id in ["1", "2", "3"] {
+        send(&server.admin, event("t", id, json!(1))).await.expect(202);
+    }
+    let full = send(&server.admin, event("t", "4", json!(1))).await.expect(429);
+    assert_eq!(full.str("/code"), "OH-2181");
+    let again = send(&server.admin, event("t", "3", json!(1))).await.expect(202);
+    assert_eq!(again.json["items"][0]["repeated"], json!(true), "what is kept needs no room");
+    server.kill();
+    server.start_again().await;
+    send(&server.admin, event("t", "4", json!(1))).await.expect(429);
+    // Another tenant has room of its own.
+    let eve = server.principal_in("rival", "user:eve", "user", &["admin"]).await;
+    send(&eve, event("t", "4", json!(1))).await.expect(202);
+}

@@ -113,19 +113,25 @@ impl Compiler<'_, '_> {
             return None;
         }
         let filters: Vec<Option<EventFilter>> =
-            filters.iter().map(|filter| self.event_filter(filter, scope, answered)).collect();
+            filters.iter().map(|filter| self.event_filter(filter, Place::Task, scope, answered)).collect();
         let until = to.get("until").filter(|until| !all && until.text().is_some());
         let until = until.and_then(|until| self.expression(until, Place::Task, scope));
         Some(Strategy { filters: filters.into_iter().collect::<Option<_>>()?, all, until })
     }
 
     /// `answered` is false where nobody would answer an update.
-    fn event_filter(&mut self, node: &Node, scope: &Scope, answered: bool) -> Option<EventFilter> {
+    pub(super) fn event_filter(
+        &mut self,
+        node: &Node,
+        place: Place,
+        scope: &Scope,
+        answered: bool,
+    ) -> Option<EventFilter> {
         let with = node.get("with")?;
         let (mut attributes, mut data) = (Vec::new(), None);
         let (mut addressed, mut update) = (false, false);
         for (attribute, member) in with.members()? {
-            let template = self.data(&member.value, Place::Task, scope);
+            let template = self.data(&member.value, place, scope);
             match &**attribute {
                 "data" => data = Some(template),
                 UPDATE => {

@@ -4,10 +4,15 @@ use model::Value;
 
 use crate::codes;
 use crate::compile::Compiler;
+use crate::compile::expression::{Place, Scope};
+use crate::compile::listen::{ADDRESS, UPDATE};
 use crate::document::node::Node;
 use crate::document::report::split_hint;
 use crate::plan::Input;
 use crate::schedule::{CatchUp, Overlap, Schedule, When, interval};
+
+/// Filters of one `schedule.on` at the most.
+const ON_MAX: usize = 20;
 
 impl Compiler<'_, '_> {
     /// The schedule, when the document has one.
@@ -24,8 +29,12 @@ impl Compiler<'_, '_> {
             return None;
         };
         if let Some(events) = node.get("on") {
-            self.not_built(events, "`schedule.on`");
-            return None;
+            if let Some(options) = options {
+                self.report
+                    .node(codes::SCHEDULE, options, "every event begins an execution, and is its input")
+                    .hint("remove this: it is about moments");
+            }
+            return self.on_events(events);
         }
         let when = self.when(node)?;
         let option = |name: &str| options.and_then(|o| o.text_of(name));
@@ -46,6 +55,45 @@ impl Compiler<'_, '_> {
                 None
             }
         }
+    }
+
+    /// `schedule.on`: one execution for each event that fits.
+    fn on_events(&mut self, node: &Node) -> Option<Schedule> {
+        let filters = match (node.get("one"), node.get("any"), node.get("all")) {
+            (Some(one), ..) => std::slice::from_ref(one),
+            (None, Some(any), _) => any.items(),
+            (None, None, Some(all)) if all.items().len() == 1 => all.items(),
+            (None, None, Some(all)) => {
+                self.not_built(all, "`all` of several events in `schedule.on`");
+                return None;
+            }
+            (None, None, None) => return None,
+        };
+        if let Some(until) = node.get("until") {
+            self.report
+                .node(codes::SCHEDULE, until, "nothing ends what begins executions")
+                .hint("remove `until`; publish a version without a schedule to end it");
+        }
+        if filters.is_empty() || filters.len() > ON_MAX {
+            self.report
+                .node(codes::SCHEDULE, node, format!("it names {} events", filters.len()))
+                .hint(format!("name 1 to {ON_MAX} events: any event at all would begin one for each"));
+            return None;
+        }
+        let mut read = Vec::with_capacity(filters.len());
+        for written in filters {
+            let with = written.get("with");
+            let alone = [ADDRESS, UPDATE].into_iter().find_map(|name| with?.get(name));
+            if let Some(wrong) = alone.or_else(|| written.get("correlate")) {
+                self.report
+                    .node(codes::SCHEDULE, wrong, "there is no execution yet that this could be about")
+                    .hint("tell events apart by their attributes and by `data`");
+                continue;
+            }
+            read.extend(self.event_filter(written, Place::Event, &Scope::default(), false));
+        }
+        let when = When::On(read.into());
+        Schedule::new(when, "UTC", Overlap::Allow, CatchUp::All, empty()).ok()
     }
 
     fn when(&mut self, node: &Node) -> Option<When> {
