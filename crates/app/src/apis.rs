@@ -31,8 +31,6 @@ const KIND: &str = "api";
 const APIS_MAX: usize = 16;
 /// How long a publication waits for a worker that starts.
 const WORKER_WAIT: Duration = Duration::from_secs(5);
-/// What fetching a description counts as, for allow-lists and stops.
-const OPERATION: &str = "http:GET";
 
 /// Which descriptions a published document calls, and the digests of their texts.
 pub(crate) type Pins = BTreeMap<String, Digest>;
@@ -200,12 +198,13 @@ impl App {
     /// Fetches a description; the inner error is a reason that its author can do something about.
     async fn fetch_api(&self, caller: &Caller, wanted: &Wanted) -> Result<Result<String, String>, Problem> {
         let tenant = &caller.principal.tenant;
+        let operation = operation_of(wanted.kind);
         let controls = self.switches.now();
-        if let Some(holds) = controls.stopped(&reading(caller, None)) {
+        if let Some(holds) = controls.stopped(&reading(caller, operation, None)) {
             return Err(stopped(&holds));
         }
-        if !controls.allows(tenant, OPERATION) {
-            return Ok(Err(format!("the allow-list does not hold `{OPERATION}`")));
+        if !controls.allows(tenant, operation) {
+            return Ok(Err(format!("the allow-list does not hold `{operation}`")));
         }
         let Some(fetch) = self.fetcher.get().await else {
             return Ok(Err("no worker is here to fetch it".to_owned()));
@@ -233,8 +232,8 @@ impl App {
             may_go: Arc::new(move |host, port| {
                 let target = format!("{host}:{port}");
                 switches.holding(|controls| {
-                    controls.stopped(&reading(&by, Some(&target))).is_none()
-                        && controls.allows(&by.principal.tenant, OPERATION)
+                    controls.stopped(&reading(&by, operation, Some(&target))).is_none()
+                        && controls.allows(&by.principal.tenant, operation)
                 })
             }),
         };
@@ -279,14 +278,22 @@ impl App {
     }
 }
 
+/// What fetching a description counts as, for allow-lists and stops.
+fn operation_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Tools => "mcp:tools/list",
+        Kind::OpenApi | Kind::AsyncApi | Kind::Proto | Kind::Card => "http:GET",
+    }
+}
+
 /// What a stop sees of it.
-fn reading<'a>(caller: &'a Caller, target: Option<&'a str>) -> Subject<'a> {
+fn reading<'a>(caller: &'a Caller, operation: &'a str, target: Option<&'a str>) -> Subject<'a> {
     Subject {
         tenant: &caller.principal.tenant,
         workflow: "",
         version: "",
         requester: &caller.principal.id,
-        operation: Some(OPERATION),
+        operation: Some(operation),
         target,
     }
 }

@@ -625,6 +625,9 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
             let word = if call.take.is_some() { "receive" } else { "send" };
             ("call", format!("asyncapi {word} {}", call.operation.address), Vec::new())
         }
+        TaskKind::Work(Work::Rpc(call)) => {
+            ("call", format!("{} {}", call.protocol.name(), call.method), Vec::new())
+        }
         TaskKind::Work(Work::Process(process)) => {
             ("run", process.language.clone().unwrap_or_else(|| "shell".to_owned()), Vec::new())
         }

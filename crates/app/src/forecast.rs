@@ -384,7 +384,7 @@ fn target_is_fixed(effect: &Effect) -> bool {
     match &action.run {
         Work::AsyncApi(call) => call.operation.variables.is_empty(),
         // Where it goes is written out.
-        Work::Process(_) | Work::Grpc(_) => true,
+        Work::Process(_) | Work::Grpc(_) | Work::Rpc(_) => true,
         // Only variables of the server can move it; everything else of the parameters stays below the server.
         Work::OpenApi(call) => call.operation.server.variables.is_empty(),
         Work::Http(http) => match &http.uri {
@@ -463,6 +463,7 @@ fn not_reached(tasks: &TaskList, effects: &[PlannedEffect]) -> Vec<NotReached> {
                 (None, true) => "asyncapi:send".to_owned(),
                 (None, false) => format!("http:{}", call.operation.method),
             }),
+            TaskKind::Work(Work::Rpc(call)) => Some(format!("{}:{}", call.protocol.name(), call.method)),
             TaskKind::Work(Work::Process(process)) => {
                 Some(format!("run:{}", process.language.as_deref().unwrap_or("shell")))
             }

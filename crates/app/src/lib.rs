@@ -66,7 +66,7 @@ pub use condition::Test;
 pub use controls::from_environment;
 pub use drill::{DRILL_KIND, TRIALS_MAX};
 /// What is fetched and kept of what is called, for whoever fetches and calls it.
-pub use dsl::{Kind, Wanted, grpc};
+pub use dsl::{Kind, Wanted, grpc, mcp};
 pub use events::{EventAccepted, KeptEvent};
 pub use machine::{RandomIds, SteadyClock, SystemClock};
 pub use stops::SEAL_KIND;

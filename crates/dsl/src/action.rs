@@ -135,6 +135,12 @@ impl Compiler<'_, '_> {
             (Some("grpc"), None) => self
                 .grpc(node, node.get("with")?, Place::ActionRun, &scope)
                 .map(|work| Work::Grpc(Box::new(work))),
+            (Some("mcp"), None) => {
+                self.mcp(node.get("with")?, Place::ActionRun, &scope).map(|work| Work::Rpc(Box::new(work)))
+            }
+            (Some("a2a"), None) => {
+                self.a2a(node.get("with")?, Place::ActionRun, &scope).map(|work| Work::Rpc(Box::new(work)))
+            }
             (Some("asyncapi"), None) => self.action_asyncapi(node.get("with")?, &scope),
             (None, Some(run)) => self.run("run", run, Place::ActionRun, &scope),
             _ => {
@@ -142,7 +148,7 @@ impl Compiler<'_, '_> {
                     .node(
                         codes::ACTION_RUN,
                         node,
-                        "`run` of an action must be one `call` of a protocol (`http`, `openapi`, `grpc`, `asyncapi`), `run: shell` or `run: script`",
+                        "`run` of an action must be one `call` of a protocol (`http`, `openapi`, `grpc`, `asyncapi`, `mcp`, `a2a`), `run: shell` or `run: script`",
                     )
                     .hint("put anything longer into a workflow that calls several actions");
                 None
@@ -406,6 +412,7 @@ impl Compiler<'_, '_> {
                 (host, varies)
             }
             Some(Work::Grpc(call)) => (host_of_server(&call.uri), false),
+            Some(Work::Rpc(call)) => (host_of_server(&call.uri), false),
             Some(Work::AsyncApi(call)) => {
                 let host =
                     host_of_server(&format!("{}://{}", call.operation.http_scheme(), call.operation.address));

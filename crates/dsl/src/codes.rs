@@ -143,6 +143,10 @@ codes! {
         "A gRPC method that takes a stream has no one message that could be reviewed, permitted and repeated. Call a method that takes one message; one that answers with a stream is fine.";
     PROTOCOL = "OH-1087" Error "protocol is not spoken"
         "`call: asyncapi` speaks HTTP and WebSocket. Brokers (Kafka, AMQP, MQTT, NATS and the others) are not called from a workflow: publish with `emit` and take with `listen`, and let the broker's own connector stand between.";
+    UNKNOWN_TOOL = "OH-1088" Error "no such tool"
+        "The server lists no tool of this name, or what it says of it cannot be used. The name of a tool is written out, so that it is known at publish what a task does; what the server says of the tool is pinned then, and a tool that changes later is not called until a new version is published.";
+    STDIO = "OH-1089" Error "tool server is a program"
+        "`transport: stdio` would start a program that talks to the outside on its own. Programs run here without a network, and what they do could be neither permitted call by call nor pinned. Run the server elsewhere and call it over HTTP.";
     NOT_BUILT = "OH-1100" Error "not built yet"
         "The language has it, this version of OmniHub does not. The document is right, but cannot be published here yet.";
     EXTENSIONS = "OH-1101" Error "extensions are refused"

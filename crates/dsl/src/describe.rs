@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::Digest;
 use model::effect::Authentication;
 
-use crate::{asyncapi, grpc, openapi};
+use crate::{asyncapi, grpc, mcp, openapi};
 
 /// What a description describes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -16,6 +16,10 @@ pub enum Kind {
     Proto,
     /// Messages, by AsyncAPI.
     AsyncApi,
+    /// Tools, by the server that has them.
+    Tools,
+    /// An agent, by its card.
+    Card,
 }
 
 /// A description that has to be fetched.
@@ -38,6 +42,10 @@ pub enum Description {
     Proto(Arc<grpc::Proto>),
     /// Messages.
     AsyncApi(Arc<asyncapi::Document>),
+    /// Tools.
+    Tools(Arc<mcp::Tools>),
+    /// An agent.
+    Card(Arc<mcp::Card>),
 }
 
 impl Kind {
@@ -47,6 +55,8 @@ impl Kind {
             Self::OpenApi => uri.to_owned(),
             Self::Proto => format!("proto {uri}"),
             Self::AsyncApi => format!("asyncapi {uri}"),
+            Self::Tools => format!("tools {uri}"),
+            Self::Card => format!("card {uri}"),
         }
     }
 
@@ -55,6 +65,8 @@ impl Kind {
         match key.split_once(' ') {
             Some(("proto", uri)) => (Self::Proto, uri),
             Some(("asyncapi", uri)) => (Self::AsyncApi, uri),
+            Some(("tools", uri)) => (Self::Tools, uri),
+            Some(("card", uri)) => (Self::Card, uri),
             _ => (Self::OpenApi, key),
         }
     }
@@ -67,6 +79,8 @@ impl Kind {
             Self::OpenApi => {
                 "it must be an OpenAPI description (2.0, 3.0, 3.1) on a host that `egress.allow` names"
             }
+            Self::Tools => "it must speak MCP over HTTP, on a host that `egress.allow` names",
+            Self::Card => "it must be the card of an agent, on a host that `egress.allow` names",
             Self::AsyncApi => {
                 "it must be an AsyncAPI description (2.x, 3.0) on a host that `egress.allow` names"
             }
@@ -84,6 +98,8 @@ impl Description {
             Kind::OpenApi => openapi::Document::read(uri, text)
                 .map(|document| Self::OpenApi(Arc::new(document)))
                 .map_err(|why| why.to_string()),
+            Kind::Tools => mcp::Tools::read(text).map(|tools| Self::Tools(Arc::new(tools))),
+            Kind::Card => mcp::Card::read(uri, text).map(|card| Self::Card(Arc::new(card))),
             Kind::AsyncApi => {
                 asyncapi::Document::read(text).map(|document| Self::AsyncApi(Arc::new(document)))
             }
@@ -97,6 +113,8 @@ impl Description {
             Self::OpenApi(document) => document.digest,
             Self::Proto(proto) => proto.digest,
             Self::AsyncApi(document) => document.digest,
+            Self::Tools(tools) => tools.digest,
+            Self::Card(card) => card.digest,
         }
     }
 }

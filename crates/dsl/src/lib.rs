@@ -13,6 +13,7 @@ pub mod expr;
 pub mod format;
 pub mod grpc;
 pub mod json_schema;
+pub mod mcp;
 pub mod openapi;
 pub mod picture;
 pub mod placing;

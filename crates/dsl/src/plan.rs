@@ -431,6 +431,35 @@ pub enum Work {
     Grpc(Box<GrpcWork>),
     /// `call: asyncapi`
     AsyncApi(Box<AsyncApiWork>),
+    /// `call: mcp` or `call: a2a`
+    Rpc(Box<RpcWork>),
+}
+
+/// `call: mcp` or `call: a2a`
+#[derive(Debug)]
+pub struct RpcWork {
+    /// What is spoken.
+    pub protocol: model::call::RpcProtocol,
+    /// Where; absolute.
+    pub uri: String,
+    /// `headers`; evaluates to an object of texts.
+    pub headers: Option<Template>,
+    /// `method`
+    pub method: String,
+    /// `parameters`
+    pub parameters: Option<Template>,
+    /// `protocolVersion`
+    pub version: Option<String>,
+    /// `client`: name and version.
+    pub client: Option<(String, String)>,
+    /// Digest of the tool as it was when this was published.
+    pub tool: Option<Digest>,
+    /// What the tool's arguments must be.
+    pub schema: Option<Arc<Schema>>,
+    /// `timeout`; evaluates to a duration.
+    pub timeout: Option<Template>,
+    /// `authentication`
+    pub authentication: Option<AuthenticationWork>,
 }
 
 /// `call: asyncapi`
@@ -607,6 +636,7 @@ impl Work {
             Self::OpenApi(call) => call.authentication.as_ref(),
             Self::Grpc(call) => call.authentication.as_ref(),
             Self::AsyncApi(call) => call.authentication.as_ref(),
+            Self::Rpc(call) => call.authentication.as_ref(),
             Self::Process(_) => None,
         }
     }
@@ -620,7 +650,7 @@ impl Work {
             Self::AsyncApi(call) if call.take.is_none() && !call.operation.socket() => {
                 Some(&call.operation.method)
             }
-            Self::Process(_) | Self::Grpc(_) | Self::AsyncApi(_) => None,
+            Self::Process(_) | Self::Grpc(_) | Self::AsyncApi(_) | Self::Rpc(_) => None,
         }
     }
 }

@@ -2,16 +2,16 @@
 
 use dsl::expr::Expr;
 use dsl::plan::{
-    Action, AsyncApiWork, AuthenticationWork, GrpcWork, HttpWork, OpenApiWork, ProcessWork, TakeWork,
-    UriPiece, UriTemplate, Work,
+    Action, AsyncApiWork, AuthenticationWork, GrpcWork, HttpWork, OpenApiWork, ProcessWork, RpcWork,
+    TakeWork, UriPiece, UriTemplate, Work,
 };
 use dsl::template::Template;
-use model::call::{Condition, GrpcRequest, OAuth, StreamRequest, Take};
+use model::call::{Condition, GrpcRequest, OAuth, RpcRequest, StreamRequest, Take};
 use model::effect::{Authentication, HttpOutput, HttpRequest, ProcessRequest, Program};
 use model::problem::WorkflowError;
 use model::{Data, Label, Request, Value};
 
-use crate::scope::Scope;
+use crate::scope::{Scope, check_schema};
 
 /// Time limit of a sandboxed program, in milliseconds.
 const PROCESS_TIMEOUT_MS: u64 = 300_000;
@@ -33,6 +33,7 @@ pub(crate) fn build(
         Work::Http(http) => Request::Http(build_http(http, input, scope, key)?),
         Work::OpenApi(call) => Request::Http(build_openapi(call, input, scope, key)?),
         Work::Grpc(call) => Request::Grpc(Box::new(build_grpc(call, input, scope, key)?)),
+        Work::Rpc(call) => Request::Rpc(Box::new(build_rpc(call, input, scope, key)?)),
         Work::AsyncApi(call) => build_asyncapi(call, input, scope, key)?,
         Work::Process(process) => Request::Process(build_process(process, input, scope)?),
     })
@@ -62,6 +63,7 @@ pub(crate) fn labelled(work: &Work, input: &Value, scope: &Scope<'_>, arguments:
         (Work::Process(process), "arguments") => of(process.arguments.as_ref()),
         (Work::Process(process), "stdin") => of(process.stdin.as_ref()),
         (Work::Process(process), "environment") => of(process.environment.as_ref()),
+        (Work::Rpc(call), "headers") => of(call.headers.as_ref()),
         // Variables may have gone anywhere in the address.
         (Work::AsyncApi(call), "uri") => of(call.variables.as_ref()),
         (Work::AsyncApi(call), "headers") => of(call.headers.as_ref()),
@@ -187,6 +189,43 @@ fn build_grpc(
         proto: call.proto,
         headers: key.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).into_iter().collect(),
         arguments,
+        authentication: built(call.authentication.as_ref(), input, scope)?,
+    })
+}
+
+fn build_rpc(
+    call: &RpcWork,
+    input: &Value,
+    scope: &Scope<'_>,
+    key: Option<(&str, &str)>,
+) -> Result<RpcRequest, WorkflowError> {
+    let mut headers = match &call.headers {
+        Some(headers) => text_pairs(&scope.fill(headers, input)?, "headers")?,
+        None => Vec::new(),
+    };
+    if let Some((name, value)) = key {
+        headers.retain(|(header, _)| !header.eq_ignore_ascii_case(name));
+        headers.push((name.to_owned(), value.to_owned()));
+    }
+    let parameters = match &call.parameters {
+        Some(parameters) => scope.fill(parameters, input)?,
+        None => Value::object::<&str>([]),
+    };
+    if let Some(schema) = &call.schema {
+        let nothing = Value::object::<&str>([]);
+        check_schema(schema, parameters.get("arguments").unwrap_or(&nothing), "an argument of the tool")?;
+    }
+    let timeout = call.timeout.as_ref().map(|timeout| scope.duration(timeout, input)).transpose()?;
+    Ok(RpcRequest {
+        protocol: call.protocol,
+        uri: call.uri.clone(),
+        headers,
+        method: call.method.clone(),
+        parameters,
+        version: call.version.clone(),
+        client: call.client.clone(),
+        tool: call.tool,
+        timeout_ms: timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         authentication: built(call.authentication.as_ref(), input, scope)?,
     })
 }

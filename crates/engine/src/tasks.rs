@@ -338,7 +338,9 @@ pub(crate) fn kind_name(kind: &TaskKind) -> &'static str {
         TaskKind::Fork(_) => "fork",
         TaskKind::Listen(_) => "listen",
         TaskKind::Emit(_) => "emit",
-        TaskKind::Work(Work::Http(_) | Work::OpenApi(_) | Work::Grpc(_) | Work::AsyncApi(_))
+        TaskKind::Work(
+            Work::Http(_) | Work::OpenApi(_) | Work::Grpc(_) | Work::AsyncApi(_) | Work::Rpc(_),
+        )
         | TaskKind::Action { .. }
         | TaskKind::Checkpoint(_)
         | TaskKind::OnRollback { .. }

@@ -10,6 +10,7 @@ pub mod outside;
 pub mod recorder;
 pub mod server;
 pub mod soak;
+pub mod tools;
 
 pub use browser::Driver;
 pub use client::{Answer, Client};
@@ -18,3 +19,4 @@ pub use greeter::{GREETER, Greeter};
 pub use outside::{Fault, Outside};
 pub use recorder::{Recorder, Reply, Seen};
 pub use server::Server;
+pub use tools::Tools;

@@ -9,6 +9,7 @@ use egress::{AddressRule, Door, Grant, HostRule, HttpAnswer, Limits, Reading};
 use model::effect::{EffectNumber, HttpOutput, HttpRequest};
 
 use crate::authenticate::{Proof, Tokens, Way, masked, proof_of, send};
+use crate::connect::rpc;
 use crate::ledger::Ledger;
 use crate::proto;
 
@@ -68,9 +69,15 @@ impl Fetcher {
         let proof = asked.wanted.authentication.as_ref();
         let proof = proof.map(|with| proof_of(with, asked.secret.as_ref())).transpose();
         let text = match proof {
-            Ok(proof) => match (asked.wanted.kind, self.text(&way, &request, proof.as_ref()).await) {
-                (Kind::Proto, Ok(text)) => proto::kept_of(&text),
-                (_, text) => text,
+            Ok(proof) => match asked.wanted.kind {
+                Kind::Tools => rpc::described(&way, &asked.wanted, proof.as_ref()).await,
+                Kind::Proto => {
+                    let text = self.text(&way, &request, proof.as_ref()).await;
+                    text.and_then(|text| proto::kept_of(&text))
+                }
+                Kind::OpenApi | Kind::AsyncApi | Kind::Card => {
+                    self.text(&way, &request, proof.as_ref()).await
+                }
             },
             Err(why) => Err(why),
         };

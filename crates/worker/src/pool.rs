@@ -15,7 +15,7 @@ use sandbox::Sandbox;
 use tokio::sync::watch;
 
 use crate::authenticate::{Proof, Tokens, Way, proof_of};
-use crate::connect::{grpc, http, process, stream};
+use crate::connect::{grpc, http, process, rpc, stream};
 use crate::fetch::Fetcher;
 use crate::ledger::Ledger;
 use crate::proto::Pools;
@@ -285,7 +285,14 @@ impl Pool {
                     Err(answer) => answer,
                 },
                 Request::Stream(request) => stream::perform(&way, request, proof).await,
-                _ => refused("no worker speaks this protocol"),
+                Request::Rpc(request) => {
+                    let read = request.is_read() || work.contract.effect == model::EffectKind::Read;
+                    rpc::perform(&way, request, proof, read).await
+                }
+                // They go to no address.
+                Request::Process(_) | Request::Declassify | Request::Workflow(_) | Request::Unwind(_) => {
+                    refused("it goes to no address")
+                }
             }
         };
         let answer = tokio::select! {

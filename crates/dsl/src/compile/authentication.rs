@@ -141,6 +141,11 @@ impl Compiler<'_, '_> {
         scope: &Scope,
     ) -> Option<Authentication> {
         let work = self.authentication(node, place, scope)?;
+        self.fixed(node, &work)
+    }
+
+    /// The values of an authentication that is used when there is no data yet.
+    pub(super) fn fixed(&mut self, node: &Node, work: &AuthenticationWork) -> Option<Authentication> {
         let fixed = work.fixed();
         if fixed.is_none() {
             self.report

@@ -13,6 +13,7 @@ mod openapi;
 mod parts;
 mod profile;
 mod reach;
+mod rpc;
 mod saga;
 mod schedule;
 pub(crate) mod schema;

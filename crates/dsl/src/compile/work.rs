@@ -29,10 +29,12 @@ impl Compiler<'_, '_> {
                 .grpc(node, node.get("with")?, Place::Task, scope)
                 .map(|work| TaskKind::Work(Work::Grpc(Box::new(work)))),
             "asyncapi" => self.asyncapi_task(name, node, scope),
-            protocol @ ("mcp" | "a2a") => {
-                self.not_built(node, &format!("the task `{name}`: `call: {protocol}`"));
-                None
-            }
+            "mcp" => self
+                .mcp(node.get("with")?, Place::Task, scope)
+                .map(|work| TaskKind::Work(Work::Rpc(Box::new(work)))),
+            "a2a" => self
+                .a2a(node.get("with")?, Place::Task, scope)
+                .map(|work| TaskKind::Work(Work::Rpc(Box::new(work)))),
             other if Self::is_saga_word(other) => self.saga_word(other, node, function, scope),
             other => {
                 let action = self.function(name, function, other);

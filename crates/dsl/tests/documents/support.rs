@@ -24,6 +24,7 @@ impl Catalogue for Shop {
             "https://shop.example/openapi.json" => API,
             "https://shop.example/broken.json" => BROKEN_API,
             "https://shop.example/shop.proto" => PROTO,
+            "https://shop.example/mcp" => TOOLS,
             "https://shop.example/gone.json" => return Some(Err("the answer was 404".to_owned())),
             _ => return None,
         };
@@ -41,6 +42,10 @@ const API: &str = r#"{ "openapi": "3.0.3", "servers": [ { "url": "/v1" } ], "pat
 const PROTO: &str = r#"{ "proto": "…", "descriptors": "", "services": { "shop.Orders": {
   "Put": { "client_streaming": false, "server_streaming": false },
   "Upload": { "client_streaming": true, "server_streaming": false } } } }"#;
+
+/// Tools of the shop, as they are kept.
+const TOOLS: &str =
+    r#"{ "tools": [ { "name": "post", "inputSchema": { "type": "object", "required": [ "text" ] } } ] }"#;
 
 /// One that refers to nothing.
 const BROKEN_API: &str = r##"{ "openapi": "3.0.3", "paths": { "/orders": { "get": { "operationId": "listOrders",

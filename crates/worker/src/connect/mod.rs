@@ -6,6 +6,7 @@
 pub(crate) mod grpc;
 pub mod http;
 pub mod process;
+pub(crate) mod rpc;
 pub(crate) mod stream;
 
 /// Most bytes of an answer's text that go into an error.

@@ -431,13 +431,13 @@ async fn http(
 
 /// Cuts a body into messages: server-sent events when it begins like them, else JSON texts one after the other.
 #[derive(Default)]
-struct Cut {
+pub(super) struct Cut {
     read: usize,
 }
 
 impl Cut {
     /// The messages that are whole now; at the end also what has no end of its own.
-    fn feed(&mut self, body: &[u8], end: bool) -> Vec<Bytes> {
+    pub(super) fn feed(&mut self, body: &[u8], end: bool) -> Vec<Bytes> {
         let mut found = Vec::new();
         let events = is_events(body);
         while let Some(rest) = body.get(self.read..).filter(|rest| !rest.is_empty()) {
@@ -491,7 +491,7 @@ fn event_end(rest: &[u8]) -> Option<usize> {
 }
 
 /// The data of an event; none when it has none.
-pub(super) fn event_data(event: &[u8]) -> Option<Bytes> {
+fn event_data(event: &[u8]) -> Option<Bytes> {
     let mut data = Vec::new();
     let mut any = false;
     for line in event.split(|byte| *byte == b'\n') {

@@ -3,6 +3,7 @@
 mod asyncapi;
 mod authentication;
 mod grpc;
+mod rpc;
 
 use serde_json::{Value as Json, json};
 use testkit::{Answer, Client, Server};
