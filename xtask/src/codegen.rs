@@ -9,21 +9,25 @@ use crate::run;
 /// Writes every generated file, or only compares when `check` is given.
 pub fn codegen(check: bool) -> Result<()> {
     let mut stale = Vec::new();
-    for (path, text) in [
-        ("docs/guide/cli-reference.md", reference("cli")?),
-        ("docs/guide/configuration-reference.md", reference("configuration")?),
-        ("docs/openapi.json", reference("openapi")?),
-        ("docs/errors/README.md", error_index()?),
-    ] {
-        let file = run::root().join(path);
+    let mut files = vec![
+        ("docs/guide/cli-reference.md".to_owned(), reference("cli")?),
+        ("docs/guide/configuration-reference.md".to_owned(), reference("configuration")?),
+        ("docs/openapi.json".to_owned(), reference("openapi")?),
+        ("docs/errors/README.md".to_owned(), error_index()?),
+    ];
+    files.extend(crate::reference::pages()?);
+    for (path, text) in files {
+        let file = run::root().join(&path);
         if std::fs::read_to_string(&file).is_ok_and(|old| old == text) {
             continue;
         }
-        stale.push(path);
         if !check {
+            let folder = file.parent().context("a file is in a folder")?;
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder of `{path}`"))?;
             std::fs::write(&file, text).with_context(|| format!("cannot write `{path}`"))?;
             eprintln!("wrote {path}");
         }
+        stale.push(path);
     }
     if check && !stale.is_empty() {
         bail!("stale: {}; run `cargo xtask codegen`", stale.join(", "));

@@ -4,6 +4,7 @@
 
 mod codegen;
 mod install;
+mod reference;
 mod run;
 mod test;
 mod tidy;
@@ -26,6 +27,8 @@ cargo xtask <command>
                   the real binary under load, killed every 2 to 10 s (30 minutes)
   conformance --kit DIR [--way in-process|binary|replay|all] [--only TEXT]
                   every scenario of a folder of feature files, in every way
+  fuzz [--minutes N] [--seed S] [--case I]
+                  mutated documents and expressions, read, formatted, drawn, compiled, run, replayed (10 minutes)
   sim [...]       release build, then the simulator: --seeds N, --seed S, crash-points
   sim prove [--bug NAME] [--seeds 1000] [--write]
                   a build with seeded bugs in it: whether the simulator finds each (--write: the list in docs/)
@@ -43,6 +46,7 @@ fn main() -> Result<()> {
         Some("disk") => disk(&rest),
         Some("soak") => disk(&[&["soak"], rest.as_slice()].concat()),
         Some("conformance") => conformance(&rest),
+        Some("fuzz") => fuzz(&rest),
         Some("sim") => sim(&rest),
         Some("help" | "--help" | "-h") | None => {
             print!("{HELP}");
@@ -87,6 +91,13 @@ fn conformance(rest: &[&str]) -> Result<()> {
     run::cargo(&["build", "--package", "omnihub", "--package", "conformance"])?;
     let program = run::root().join("target/debug/omnihub").display().to_string();
     let mut arguments = vec!["run", "--quiet", "--package", "conformance", "--", "--program", &program];
+    arguments.extend(rest);
+    run::cargo(&arguments)
+}
+
+/// What it finds counts for what is shipped, and a release build finds more in the same time.
+fn fuzz(rest: &[&str]) -> Result<()> {
+    let mut arguments = vec!["run", "--release", "--package", "engine", "--example", "fuzz", "--"];
     arguments.extend(rest);
     run::cargo(&arguments)
 }

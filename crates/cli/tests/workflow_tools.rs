@@ -280,3 +280,21 @@ fn schema_prints_what_a_server_serves() {
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert_eq!(schema["required"], serde_json::json!(["document", "do"]));
 }
+
+/// The pages of the reference show these files.
+#[test]
+fn every_example_of_the_reference_holds() {
+    let home = home();
+    let mut files = Vec::new();
+    documents(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/reference"), &mut files);
+    files.sort();
+    let kinds: Vec<&str> =
+        files.iter().filter_map(|file| Path::new(file).file_stem().and_then(|name| name.to_str())).collect();
+    let tasks =
+        ["call", "do", "emit", "for", "fork", "listen", "raise", "run", "set", "switch", "try", "wait"];
+    assert_eq!(kinds, tasks, "one for each task");
+    for file in &files {
+        let (code, out, err) = told(home.path(), &["workflows", "test", file]);
+        assert_eq!(code, 0, "{out}{err}");
+    }
+}

@@ -21,6 +21,12 @@ pub(super) fn print(document: &Document<'_>) -> String {
         printer.out.push('\n');
         return printer.out;
     }
+    if matches!(&document.root.body, Body::Scalar(range) if range.is_empty()) {
+        // Nothing at all is no document.
+        printer.out.push_str("null\n");
+        printer.rest(0, |_| true);
+        return printer.out;
+    }
     let limit = document.root.extent();
     printer.above(document.root.first, limit, 0);
     printer.piece(&document.root, 0, Lead::Line, limit);
@@ -201,7 +207,9 @@ impl Printer<'_> {
         if lead == Lead::Name {
             self.out.push(' ');
         }
-        if content.is_empty() || indent == 0 {
+        // Blanks at the end of a block are easily lost; in quotes they are seen.
+        let blank_end = content.rsplit('\n').next().is_some_and(|line| line.trim().is_empty());
+        if blank_end || indent == 0 {
             self.out.push_str(&quoted(says));
             return self.end_line(limit);
         }
