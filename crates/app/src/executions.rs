@@ -263,7 +263,7 @@ pub(crate) fn effect_view(effect: &engine::Effect, state: &Execution, row: &Exec
         number: effect.number.0,
         task: effect.task.to_string(),
         operation: effect.operation.clone(),
-        target: effect.request.target(),
+        target: effect.request.target().into_owned(),
         effect: effect.contract.effect.name().to_owned(),
         class: effect.contract.class.name().to_owned(),
         state: state.to_owned(),

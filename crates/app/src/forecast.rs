@@ -315,7 +315,7 @@ fn planned(effect: &Effect, ruled: &Ruled, listed: bool) -> PlannedEffect {
     PlannedEffect {
         task: effect.task.to_string(),
         operation: effect.operation.clone(),
-        target: effect.request.target(),
+        target: effect.request.target().into_owned(),
         target_known: unknown.is_empty() || target_is_fixed(effect),
         effect: effect.contract.effect.name().to_owned(),
         class: effect.contract.class.name().to_owned(),

@@ -145,7 +145,7 @@ pub(crate) fn opened(
         workflow: format!("{}/{}:{}", started.namespace, started.name, started.version),
         task: effect.task.to_string(),
         operation: effect.operation.clone(),
-        target: effect.request.target(),
+        target: effect.request.target().into_owned(),
         digest,
         arguments: effect.arguments.clone(),
         provenance: effect.arguments.provenance(),

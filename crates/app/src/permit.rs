@@ -3,6 +3,7 @@
 //! controls → contract → provenance → risk → policy → approval → permit. Every door passes here: a first attempt,
 //! a retry, a redrive, an edit. On doubt the answer is no.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -432,7 +433,7 @@ struct Acting<'a> {
     recipients: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     amount_pointer: Option<&'a str>,
-    target: String,
+    target: Cow<'a, str>,
 }
 
 #[derive(Serialize)]

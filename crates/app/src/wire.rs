@@ -77,7 +77,10 @@ struct Flights {
 struct Entry {
     manifest: Arc<Manifest>,
     departed: Option<(Timestamp, Instant)>,
-    cut: watch::Sender<bool>,
+    /// Made when somebody asks for it.
+    cut: Option<watch::Sender<bool>>,
+    /// It is not wanted any more.
+    unwanted: bool,
     watches: Vec<Arc<Watch>>,
 }
 
@@ -86,13 +89,18 @@ pub struct Flight {
     wire: Arc<Wire>,
     number: u64,
     manifest: Arc<Manifest>,
-    cut: watch::Receiver<bool>,
 }
 
 impl Flight {
     /// Turns true when the attempt is not wanted any more: nothing may be sent, and what runs is to be ended.
     pub fn cut(&self) -> watch::Receiver<bool> {
-        self.cut.clone()
+        let mut flights = self.wire.flights.lock();
+        let Some(entry) = flights.entries.get_mut(&self.number) else {
+            // It has landed: nothing will cut it.
+            return watch::channel(false).1;
+        };
+        let unwanted = entry.unwanted;
+        entry.cut.get_or_insert_with(|| watch::channel(unwanted).0).subscribe()
     }
 
     /// True when it passed its last look.
@@ -171,16 +179,20 @@ impl Watch {
 impl Wire {
     /// A permitted attempt begins its way.
     pub(crate) fn board(self: &Arc<Self>, manifest: Manifest) -> Arc<Flight> {
-        let (sender, cut) = watch::channel(false);
         let manifest = Arc::new(manifest);
         let mut flights = self.flights.lock();
         flights.next += 1;
         let number = flights.next;
-        let entry =
-            Entry { manifest: Arc::clone(&manifest), departed: None, cut: sender, watches: Vec::new() };
+        let entry = Entry {
+            manifest: Arc::clone(&manifest),
+            departed: None,
+            cut: None,
+            unwanted: false,
+            watches: Vec::new(),
+        };
         flights.entries.insert(number, entry);
         drop(flights);
-        Arc::new(Flight { wire: Arc::clone(self), number, manifest, cut })
+        Arc::new(Flight { wire: Arc::clone(self), number, manifest })
     }
 
     fn land(&self, number: u64, fate: impl FnOnce(bool) -> Fate) {
@@ -204,7 +216,10 @@ impl Wire {
             }
             entry.watches.push(Arc::clone(&watch));
             if cut || entry.departed.is_none() {
-                entry.cut.send_replace(true);
+                entry.unwanted = true;
+                if let Some(cut) = &entry.cut {
+                    cut.send_replace(true);
+                }
             }
             let since = entry.departed.map(|(at, _)| at);
             found.push(Found { number: *number, manifest: Arc::clone(&entry.manifest), since });

@@ -120,7 +120,8 @@ pub(crate) struct WorkQueue {
 
 struct Line {
     clock: Arc<dyn Clock>,
-    queue: Mutex<FairQueue<Work>>,
+    /// In boxes: they are moved about while they stand in line.
+    queue: Mutex<FairQueue<Box<Work>>>,
     changed: Notify,
     closed: AtomicBool,
     /// Executions that were told there is no room. Bounded by admission, which lets nothing of a tenant in whose line is
@@ -232,12 +233,12 @@ impl WorkQueue {
     fn push(&self, work: Work, weight: u32) {
         let standing = Standing {
             tenant: work.tenant.clone(),
-            target: work.request.target(),
+            target: work.request.target().into_owned(),
             priority: work.priority,
             weight,
         };
         let now = self.shared.clock.now().0;
-        self.shared.queue.lock().push(standing, now, work);
+        self.shared.queue.lock().push(standing, now, Box::new(work));
         self.shared.changed.notify_one();
     }
 }
@@ -298,7 +299,7 @@ impl WorkReceiver {
                 self.shared.tell_of_room(&work.tenant);
                 let held = Held { line: Arc::clone(&self.shared), taken: Mutex::new(Some(taken)) };
                 work.place = Place(Some(Arc::new(held)));
-                return Some(work);
+                return Some(*work);
             }
             if self.shared.closed.load(Ordering::Acquire) {
                 return None;
@@ -400,7 +401,7 @@ impl App {
         let now = self.clock.now();
         let records = connections.into_iter().map(|connection| connection.record(work, now)).collect();
         let fate = if work.flight.departed() { Fate::Killed } else { Fate::Withdrawn };
-        self.report_input(work, input, records).await;
+        Box::pin(self.report_input(work, input, records)).await;
         work.flight.land(fate);
     }
 
@@ -414,7 +415,8 @@ impl App {
         let input = engine::Input::Answered { effect: work.effect, attempt: work.attempt, answer };
         let now = self.clock.now();
         let records = connections.into_iter().map(|connection| connection.record(work, now)).collect();
-        self.report_input(work, input, records).await;
+        // In a box, so that the tasks of workers, which are copied when they begin, stay small.
+        Box::pin(self.report_input(work, input, records)).await;
         work.flight.land(fate);
     }
 
@@ -595,7 +597,7 @@ pub(crate) fn work_of(
         effect: number,
         attempt,
         operation: effect.operation.clone(),
-        target: effect.request.target(),
+        target: effect.request.target().into_owned(),
         class: effect.contract.class.name(),
         workflow: format!("{}/{}", started.namespace, started.name),
         version: started.version.clone(),

@@ -3,6 +3,7 @@
 //! What a lost answer means is decided by the effect class alone: `pure`, `read` and `idempotent` are repeated,
 //! `probeable` is asked whether it happened, `compensable` is undone, anything else waits for a human.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use dsl::plan::{Action, Declassify, Work};
@@ -10,7 +11,7 @@ use model::action::{ActionRef, Contract, EffectClass, EffectKind};
 use model::effect::{Answer, DECLASSIFY, EffectNumber, retry_delay};
 use model::problem::WorkflowError;
 use model::sabotage::{self, Bug};
-use model::{Digest, Label, Outcome, Request, Timestamp, Value};
+use model::{Canonical, Digest, Label, Outcome, Request, Timestamp, Value};
 use serde::Serialize;
 
 use crate::EFFECTS_MAX;
@@ -35,14 +36,41 @@ pub(crate) enum Purpose {
 #[derive(Serialize)]
 struct Bound<'a> {
     arguments: &'a Value,
-    contract: &'a Contract,
+    contract: Promised<'a>,
     execution: &'a str,
     operation: &'a str,
     plan: &'a Digest,
     request: &'a Request,
-    target: String,
+    target: Cow<'a, str>,
     task: &'a str,
     tenant: &'a str,
+}
+
+/// A contract, or its canonical text.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Promised<'a> {
+    Contract(&'a Contract),
+    Text(&'a Canonical),
+}
+
+/// What holds for every program, made once.
+struct Sandboxed {
+    contract: Arc<Contract>,
+    text: Canonical,
+}
+
+static SANDBOXED: LazyLock<Sandboxed> = LazyLock::new(|| {
+    let contract = Contract::sandboxed();
+    Sandboxed { text: Canonical::of(&contract), contract: Arc::new(contract) }
+});
+
+fn promised(contract: &Arc<Contract>) -> Promised<'_> {
+    if Arc::ptr_eq(contract, &SANDBOXED.contract) {
+        Promised::Text(&SANDBOXED.text)
+    } else {
+        Promised::Contract(contract)
+    }
 }
 
 impl Execution {
@@ -98,7 +126,7 @@ impl Execution {
             Request::Stream(stream) => stream.operation().to_owned(),
             Request::Rpc(call) => format!("{}:{}", call.protocol.name(), call.method),
             Request::Declassify => DECLASSIFY.to_owned(),
-            Request::Workflow(_) | Request::Unwind(_) => request.target(),
+            Request::Workflow(_) | Request::Unwind(_) => request.target().into_owned(),
             Request::Process(process) => match &process.program {
                 model::effect::Program::Shell { .. } => "run:shell".to_owned(),
                 model::effect::Program::Script { language, .. } => format!("run:{language}"),
@@ -223,11 +251,11 @@ impl Execution {
         operation: &str,
         arguments: &Value,
         request: &Request,
-        contract: &Contract,
+        contract: &Arc<Contract>,
     ) -> Digest {
         model::digest_of(&Bound {
             arguments,
-            contract,
+            contract: promised(contract),
             execution: self.started.execution.as_str(),
             operation,
             plan: &self.started.plan,
@@ -728,11 +756,9 @@ impl Execution {
 
 /// What is promised about an act: by the catalogue, or by nobody.
 pub(crate) fn contract_of(action: Option<&Action>, request: &Request) -> Arc<Contract> {
-    // What holds for every program is made once.
-    static SANDBOXED: LazyLock<Arc<Contract>> = LazyLock::new(|| Arc::new(Contract::sandboxed()));
     match (action, request) {
         (Some(action), _) => Arc::new(action.contract.clone()),
-        (None, Request::Process(_)) => Arc::clone(&SANDBOXED),
+        (None, Request::Process(_)) => Arc::clone(&SANDBOXED.contract),
         (None, Request::Declassify) => Arc::new(Contract::declassify()),
         (None, Request::Workflow(workflow)) => Arc::new(Contract::execution(workflow.waits)),
         (None, Request::Unwind(_)) => Arc::new(Contract::execution(false)),

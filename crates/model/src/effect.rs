@@ -1,5 +1,6 @@
 //! Effects: what is asked of the outside, what it answered, and whether it is real.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -62,27 +63,24 @@ pub const DECLASSIFY: &str = "declassify:1.0.0";
 impl Request {
     /// Who is acted upon: `host:port` of a URI, `sandbox`, `provenance`, or `workflow:` and a name. Part of the permit's
     /// digest.
-    pub fn target(&self) -> String {
+    pub fn target(&self) -> Cow<'_, str> {
         match self {
             Self::Http(_) | Self::Grpc(_) | Self::Stream(_) | Self::Rpc(_) => {
                 let uri = self.uri().unwrap_or_default();
                 match url::Url::parse(uri) {
                     Ok(uri) => {
-                        format!(
-                            "{}:{}",
-                            uri.host_str().unwrap_or_default(),
-                            uri.port_or_known_default().unwrap_or(0)
-                        )
+                        let (host, port) = (uri.host_str(), uri.port_or_known_default());
+                        format!("{}:{}", host.unwrap_or_default(), port.unwrap_or(0)).into()
                     }
-                    Err(_) => uri.to_owned(),
+                    Err(_) => uri.into(),
                 }
             }
-            Self::Process(_) => "sandbox".to_owned(),
-            Self::Declassify => "provenance".to_owned(),
-            Self::Workflow(workflow) => format!("workflow:{}/{}", workflow.namespace, workflow.name),
+            Self::Process(_) => "sandbox".into(),
+            Self::Declassify => "provenance".into(),
+            Self::Workflow(workflow) => format!("workflow:{}/{}", workflow.namespace, workflow.name).into(),
             Self::Unwind(unwind) => match unwind.workflow.rsplit_once(':') {
-                Some((name, _)) => format!("workflow:{name}"),
-                None => format!("workflow:{}", unwind.workflow),
+                Some((name, _)) => format!("workflow:{name}").into(),
+                None => format!("workflow:{}", unwind.workflow).into(),
             },
         }
     }

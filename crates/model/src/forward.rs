@@ -29,13 +29,6 @@ macro_rules! forward_to_json {
         fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<$ok, $error> {
             self.serialize_str(variant)
         }
-        fn serialize_newtype_struct<T: serde::Serialize + ?Sized>(
-            self,
-            _: &'static str,
-            value: &T,
-        ) -> Result<$ok, $error> {
-            value.serialize(self)
-        }
         fn serialize_tuple(self, length: usize) -> Result<$seq, $error> {
             self.serialize_seq(Some(length))
         }

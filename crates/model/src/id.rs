@@ -35,7 +35,8 @@ macro_rules! id {
 
             /// Makes a time-ordered identifier, so that index pages fill from one side.
             pub fn generate(ids: &dyn Ids, now: Timestamp) -> Self {
-                Self(Arc::from(ids.next(now).to_string()))
+                let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+                Self(Arc::from(&*ids.next(now).hyphenated().encode_lower(&mut text)))
             }
 
             /// The identifier as text.

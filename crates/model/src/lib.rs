@@ -25,7 +25,7 @@ pub mod value;
 pub mod verdict;
 
 pub use action::{ActionRef, Contract, EffectClass, EffectKind};
-pub use canonical::{Digest, digest_of};
+pub use canonical::{Canonical, Digest, digest_of};
 pub use effect::{Outcome, Request};
 pub use event::{Event, EventBody};
 pub use id::{ExecutionId, Ids, PrincipalId, TenantId};

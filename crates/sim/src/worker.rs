@@ -69,7 +69,7 @@ async fn perform(world: &Arc<World>, node: &Node, work: &Work) -> Option<Answer>
         money: work.contract.effect == model::EffectKind::Money,
         stale: node.life.is_gone(),
         operation: work.operation.clone(),
-        target: work.request.target(),
+        target: work.request.target().into_owned(),
     };
     world.outside.sends(sent.clone());
     let answer = match &work.request {

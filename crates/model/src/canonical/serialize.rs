@@ -15,9 +15,17 @@ use crate::forward::{forward_to_json, list_of_items};
 
 type Error = serde_json::Error;
 
+/// The name by which [`Canonical`](super::Canonical) is known here.
+pub(super) const CANONICAL: &str = "model::canonical::Canonical";
+
 /// The canonical text of anything that serializes to JSON.
 pub(super) fn text_of<T: Serialize + ?Sized>(thing: &T) -> Result<String, Error> {
-    let mut out = Out { text: String::with_capacity(1024), members: Vec::with_capacity(32) };
+    let mut out = Out {
+        text: String::with_capacity(2048),
+        members: Vec::with_capacity(32),
+        written: String::new(),
+        canonical: false,
+    };
     thing.serialize(Text(&mut out))?;
     Ok(out.text)
 }
@@ -27,6 +35,10 @@ struct Out {
     text: String,
     /// The members of the objects that are being written, outermost first.
     members: Vec<Member>,
+    /// What was put in order last, as it was written.
+    written: String,
+    /// The next text is canonical JSON already: see [`Canonical`](super::Canonical).
+    canonical: bool,
 }
 
 struct Member {
@@ -124,7 +136,7 @@ impl Members<'_> {
     }
 
     fn begin(&mut self, name: Name, start: usize) {
-        let Out { text, members } = &mut *self.out;
+        let Out { text, members, .. } = &mut *self.out;
         text.push(':');
         if let Some(before) = members.get(self.first..).and_then(<[Member]>::last) {
             self.ordered &= order(before.name.text(text, 0), name.text(text, 0)).is_lt();
@@ -152,7 +164,7 @@ impl Members<'_> {
         if !self.ordered {
             self.put_in_order();
         }
-        let Out { text, members } = self.out;
+        let Out { text, members, .. } = self.out;
         members.truncate(self.first);
         text.push('}');
         text.push_str(self.close);
@@ -161,15 +173,17 @@ impl Members<'_> {
 
     /// The last of several members with one name counts, as in a JSON document.
     fn put_in_order(&mut self) {
-        let Out { text, members } = &mut *self.out;
+        let Out { text, members, written, .. } = &mut *self.out;
         let base = self.start;
-        let written = text.split_off(base);
+        written.clear();
+        written.push_str(text.get(base..).unwrap_or_default());
+        text.truncate(base);
         text.push('{');
         let Some(members) = members.get_mut(self.first..) else { return };
-        members.sort_by(|a, b| order(a.name.text(&written, base), b.name.text(&written, base)));
+        members.sort_by(|a, b| order(a.name.text(written, base), b.name.text(written, base)));
         for (index, member) in members.iter().enumerate() {
-            let name = member.name.text(&written, base);
-            if members.get(index + 1).is_some_and(|next| next.name.text(&written, base) == name) {
+            let name = member.name.text(written, base);
+            if members.get(index + 1).is_some_and(|next| next.name.text(written, base) == name) {
                 continue;
             }
             if text.len() > base + 1 {
@@ -210,8 +224,20 @@ impl<'a> Serializer for Text<'a> {
         Ok(())
     }
     fn serialize_str(self, v: &str) -> Result<(), Error> {
-        write_string(&mut self.0.text, v);
+        if std::mem::take(&mut self.0.canonical) {
+            self.0.text.push_str(v);
+        } else {
+            write_string(&mut self.0.text, v);
+        }
         Ok(())
+    }
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
+        self.0.canonical = name == CANONICAL;
+        value.serialize(self)
     }
     fn serialize_bytes(self, v: &[u8]) -> Result<(), Error> {
         let mut list = self.list("]");

@@ -252,36 +252,60 @@ const SLOTS: usize = 1024;
 const EMPTY: u8 = 255;
 /// Index by hash, with the next free slot for what collides.
 static TABLE: [u8; SLOTS] = table();
+/// The words by index, as they are compared.
+static KEYS: [Key; WORDS.len()] = keys();
+
+/// The length of a text, and what it begins and ends with. Up to sixteen bytes nothing else is in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    length: usize,
+    first: u64,
+    last: u64,
+}
 
 /// The index of a text that is a word.
 pub(super) fn index_of(text: &str) -> Option<u8> {
     if text.len() > WORD_BYTES_MAX {
         return None;
     }
-    let mut slot = hash(text.as_bytes());
+    let key = Key::of(text.as_bytes());
+    let mut slot = key.slot();
     loop {
         let index = TABLE[slot];
         if index == EMPTY {
             return None;
         }
-        if WORDS[usize::from(index)] == text {
+        let same = KEYS[usize::from(index)] == key;
+        if same && (text.len() <= 16 || WORDS[usize::from(index)] == text) {
             return Some(index);
         }
         slot = (slot + 1) % SLOTS;
     }
 }
 
-/// The first and the last eight bytes and the length, mixed and folded to a slot.
-const fn hash(bytes: &[u8]) -> usize {
-    let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
-        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-        _ => (short(bytes), 0),
-    };
-    let mixed = (first ^ last.rotate_left(23) ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> (u64::BITS - SLOTS.trailing_zeros())) as usize
+impl Key {
+    const fn of(bytes: &[u8]) -> Self {
+        let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+            _ => match (bytes.first_chunk(), bytes.last_chunk()) {
+                (Some(first), Some(last)) => {
+                    (u32::from_le_bytes(*first) as u64, u32::from_le_bytes(*last) as u64)
+                }
+                _ => (short(bytes), 0),
+            },
+        };
+        Self { length: bytes.len(), first, last }
+    }
+
+    /// Mixed and folded to a slot.
+    const fn slot(self) -> usize {
+        let mixed =
+            (self.first ^ self.last.rotate_left(23) ^ self.length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> (u64::BITS - SLOTS.trailing_zeros())) as usize
+    }
 }
 
-/// Fewer than eight bytes as one number.
+/// Fewer than four bytes as one number.
 const fn short(bytes: &[u8]) -> u64 {
     let mut sum = 0;
     let mut at = 0;
@@ -290,6 +314,16 @@ const fn short(bytes: &[u8]) -> u64 {
         at += 1;
     }
     sum
+}
+
+const fn keys() -> [Key; WORDS.len()] {
+    let mut keys = [Key { length: 0, first: 0, last: 0 }; WORDS.len()];
+    let mut index = 0;
+    while index < WORDS.len() {
+        keys[index] = Key::of(WORDS[index].as_bytes());
+        index += 1;
+    }
+    keys
 }
 
 #[expect(
@@ -302,7 +336,7 @@ const fn table() -> [u8; SLOTS] {
     let mut index = 0;
     while index < WORDS.len() {
         assert!(WORDS[index].len() <= WORD_BYTES_MAX, "a word that is never looked up");
-        let mut slot = hash(WORDS[index].as_bytes());
+        let mut slot = Key::of(WORDS[index].as_bytes()).slot();
         while table[slot] != EMPTY {
             slot = (slot + 1) % SLOTS;
         }

@@ -236,6 +236,13 @@ impl<'b> Serializer for &mut Writer<'b> {
         self.bytes.push(tag::NULL);
         Ok(())
     }
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
+        value.serialize(self)
+    }
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
         _: &'static str,
