@@ -55,6 +55,56 @@ fn first_bad(directory: &Path) -> Option<u64> {
     verify_directory(directory, None).expect("can be read").first_bad.map(|(index, _)| index)
 }
 
+/// Rows that a group writes many at a time: every one is there, in order, and belongs to something; also beside a batch that is
+/// refused, and when an execution is removed by the group that wrote it.
+#[test]
+fn a_large_group_writes_whole_histories_and_leaves() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    let tenants: Vec<_> = ["acme", "globex", "initech"].into_iter().map(tenant).collect();
+    let id = |number: usize| execution(&format!("e{number}"));
+    let of = |number: usize| &tenants[number % tenants.len()];
+    runtime().block_on(async {
+        for round in 0..3u64 {
+            let mut batches: Vec<_> =
+                (0..45).map(|number| step(of(number), &id(number), round * 2, 2)).collect();
+            batches.insert(20, step(of(7), &id(7), 99, 1));
+            let removed = store::Put::RemoveExecution {
+                tenant: of(44).clone(),
+                execution: id(44),
+                letters: String::new(),
+            };
+            let begun = round == 2;
+            if begun {
+                batches.push(store::Batch { puts: vec![removed], ..store::Batch::default() });
+            }
+            let answers = store.commit(batches).await;
+            let refused: Vec<usize> =
+                answers.iter().enumerate().filter(|(_, a)| a.is_err()).map(|(at, _)| at).collect();
+            assert_eq!(refused, [20], "{answers:?}");
+            let leaves = answers.iter().flatten().map(|done| done.first_leaf..done.first_leaf + done.leaves);
+            let expected = round * 45..(round + 1) * 45;
+            assert_eq!(leaves.flatten().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+        }
+        for number in 0..45 {
+            let found = store.load(of(number), &id(number)).await.expect("is read");
+            let found = found.map(|history| history.events);
+            let expected = (number != 44).then(|| (0..6).map(event).collect::<Vec<_>>());
+            assert_eq!(found, expected, "execution {number}");
+        }
+    });
+    drop(store);
+    assert_eq!(first_bad(directory.path()), None);
+    let db = Connection::open(directory.path().join("omnihub.db")).expect("opens");
+    let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("counts");
+    assert_eq!(count("SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    assert_eq!(count("SELECT count(*) FROM history"), 44 * 3);
+    assert_eq!(count("SELECT count(*) FROM leaves"), 45 * 3);
+    let of_leaves =
+        "SELECT count(*) FROM leaves JOIN tenants ON tenants.key = leaves.tenant WHERE tenants.id = 'acme'";
+    assert_eq!(count(of_leaves), 15 * 3);
+}
+
 #[test]
 fn a_second_opening_is_refused_and_names_the_holder() {
     let directory = tempfile::tempdir().expect("a directory");

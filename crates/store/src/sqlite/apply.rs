@@ -7,6 +7,7 @@ use model::{ExecutionId, TenantId};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::known::{Found, Hot, Known, Statements};
+use super::later::{Later, Leaf};
 use super::prepare::{NewEvents, NewLeaf, Prepared, Row};
 use super::tree::NODE_LEVELS;
 use crate::batch::{Committed, ExecutionRow, Expect};
@@ -29,18 +30,22 @@ impl From<rusqlite::Error> for Refused {
     }
 }
 
-/// Checks and writes one batch. After [`Refused::Sql`] the caller must roll back, and restore `frontier`.
-pub(crate) fn apply(
+/// Checks and writes one batch, all but what goes into `later`. After [`Refused::Sql`] the caller must roll back, and restore
+/// `frontier`.
+pub(crate) fn apply<'b>(
     statements: &mut Statements<'_>,
     known: &mut Known,
     frontier: &mut Frontier,
-    batch: &mut Prepared,
+    later: &mut Later<'b>,
+    batch: &'b mut Prepared,
 ) -> Result<Committed, Refused> {
     let db = statements.db;
-    let mut found = match &batch.events {
+    let Prepared { lease: _, expect, events, rows, leaves, bytes: _ } = batch;
+    let events: Option<&'b NewEvents> = events.as_ref();
+    let mut found = match events {
         Some(events) => {
             let found = known.take(statements, &events.tenant, &events.id)?;
-            for expect in &batch.expect {
+            for expect in &*expect {
                 match expect {
                     // What was looked for already is not looked for again.
                     Expect::NoExecution(tenant, id) if *tenant == events.tenant && *id == events.id => {
@@ -49,32 +54,33 @@ pub(crate) fn apply(
                     expect => check(db, expect)?,
                 }
             }
-            check_events(&batch.rows, events, found.as_ref())?;
+            check_events(rows, events, found.as_ref())?;
             found
         }
         None => {
-            batch.expect.iter().try_for_each(|expect| check(db, expect))?;
+            expect.iter().try_for_each(|expect| check(db, expect))?;
             None
         }
     };
-    for row in &batch.rows {
+    for row in &*rows {
         match row {
-            Row::Execution(row) => put_execution(statements, known, batch.events.as_ref(), &mut found, row)?,
+            Row::Execution(row) => put_execution(statements, known, events, &mut found, row)?,
             Row::RemoveExecution { tenant, execution, letters } => {
+                later.write(statements)?;
                 remove_execution(statements, known, tenant, execution, letters)?;
             }
             row => put(db, row)?,
         }
     }
-    if let Some(events) = &batch.events {
-        append_events(statements, events, found.as_mut())?;
+    if let Some(events) = events {
+        append_events(statements, later, events, found.as_mut())?;
         if let Some(found) = found {
             known.remember(db, &events.tenant, &events.id, found)?;
         }
     }
     let first_leaf = frontier.size();
-    for leaf in &mut batch.leaves {
-        append_leaf(statements, known, frontier, leaf)?;
+    for leaf in leaves {
+        append_leaf(db, known, frontier, later, leaf)?;
     }
     Ok(Committed { first_leaf, leaves: frontier.size() - first_leaf })
 }
@@ -298,9 +304,10 @@ fn remove_execution(
     Ok(())
 }
 
-fn append_events(
+fn append_events<'b>(
     statements: &mut Statements<'_>,
-    events: &NewEvents,
+    later: &mut Later<'b>,
+    events: &'b NewEvents,
     found: Option<&mut Found>,
 ) -> Result<(), Refused> {
     let Some(found) = found else {
@@ -310,8 +317,7 @@ fn append_events(
     if events.count == 0 {
         return Ok(());
     }
-    let values = params![found.key, events.before.cast_signed(), events.blob];
-    statements.get(Hot::History)?.execute(values)?;
+    later.events(found.key, events.before.cast_signed(), &events.blob);
     let length = events.before + events.count;
     if found.events != length {
         let sql = "UPDATE executions SET events = ?2 WHERE key = ?1";
@@ -376,21 +382,22 @@ fn put(db: &Connection, row: &Row) -> Result<(), Refused> {
     Ok(())
 }
 
-fn append_leaf(
-    statements: &mut Statements<'_>,
+fn append_leaf<'b>(
+    db: &Connection,
     known: &mut Known,
     frontier: &mut Frontier,
-    leaf: &mut NewLeaf,
+    later: &mut Later<'b>,
+    leaf: &'b mut NewLeaf,
 ) -> Result<(), Refused> {
     let sequence = frontier.size();
     if let Some(number) = leaf.bytes.first_chunk_mut() {
         *number = sequence.to_be_bytes();
     }
+    let leaf: &'b NewLeaf = leaf;
     let hash = audit::leaf_hash(&leaf.bytes);
-    let db = statements.db;
     let tenant = known.tenant(db, &leaf.tenant)?;
-    let values = params![sequence.cast_signed(), tenant, leaf.correlation, hash, leaf.bytes];
-    statements.get(Hot::Leaf)?.execute(values)?;
+    let (sequence, correlation) = (sequence.cast_signed(), leaf.correlation);
+    later.leaf(Leaf { sequence, tenant, correlation, hash, bytes: &leaf.bytes });
     let mut stored = Ok(0);
     frontier.append(hash, |level, position, hash| {
         if level % NODE_LEVELS == 0 && stored.is_ok() {

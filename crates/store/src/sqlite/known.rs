@@ -4,7 +4,7 @@
 //! of this is forgotten with every transaction that is rolled back.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use model::{ExecutionId, TenantId};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
@@ -113,11 +113,13 @@ pub(crate) enum Hot {
     Status,
     Insert,
     History,
+    Histories,
     Leaf,
+    Leaves,
 }
 
 impl Hot {
-    const COUNT: usize = 7;
+    const COUNT: usize = 9;
 
     fn sql(self) -> &'static str {
         match self {
@@ -136,13 +138,22 @@ impl Hot {
                  requester, intent, error, started_at, updated_at, ended_at, due_at, parent) \
                  VALUES (?1, ?2, ?16, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17)"
             }
-            Self::History => "INSERT INTO history (execution, first, events) VALUES (?1, ?2, ?3)",
-            Self::Leaf => {
-                "INSERT INTO leaves (sequence, tenant, correlation, hash, bytes) VALUES (?1, ?2, ?3, ?4, ?5)"
-            }
+            Self::History => HISTORY,
+            Self::Histories => &HISTORIES,
+            Self::Leaf => LEAF,
+            Self::Leaves => &LEAVES,
         }
     }
 }
+
+/// Rows of one statement that adds many. `OR FAIL`: whatever fails undoes the group, or goes back to a savepoint, so
+/// SQLite need not keep a copy of every page to undo the one statement.
+pub(crate) const ROWS: usize = 16;
+const HISTORY: &str = "INSERT OR FAIL INTO history (execution, first, events) VALUES (?, ?, ?)";
+static HISTORIES: LazyLock<String> = LazyLock::new(|| format!("{HISTORY}{}", ", (?, ?, ?)".repeat(ROWS - 1)));
+const LEAF: &str =
+    "INSERT OR FAIL INTO leaves (sequence, tenant, correlation, hash, bytes) VALUES (?, ?, ?, ?, ?)";
+static LEAVES: LazyLock<String> = LazyLock::new(|| format!("{LEAF}{}", ", (?, ?, ?, ?, ?)".repeat(ROWS - 1)));
 
 /// The statements of one group, each looked up once.
 pub(crate) struct Statements<'db> {

@@ -3,6 +3,7 @@
 mod apply;
 mod due;
 mod known;
+mod later;
 pub(crate) mod open;
 mod port;
 mod prepare;
@@ -253,7 +254,10 @@ impl SqliteStore {
             self.gauges.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             return all(error);
         }
-        answer.await.unwrap_or_else(|_| all(CommitError::Failed(WRITER_ENDED.to_owned())))
+        match answer.await {
+            Ok((answers, _written)) => answers,
+            Err(_) => all(CommitError::Failed(WRITER_ENDED.to_owned())),
+        }
     }
 
     /// Commits on the caller's thread when nobody else writes and the disk is fast: an execution that is alone then waits

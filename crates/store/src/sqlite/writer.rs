@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use super::apply::{Refused, apply};
 use super::known::{Known, Statements};
+use super::later::Later;
 use super::prepare::Prepared;
 use super::tree;
 use crate::batch::{CommitError, Committed};
@@ -42,12 +43,14 @@ const PURGE_ROWS_MAX: i64 = 1000;
 
 /// What the writer answers to a commit.
 pub(crate) type Answers = Vec<Result<Committed, CommitError>>;
+/// The answers, and what was committed: it is dropped where it was made, and not by the thread that all wait for.
+pub(crate) type Reply = (Answers, Vec<Prepared>);
 
 /// What the writer is asked.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Commit these, in order.
-    Commit { batches: Vec<Prepared>, bytes: usize, reply: oneshot::Sender<Answers> },
+    Commit { batches: Vec<Prepared>, bytes: usize, reply: oneshot::Sender<Reply> },
     /// Take the lead: from here on only batches of the new lease are written.
     Lead { holder: String, reply: oneshot::Sender<Result<u64, StoreError>> },
     /// Write something, to show that writing works.
@@ -90,7 +93,7 @@ pub(crate) struct Writer {
 /// One commit that is part of a group.
 struct Call {
     batches: Vec<Prepared>,
-    reply: oneshot::Sender<Answers>,
+    reply: oneshot::Sender<Reply>,
 }
 
 /// How much of a group a database error spoils.
@@ -237,7 +240,7 @@ impl Writer {
         let answers = self.commit_all(&mut calls);
         for (call, answers) in calls.into_iter().zip(answers) {
             // Whoever no longer waits finds out by reading.
-            let _ = call.reply.send(answers);
+            let _ = call.reply.send((answers, call.batches));
         }
     }
 
@@ -332,6 +335,7 @@ impl Writer {
             statements: Statements::new(&self.db),
             known: &mut self.known,
             frontier: &mut self.frontier,
+            later: Later::default(),
             lease: self.lease,
         };
         let mut answers = Vec::with_capacity(calls.len());
@@ -342,6 +346,7 @@ impl Writer {
             }
             answers.push(own);
         }
+        group.later.write(&mut group.statements)?;
         drop(group);
         if self.frontier.size() == size {
             return Ok((answers, None));
@@ -411,20 +416,21 @@ impl Writer {
 }
 
 /// What writing one group needs of the writer.
-struct Group<'a> {
+struct Group<'a, 'b> {
     statements: Statements<'a>,
     known: &'a mut Known,
     frontier: &'a mut Frontier,
+    later: Later<'b>,
     lease: u64,
 }
 
-impl Group<'_> {
-    fn write_one(&mut self, batch: &mut Prepared) -> rusqlite::Result<Result<Committed, CommitError>> {
+impl<'b> Group<'_, 'b> {
+    fn write_one(&mut self, batch: &'b mut Prepared) -> rusqlite::Result<Result<Committed, CommitError>> {
         let held = batch.lease.unwrap_or(0);
         if held != self.lease {
             return Ok(Err(CommitError::Fenced { held, newest: self.lease }));
         }
-        match apply(&mut self.statements, self.known, self.frontier, batch) {
+        match apply(&mut self.statements, self.known, self.frontier, &mut self.later, batch) {
             Ok(committed) => Ok(Ok(committed)),
             Err(Refused::Conflict(message)) => Ok(Err(CommitError::Conflict(message))),
             Err(Refused::Invalid(message)) => Ok(Err(CommitError::Failed(message))),
@@ -432,13 +438,21 @@ impl Group<'_> {
         }
     }
 
-    fn write_isolated(&mut self, batch: &mut Prepared) -> rusqlite::Result<Result<Committed, CommitError>> {
+    fn write_isolated(
+        &mut self,
+        batch: &'b mut Prepared,
+    ) -> rusqlite::Result<Result<Committed, CommitError>> {
         let before = self.frontier.clone();
         let db = self.statements.db;
         db.execute_batch("SAVEPOINT batch")?;
-        let result = match self.write_one(batch) {
+        let written = self.write_one(batch).and_then(|done| {
+            self.later.write(&mut self.statements)?;
+            Ok(done)
+        });
+        let result = match written {
             Err(error) if spoils(&error) == Spoils::Batch => {
                 db.execute_batch("ROLLBACK TO batch")?;
+                self.later = Later::default();
                 *self.frontier = before;
                 self.known.forget();
                 Err(CommitError::Failed(error.to_string()))
