@@ -142,7 +142,7 @@ impl App {
         let (live, _) = broadcast::channel(LIVE_CAPACITY);
         let app = Arc::new(Self {
             work: WorkQueue::new(settings.work_max, Arc::clone(&parts.clock)),
-            turns: Turns::new(Arc::clone(&parts.clock), JUDGING),
+            turns: Turns::new(Arc::clone(&parts.clock), JUDGING).counted_in(parts.store.coming()),
             writing: Turns::new(Arc::clone(&parts.clock), WRITING),
             limits: Limits::load(&*parts.store).await?,
             admission: Admission::default(),

@@ -22,6 +22,9 @@ pub use sqlite::open::{OpenError, bare_database};
 pub use sqlite::{Options, SqliteStore, Stats};
 pub use verify::{StoppedCopy, VerifyError, verify_directory};
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
 use async_trait::async_trait;
 use model::id::{ApprovalId, DeadLetterId, TokenId};
 use model::{Digest, ExecutionId, TenantId, Timestamp};
@@ -37,6 +40,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Commits many batches; each is all-or-nothing and answers for itself. Batches of one call are applied in
     /// order, and share an `fsync` with whatever else is queued.
     async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Committed, CommitError>>;
+
+    /// Where the caller may keep how many commits are about to come: steps that are decided at this moment, or wait for
+    /// that. A hint for the size of groups; none when the store has no use for it.
+    fn coming(&self) -> Option<Arc<AtomicUsize>> {
+        None
+    }
 
     /// The history of an execution; none when the tenant has no such execution.
     async fn load(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<History>, StoreError>;

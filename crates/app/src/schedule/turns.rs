@@ -11,6 +11,7 @@
 //! cancelling) never waits for a turn.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use model::placing::Priority;
 use model::{Clock, TenantId};
@@ -43,6 +44,9 @@ struct Shared {
     clock: Arc<dyn Clock>,
     width: Width,
     queue: Mutex<FairQueue<oneshot::Sender<Place>>>,
+    /// Told how many have a turn or wait for one, while one tenant is alone; 0 beside others, where nobody is to wait for
+    /// a group to become large.
+    count: Option<Arc<AtomicUsize>>,
 }
 
 /// The right to take a step; given back when it is dropped.
@@ -70,7 +74,13 @@ pub(crate) enum Step {
 
 impl Turns {
     pub(crate) fn new(clock: Arc<dyn Clock>, width: Width) -> Self {
-        Self(Arc::new(Shared { clock, width, queue: Mutex::default() }))
+        Self(Arc::new(Shared { clock, width, queue: Mutex::default(), count: None }))
+    }
+
+    /// The same, telling how many have a turn or wait for one.
+    pub(crate) fn counted_in(self, count: Option<Arc<AtomicUsize>>) -> Self {
+        let Shared { clock, width, .. } = &*self.0;
+        Self(Arc::new(Shared { clock: Arc::clone(clock), width: *width, queue: Mutex::default(), count }))
     }
 
     /// Waits for a turn. Dropping the future leaves the line.
@@ -95,6 +105,7 @@ impl Turns {
             let mut queue = shared.queue.lock();
             let width = shared.width.of(&queue, now);
             if let Some(taken) = queue.begin_at_once(&standing, width, now) {
+                shared.tell(&queue, width);
                 let place = Place { shared: Arc::clone(shared), taken: Some(taken) };
                 return Turn { _place: place, standing, admitted: None };
             }
@@ -123,6 +134,13 @@ impl Turns {
 }
 
 impl Shared {
+    fn tell<T>(&self, queue: &FairQueue<T>, width: usize) {
+        if let Some(count) = &self.count {
+            let alone = width == self.width.wide;
+            count.store(if alone { queue.under_way() + queue.waiting() } else { 0 }, Ordering::Relaxed);
+        }
+    }
+
     /// Lets in whom there is room for. A turn for somebody who has left goes to the next.
     fn hand_out(shared: &Arc<Self>) {
         loop {
@@ -130,7 +148,9 @@ impl Shared {
             let next = {
                 let mut queue = shared.queue.lock();
                 let width = shared.width.of(&queue, now);
-                queue.take(width, now)
+                let next = queue.take(width, now);
+                shared.tell(&queue, width);
+                next
             };
             let Some((sender, taken)) = next else { return };
             let place = Place { shared: Arc::clone(shared), taken: Some(taken) };

@@ -1,6 +1,7 @@
 //! The port, on SQLite.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -40,6 +41,10 @@ impl Store for SqliteStore {
 
     async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Committed, CommitError>> {
         self.commit_batches(batches).await
+    }
+
+    fn coming(&self) -> Option<Arc<AtomicUsize>> {
+        Some(Arc::clone(&self.gauges.coming))
     }
 
     async fn load(&self, tenant: &TenantId, id: &ExecutionId) -> Result<Option<History>, StoreError> {

@@ -35,6 +35,12 @@ pub(crate) const QUEUE_BYTES_MAX: usize = 256 << 20;
 const GROUP_BATCHES_MAX: usize = 512;
 /// Encoded bytes after which a group is closed.
 const GROUP_BYTES_MAX: usize = 8 << 20;
+/// A group is waited for in naps, so many at the most, while no fewer commits than this are about to come and no more than
+/// this wait.
+const NAP: Duration = Duration::from_micros(100);
+const NAPS_MAX: usize = 4;
+const COMING_MIN: usize = 8;
+const GATHERED_MAX: usize = 128;
 /// Least time between two writings of the head file.
 const HEAD_FILE_EVERY: Duration = Duration::from_secs(1);
 /// Least time between two purges of answers that have run out, and how many go at once.
@@ -69,6 +75,24 @@ pub(crate) struct Gauges {
     pub(crate) stopped: AtomicBool,
     /// The last write found no room.
     pub(crate) full: AtomicBool,
+    /// Commits that are about to come, as far as the caller tells.
+    pub(crate) coming: Arc<AtomicUsize>,
+}
+
+impl Gauges {
+    /// Waits a little for commits that are about to come, when they are more than those that wait already. A group costs
+    /// the same whatever its size, so larger ones leave more of a busy processor to those who decide the next steps. An
+    /// idle one is not left idle: from some steps on there is something to do meanwhile, and below that nobody waits.
+    fn gather(&self) {
+        for _ in 0..NAPS_MAX {
+            let (coming, queued) =
+                (self.coming.load(Ordering::Relaxed), self.queued_calls.load(Ordering::Relaxed));
+            if coming < COMING_MIN || coming <= queued || queued >= GATHERED_MAX {
+                break;
+            }
+            std::thread::sleep(NAP);
+        }
+    }
 }
 
 /// The writer's own state.
@@ -118,9 +142,13 @@ impl Writer {
         let mut head_file_at = Instant::now();
         let mut head_file_size = None;
         let mut purged_at = Instant::now();
+        let gauges = Arc::clone(&writer.lock().gauges);
         loop {
             // Whoever commits on a thread of its own tells nobody: the head file is looked at in any case.
             let next = commands.recv_timeout(HEAD_FILE_EVERY.saturating_sub(head_file_at.elapsed()));
+            if next.is_ok() {
+                gauges.gather();
+            }
             let mut writer = writer.lock();
             match next {
                 Ok(command) => writer.take_group(command, || commands.try_recv().ok()),
