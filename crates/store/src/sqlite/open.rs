@@ -241,7 +241,9 @@ fn tune_writer(db: &Connection) -> Result<(), OpenError> {
     // The writer takes every key from the row that it has just found or made in the same transaction: looking each one up
     // once more opens another table for every row. A test checks the keys of all that it can write.
     db.pragma_update(None, "foreign_keys", false)?;
-    db.pragma_update(None, "cache_size", -32_768)?;
+    // Whenever an index was balanced, SQLite looks at every page that it holds when the group is committed: what it holds is
+    // what groups write to and little more, and the rest is in the machine's memory.
+    db.pragma_update(None, "cache_size", -8_192)?;
     db.pragma_update(None, "temp_store", "memory")?;
     db.pragma_update(None, "trusted_schema", false)?;
     // The writer folds the log itself, to hear of failures.
