@@ -145,7 +145,7 @@ impl App {
         let started = &state.started;
         let subject = Subject {
             tenant: &started.tenant,
-            workflow: &format!("{}/{}", started.namespace, started.name),
+            workflow: &[started.namespace.as_str(), "/", &started.name].concat(),
             version: &started.version,
             requester: &started.requester,
             operation: Some(&effect.operation),

@@ -1,6 +1,7 @@
 //! Policy bundles: the product's default and what a tenant adds. A good bundle is in force at once; a bad one is
 //! refused with its position, and the old one stays.
 
+mod hashing;
 mod nesting;
 mod shadow;
 mod simulate;
@@ -84,7 +85,7 @@ pub(crate) struct Rules {
     idle: Mutex<Vec<SetEvaluator>>,
     /// Rulings by the likeness of the input. A policy reads nothing but its input, so the same input has the same
     /// ruling.
-    known: Mutex<HashMap<Vec<u8>, Known>>,
+    known: Mutex<HashMap<Vec<u8>, Known, hashing::Seeded>>,
 }
 
 /// A ruling that was made.

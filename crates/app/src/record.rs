@@ -264,8 +264,8 @@ fn answered(
 
 fn resource_of(execution: &str, effect: Option<EffectNumber>) -> String {
     match effect {
-        Some(number) => format!("executions/{execution}/effects/{}", number.0),
-        None => format!("executions/{execution}"),
+        Some(number) => ["executions/", execution, "/effects/", &number.0.to_string()].concat(),
+        None => ["executions/", execution].concat(),
     }
 }
 

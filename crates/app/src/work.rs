@@ -599,7 +599,7 @@ pub(crate) fn work_of(
         operation: effect.operation.clone(),
         target: effect.request.target().into_owned(),
         class: effect.contract.class.name(),
-        workflow: format!("{}/{}", started.namespace, started.name),
+        workflow: [started.namespace.as_str(), "/", &started.name].concat(),
         version: started.version.clone(),
         requester: started.requester.clone(),
         program: matches!(effect.request, model::Request::Process(_)),

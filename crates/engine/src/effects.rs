@@ -309,11 +309,19 @@ impl Execution {
     pub(crate) fn default_key(&self, task: &str) -> String {
         let visit = self.live.visits.get(task).copied().unwrap_or(0);
         let visit = if sabotage::is(Bug::KeyPerTask) { 0 } else { visit };
-        let digest = Digest::of(
-            format!("{}|{}|{task}|{visit}", self.started.tenant, self.started.execution).as_bytes(),
-        );
+        let visit = visit.to_string();
+        let (tenant, execution) = (self.started.tenant.as_str(), self.started.execution.as_str());
+        let digest = Digest::of([tenant, "|", execution, "|", task, "|", &visit].concat().as_bytes());
         // 128 bits: two effects with one key would be one effect to the outside.
-        format!("{:032x}-{visit}", u128::from_be_bytes(digest.0[..16].try_into().unwrap_or_default()))
+        let mut key = String::with_capacity(2 * 16 + 1 + visit.len());
+        for byte in &digest.0[..16] {
+            key.extend(
+                [byte >> 4, byte & 0x0f].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])),
+            );
+        }
+        key.push('-');
+        key.push_str(&visit);
+        key
     }
 
     pub(crate) fn top_pointer(&self) -> Arc<str> {

@@ -157,6 +157,9 @@ impl<T> FairQueue<T> {
         self.under_way = self.under_way.saturating_sub(1);
         let lane = self.lane(&taken.tenant, now_ms);
         lane.usage.under_way = lane.usage.under_way.saturating_sub(1);
+        if taken.target.is_empty() {
+            return;
+        }
         if let Some(count) = lane.under_way.get_mut(&taken.target) {
             *count -= 1;
             if *count == 0 {
