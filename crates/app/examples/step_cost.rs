@@ -19,7 +19,7 @@ use store::SqliteStore;
 use tokio::sync::oneshot;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const DOCUMENT: &str = "
 document: { dsl: '1.0.3', namespace: bench, name: five, version: '1.0.0' }

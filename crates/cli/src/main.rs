@@ -22,7 +22,7 @@ use crate::screen::{Output, Screen};
 
 /// Every step makes and drops hundreds of small things.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let arguments = cli::Cli::parse();
