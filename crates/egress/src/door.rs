@@ -68,11 +68,14 @@ impl Default for Limits {
     }
 }
 
+/// Looks at everything that was read so far, and says whether it is enough.
+pub type Enough<'a> = dyn Fn(&[u8]) -> bool + Send + Sync + 'a;
+
 /// When the body of an answer has been read far enough, although it goes on.
 #[derive(Clone, Copy, Default)]
 pub struct Reading<'a> {
     /// Looks at everything that was read so far.
-    pub enough: Option<&'a (dyn Fn(&[u8]) -> bool + Send + Sync)>,
+    pub enough: Option<&'a Enough<'a>>,
     /// What was read by then is the answer.
     pub until: Option<Instant>,
 }

@@ -17,7 +17,7 @@ mod tls;
 
 pub use breaker::BreakerConfig;
 pub use connect::Connection;
-pub use door::{Door, DoorConfig, HttpAnswer, Limits, Reading, SendError, SetupError, Trip};
+pub use door::{Door, DoorConfig, Enough, HttpAnswer, Limits, Reading, SendError, SetupError, Trip};
 pub use grant::{AddressRule, Grant, HostRule, InvalidRule, Refusal};
 pub use prepare::{Credentials, authorization_text};
 pub use report::{ConnectionReport, Observer};

@@ -61,7 +61,7 @@ impl<'a> Scope<'a> {
         self.vars(|vars| {
             let found = expr.variables().filter_map(|name| {
                 let value = vars.0.iter().rev().find(|(given, _)| *given == name)?;
-                Some((name, value.1.clone()))
+                Some((name, Value::from_json(&value.1.to_json(), Label::DEFINITION)))
             });
             Value::object(found)
         })

@@ -251,7 +251,8 @@ impl Pool {
         // What only prepares is not on the wire yet: cut off there, nothing has happened.
         let may_look = |host: &str, port: u16| {
             let may = self.app.may_start_at(work, &format!("{host}:{port}"));
-            withdrawn.fetch_or(!may, Ordering::AcqRel);
+            // A stop of the authority alone leaves the permit good: no token is an answer, and is asked for later.
+            withdrawn.fetch_or(!may && !self.app.may_start(work), Ordering::AcqRel);
             may
         };
         // Messages are waited for, longer than answers.

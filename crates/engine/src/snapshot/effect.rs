@@ -9,7 +9,7 @@ use model::id::{ApprovalId, PermitId};
 use model::problem::WorkflowError;
 use model::sabotage::{self, Bug};
 use model::verdict::Verdict;
-use model::{Digest, ExecutionId, Outcome, PrincipalId, Request, Timestamp};
+use model::{Digest, ExecutionId, Outcome, PrincipalId, Request, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
 use super::packed::Pool;
@@ -77,14 +77,33 @@ struct AttemptImage {
     error: Option<WorkflowError>,
 }
 
+/// Takes out of a request what the arguments made of it.
+fn held(request: &mut Request) -> Option<Value> {
+    match request {
+        Request::Http(http) => http.body.take(),
+        Request::Stream(stream) => stream.payload.take(),
+        Request::Grpc(call) => Some(std::mem::replace(&mut call.arguments, Value::NULL)),
+        Request::Rpc(call) => Some(std::mem::replace(&mut call.parameters, Value::NULL)),
+        Request::Process(_) | Request::Declassify | Request::Workflow(_) | Request::Unwind(_) => None,
+    }
+}
+
+/// Puts it back.
+fn hold(request: &mut Request, value: Value) {
+    match request {
+        Request::Http(http) => http.body = Some(value),
+        Request::Stream(stream) => stream.payload = Some(value),
+        Request::Grpc(call) => call.arguments = value,
+        Request::Rpc(call) => call.parameters = value,
+        Request::Process(_) | Request::Declassify | Request::Workflow(_) | Request::Unwind(_) => {}
+    }
+}
+
 impl EffectImage {
     pub(super) fn of(effect: &Effect, pool: &mut Pool) -> Self {
         let mut request = effect.request.clone();
-        let mut body = None;
-        if let (Request::Http(bare), Request::Http(http)) = (&mut request, &effect.request) {
-            bare.body = None;
-            body = http.body.as_ref().map(|value| pool.put(value));
-        }
+        // Kept with its origins, and once.
+        let body = held(&mut request).map(|value| pool.put(&value));
         Self {
             number: effect.number,
             task: Arc::clone(&effect.task),
@@ -134,8 +153,8 @@ impl EffectImage {
             }
         };
         let mut request = self.request;
-        if let Request::Http(http) = &mut request {
-            http.body = self.body.map(|number| values.get(number)).transpose()?;
+        if let Some(body) = self.body.map(|number| values.get(number)).transpose()? {
+            hold(&mut request, body);
         }
         Ok(Effect {
             number: self.number,

@@ -1,5 +1,6 @@
 //! The state machine, driven by hand.
 
+mod calls;
 mod children;
 mod doubts;
 mod driver;

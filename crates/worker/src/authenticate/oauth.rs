@@ -358,7 +358,7 @@ mod tests {
         let tokens = Tokens::default();
         let with = OAuth { authority: Some("https://a.test".to_owned()), ..OAuth::default() };
         let tenants: Vec<TenantId> =
-            (0..=TOKENS_MAX).map(|n| TenantId::new(&format!("t{n}")).expect("an id")).collect();
+            (0..=TOKENS_MAX).map(|n| TenantId::new(format!("t{n}")).expect("an id")).collect();
         for (n, tenant) in tenants.iter().enumerate() {
             let until = Instant::now() + Duration::from_secs(1000 + n as u64);
             tokens.keep(key_of(tenant, false, &with), Kept { token: format!("token-{n}"), until });

@@ -212,6 +212,17 @@ async fn an_authority_that_is_not_allowed_is_never_asked() {
     let ended = house.run("far", json!({})).await;
     assert!(text(&ended["error"]["type"]).ends_with("/errors/egress-refused"), "{ended:#}");
     assert!(elsewhere.seen().is_empty() && recorder.seen().is_empty());
+    // A stop of its host: nothing is asked there, nothing is sent, and somebody is told in the end.
+    let house = House::near(&[recorder.address.to_string(), elsewhere.address.to_string()]).await;
+    house
+        .secret("far", json!({"authority": format!("http://{}", elsewhere.address), "client": client}))
+        .await;
+    house.publish("far", &["far"], &tasks).await.expect(201);
+    let stop = json!({"on": true, "reason": "test", "scope": {"target": elsewhere.address.to_string()}});
+    house.server.admin.put("/controls/kill-switch", stop).await.expect(200);
+    let ended = house.run("far", json!({})).await;
+    assert!(text(&ended["explanation"]).contains("no token"), "{ended:#}");
+    assert!(elsewhere.seen().is_empty() && recorder.seen().is_empty());
     // Inline, what can be known at publish is refused at publish.
     let cases = [
         (
