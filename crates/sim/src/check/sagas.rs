@@ -184,7 +184,11 @@ pub(crate) fn undos(look: &Look<'_>) -> Found {
                         .push(format!("{id}: undo {number} began before undo {} was over", earlier.number.0));
                 }
             }
-            before.push((undo, of, &effect.task));
+            // An undo whose starts were all voided was given up unsent, and stands before nothing.
+            if undo.attempts.is_empty() || undo.attempts.iter().any(|attempt| attempt.answer != Some("void"))
+            {
+                before.push((undo, of, &effect.task));
+            }
         }
         if before.len() > 1 {
             reached_in!(look, "several were undone, newest first");
