@@ -59,7 +59,7 @@ impl Piece {
     /// The last line of what is printed on the first line of a piece.
     fn extent(&self) -> usize {
         match &self.body {
-            Body::Scalar(_) | Body::Block { .. } => self.last,
+            Body::Scalar(_) | Body::Quoted(_) | Body::Block { .. } => self.last,
             Body::List { items, .. } if !self.one_line() => items.first().map_or(self.last, Piece::extent),
             Body::Map { members, .. } if !self.one_line() => match members.first() {
                 Some((key, value)) => extent_of(key, value),
@@ -73,6 +73,7 @@ impl Piece {
     fn one_line(&self) -> bool {
         match &self.body {
             Body::Scalar(range) => range.is_empty() || self.first == self.last,
+            Body::Quoted(_) => true,
             Body::Block { .. } => false,
             Body::List { flow, items } => items.is_empty() || (*flow && self.first == self.last),
             Body::Map { flow, members } => members.is_empty() || (*flow && self.first == self.last),
@@ -83,7 +84,7 @@ impl Piece {
 /// The last line of what is printed on the line of a member's name.
 fn extent_of(key: &Key, value: &Piece) -> usize {
     match &value.body {
-        Body::Scalar(_) | Body::Block { .. } => value.last.max(key.line),
+        Body::Scalar(_) | Body::Quoted(_) | Body::Block { .. } => value.last.max(key.line),
         Body::List { .. } | Body::Map { .. } if value.one_line() => value.last.max(key.line),
         Body::List { .. } | Body::Map { .. } => key.line,
     }
@@ -107,6 +108,8 @@ impl Printer<'_> {
                 self.folded(range.clone(), indent);
                 self.end_line(limit);
             }
+            // It is always on one line.
+            Body::Quoted(_) => {}
             Body::Block { mark, says, lines } => {
                 self.block(piece, (*mark, says, lines.clone()), indent, lead, limit)
             }
@@ -150,7 +153,7 @@ impl Printer<'_> {
             return None;
         }
         let flat = self.between_brackets(piece, false);
-        let plain = matches!(piece.body, Body::Scalar(_));
+        let plain = matches!(piece.body, Body::Scalar(_) | Body::Quoted(_));
         (plain || indent + flat.chars().count() <= WIDTH_MAX || flat.len() <= 2).then_some(flat)
     }
 
@@ -159,7 +162,7 @@ impl Printer<'_> {
         match &piece.body {
             Body::Scalar(range) if range.is_empty() && inner => "null".to_owned(),
             Body::Scalar(range) => self.source(range.clone()).to_owned(),
-            Body::Block { says, .. } => quoted(says),
+            Body::Quoted(says) | Body::Block { says, .. } => quoted(says),
             Body::List { items, .. } if items.is_empty() => "[]".to_owned(),
             Body::Map { members, .. } if members.is_empty() => "{}".to_owned(),
             Body::List { items, .. } => {
@@ -264,7 +267,7 @@ impl Printer<'_> {
                 }
                 self.json_end(indent, '}');
             }
-            Body::Scalar(_) | Body::Block { .. } | Body::List { .. } | Body::Map { .. } => {
+            Body::Scalar(_) | Body::Quoted(_) | Body::Block { .. } | Body::List { .. } | Body::Map { .. } => {
                 self.out.push_str(&self.between_brackets(piece, true));
             }
         }
@@ -300,7 +303,7 @@ impl Printer<'_> {
         let (flow, list) = match &piece.body {
             Body::List { flow, .. } => (*flow, true),
             Body::Map { flow, .. } => (*flow, false),
-            Body::Scalar(_) | Body::Block { .. } => return,
+            Body::Scalar(_) | Body::Quoted(_) | Body::Block { .. } => return,
         };
         // Between brackets columns mean nothing; a list may stand in the column of its name.
         let least = if flow { 0 } else { piece.column + usize::from(list && piece.column + 2 <= indent) };

@@ -45,6 +45,8 @@ pub(super) struct Piece {
 pub(super) enum Body {
     /// Text on one line or several, as it stands in the source.
     Scalar(Range<usize>),
+    /// Text that would be taken for the mark of a document where it is written; it goes into double quotes.
+    Quoted(String),
     /// A block of text: its mark (`|` or `>`), what it says, and its lines in the source with their indentation.
     Block { mark: char, says: String, lines: Range<usize> },
     /// A list.
@@ -149,16 +151,20 @@ impl Builder<'_> {
             // A name that goes on over lines or stands in a block is written on one line.
             let one_line =
                 !written.contains('\n') && !matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-            let text = if one_line { written.to_owned() } else { quoted(says) };
+            let text = if one_line && !is_mark(written) { written.to_owned() } else { quoted(says) };
             if let Some((_, key)) = self.open.last_mut() {
                 *key = Some(Key { line: first, text });
             }
             return Ok(());
         }
+        let root_lines = self.open.is_empty() && self.source(span).contains('\n');
         let block = |mark| Body::Block { mark, says: says.to_owned(), lines: range.clone() };
         let (last, body) = match style {
             ScalarStyle::Literal => (first.saturating_sub(1), block('|')),
             ScalarStyle::Folded => (first.saturating_sub(1), block('>')),
+            _ if root_lines || (style == ScalarStyle::Plain && is_mark(says)) => {
+                (span.end.line(), Body::Quoted(says.to_owned()))
+            }
             ScalarStyle::Plain | ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
                 (span.end.line(), Body::Scalar(range.clone()))
             }
@@ -181,6 +187,11 @@ impl Builder<'_> {
     fn source(&self, span: Span) -> &str {
         span.slice(self.text).unwrap_or_default()
     }
+}
+
+/// True for what begins or ends a document when it stands at the beginning of a line.
+fn is_mark(text: &str) -> bool {
+    text.starts_with("---") || text.starts_with("...")
 }
 
 /// A text in double quotes.
