@@ -348,3 +348,58 @@ Feature: Errors
     status: 408
     instance: /do/0/slow
     """
+
+  # Drawn once from the execution, the task and the round: never less than the delay, never more than delay and jitter.
+  @clock
+  Scenario: Jitter lengthens the delay and never beyond its bounds
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: omnihub, name: jitter-lengthens-the-delay-and-never-beyond-its, version: '1.0.0' }
+    do:
+      - attempt:
+          try:
+            - stop: { raise: { error: { type: https://example.com/a, status: 500 } } }
+          catch:
+            retry: { delay: PT1H, jitter: { from: PT1H, to: PT2H }, limit: { attempt: { count: 1 } } }
+    """
+    When the workflow is executed
+    And the clock advances PT1H
+    Then the workflow should wait
+    And stop should run 1 times
+
+  @clock
+  Scenario: A retry with jitter comes in time
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: omnihub, name: a-retry-with-jitter-comes-in-time, version: '1.0.0' }
+    do:
+      - attempt:
+          try:
+            - stop: { raise: { error: { type: https://example.com/a, status: 500 } } }
+          catch:
+            retry: { delay: PT1H, jitter: { from: PT1H, to: PT2H }, limit: { attempt: { count: 1 } } }
+    """
+    When the workflow is executed
+    And the clock advances PT3H1S
+    Then the workflow should fault
+    And stop should run 2 times
+
+  Scenario: An attempt that takes too long is tried again
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: omnihub, name: an-attempt-that-takes-too-long-is-tried-again, version: '1.0.0' }
+    do:
+      - attempt:
+          try:
+            - rest: { wait: PT1H }
+          catch:
+            errors: { with: { status: 408 } }
+            retry: { delay: PT0.01S, limit: { attempt: { count: 2, duration: PT0.05S } } }
+            do: [ { late: { set: { late: true } } } ]
+    """
+    When the workflow is executed
+    Then the workflow should complete with output:
+    """yaml
+    late: true
+    """
+    And rest should run 3 times

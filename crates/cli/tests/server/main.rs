@@ -27,6 +27,7 @@ mod schedules;
 mod security;
 mod shop;
 mod signals;
+mod signed;
 mod soak;
 mod stop;
 mod stopped;
