@@ -18,6 +18,7 @@ mod saga;
 mod schedule;
 pub(crate) mod schema;
 mod task;
+mod words;
 mod work;
 
 pub(crate) use work::{host_of, host_of_server};
@@ -107,6 +108,10 @@ pub(crate) struct Compiler<'a, 's> {
     pub(crate) exported: bool,
     /// What the tasks of the present branch, or of the workflow around it, set up.
     thread: saga::Thread,
+    /// The governed words that are called.
+    words: BTreeSet<String>,
+    /// Where `governed` stands, and what it lists.
+    governed: Option<(Node, BTreeSet<String>)>,
     /// The catalogue's names, asked for once.
     known_actions: Option<Vec<String>>,
 }
@@ -137,6 +142,8 @@ impl<'a, 's> Compiler<'a, 's> {
             task_names: BTreeSet::new(),
             exported: false,
             thread: saga::Thread::default(),
+            words: BTreeSet::new(),
+            governed: None,
             known_actions: None,
         }
     }
@@ -151,6 +158,7 @@ impl<'a, 's> Compiler<'a, 's> {
         self.uses();
         let tasks = root.get("do").map(|list| self.task_list(list, &scope));
         self.savepoints_known();
+        self.needs_listed();
         let timeout = self.timeout(root.get("timeout"), Place::WorkflowTimeout, &scope);
         let output = self.output(root.get("output"), Place::WorkflowOutput, &scope);
         let schedule = self.schedule(&input);

@@ -14,8 +14,15 @@ use crate::plan::{Declassify, TaskKind};
 use crate::template::Template;
 
 /// The words, with the only version that there is.
-const WORDS: [&str; 5] =
-    ["checkpoint:1.0.0", "on-rollback:1.0.0", "rollback:1.0.0", "release:1.0.0", model::effect::DECLASSIFY];
+pub(super) const WORDS: [&str; 7] = [
+    "checkpoint:1.0.0",
+    "on-rollback:1.0.0",
+    "rollback:1.0.0",
+    "release:1.0.0",
+    model::effect::DECLASSIFY,
+    "governed:1.0.0",
+    "verify:1.0.0",
+];
 
 /// Characters of the name of a savepoint at the most.
 const NAME_MAX: usize = 64;
@@ -39,7 +46,10 @@ impl Compiler<'_, '_> {
 
     /// A call of one of the words.
     pub fn saga_word(&mut self, word: &str, node: &Node, function: &Node, scope: &Scope) -> Option<TaskKind> {
+        self.words.insert(bare(word).to_owned());
         match bare(word) {
+            "governed:1.0.0" => self.governed(node, function),
+            "verify:1.0.0" => self.verify(node, function, scope),
             "checkpoint:1.0.0" => {
                 self.only(node, function, &["name"]);
                 let name = self.savepoint_name(node, function, "name")?;
@@ -152,7 +162,7 @@ impl Compiler<'_, '_> {
     }
 
     /// Tells of members that a word does not take.
-    fn only(&mut self, node: &Node, function: &Node, known: &[&str]) {
+    pub(super) fn only(&mut self, node: &Node, function: &Node, known: &[&str]) {
         let Some(with) = node.get("with") else { return };
         let Some(members) = with.members() else {
             self.report
@@ -170,6 +180,6 @@ impl Compiler<'_, '_> {
     }
 }
 
-fn bare(function: &str) -> &str {
+pub(super) fn bare(function: &str) -> &str {
     function.strip_suffix("@default").unwrap_or(function)
 }

@@ -20,3 +20,4 @@ mod sagas;
 mod signals;
 mod snapshots;
 mod updates;
+mod words;
