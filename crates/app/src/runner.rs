@@ -349,6 +349,7 @@ impl App {
         let mut outcome =
             Outcome { settled_before, family, ..self.pass_gate(&mut state, &grounds, &mut events, now) };
         let limited = std::mem::take(&mut outcome.limited);
+        let asked = !puts.is_empty();
         let mut batch = Batch { puts, records, ..Batch::default() };
         let sealed = self.seal(&state, before, events, outcome, caller, now, &mut batch).await;
         let (row, works, mail) = match sealed {
@@ -367,7 +368,8 @@ impl App {
         let ends = ends(&batch);
         let notices = notices(&batch);
         // Nothing happened and nothing has to be told again: time came for something that is over.
-        let idle = batch.events.is_none()
+        let idle = !asked
+            && batch.events.is_none()
             && batch.leaves.is_empty()
             && batch.records.is_empty()
             && cell.due_at == row.due_at

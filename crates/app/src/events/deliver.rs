@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use engine::Input;
 use model::{ExecutionId, Label, Problem, TenantId, Value};
-use store::Batch;
+use store::{Batch, Put};
 use tokio::task::JoinSet;
 
 use super::{ADDRESS, KIND, KeptEvent, PAGE};
@@ -36,6 +36,12 @@ impl App {
                 self.listeners.wanting(tenant, kept.text("type"), &event)
             }
         };
+        // Nearly every event is for one execution: it is taken, and done with, in one commit.
+        if let ([one], []) = (&*to, &*begun)
+            && self.tell_one(tenant, one, &kept, vec![message.remove()]).await?
+        {
+            return Ok(());
+        }
         self.tell_all(tenant, to, &kept).await?;
         let mut puts = vec![message.remove()];
         for message in &begun {
@@ -60,7 +66,7 @@ impl App {
                 failed = telling.join_next().await.and_then(Result::ok).and_then(Result::err).or(failed);
             }
             let (app, tenant, kept) = (Arc::clone(self), tenant.clone(), Arc::clone(&kept));
-            telling.spawn(async move { app.tell_one(&tenant, &execution, &kept).await });
+            telling.spawn(async move { app.tell_one(&tenant, &execution, &kept, Vec::new()).await });
         }
         while let Some(told) = telling.join_next().await {
             failed = told.map_err(Problem::machine).and_then(|told| told).err().or(failed);
@@ -68,23 +74,24 @@ impl App {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Gives an event to an execution, which takes it when something there listens for it.
+    /// Gives an event to an execution, which takes it when something there listens for it. True when `puts` are committed.
     async fn tell_one(
         self: &Arc<Self>,
         tenant: &TenantId,
         execution: &ExecutionId,
         kept: &KeptEvent,
-    ) -> Result<(), Problem> {
+        puts: Vec<Put>,
+    ) -> Result<bool, Problem> {
         let turn = Some(self.turn(tenant, Step::GoOn).await);
         let held = match self.hold(tenant, execution).await {
             Ok(held) => held,
-            Err(problem) if problem.status == 404 => return Ok(()),
+            Err(problem) if problem.status == 404 => return Ok(false),
             Err(problem) => return Err(problem),
         };
-        let change = Change { input: Some(Input::Signal(kept.signal())), turn, ..Change::default() };
+        let change = Change { input: Some(Input::Signal(kept.signal())), puts, turn, ..Change::default() };
         match self.go_on(held, change, None).await {
-            Ok(_) => Ok(()),
-            Err(problem) if NOT_POSSIBLE.contains(&problem.status) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(problem) if NOT_POSSIBLE.contains(&problem.status) => Ok(false),
             Err(problem) => Err(problem),
         }
     }
@@ -112,7 +119,7 @@ impl App {
                 let event = Value::from_json(&kept.event, Label::DEFINITION);
                 // What it listens for changes as it takes events.
                 if self.listeners.wanting(tenant, kept.text("type"), &event).contains(execution) {
-                    self.tell_one(tenant, execution, &kept).await?;
+                    self.tell_one(tenant, execution, &kept, Vec::new()).await?;
                 }
             }
             if looked_at >= LOOKED_AT_MAX {

@@ -7,18 +7,16 @@
 
 mod deliver;
 mod keep;
+mod listeners;
 mod publish;
 mod tally;
 
+pub(crate) use listeners::Listeners;
 pub use publish::EventAccepted;
 pub(crate) use tally::Tally;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-use engine::{Execution, Subscription};
+use engine::Execution;
 use model::{ExecutionId, Label, PrincipalId, Problem, TenantId, Timestamp, Value};
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use store::Put;
@@ -74,67 +72,6 @@ impl KeptEvent {
             by: self.by.clone(),
             attributes: Some(Value::from_json(&attributes, self.label)),
         }
-    }
-}
-
-/// Who listens for events that are addressed to nobody. Memory only: made again from the store at the start.
-#[derive(Default)]
-pub(crate) struct Listeners {
-    known: Mutex<Known>,
-}
-
-#[derive(Default)]
-struct Known {
-    /// What each execution listens for.
-    of: BTreeMap<(TenantId, ExecutionId), Arc<Vec<Subscription>>>,
-    /// Executions by the `type` that they name; the empty one is any.
-    by_kind: BTreeMap<(TenantId, String), BTreeSet<ExecutionId>>,
-}
-
-impl Known {
-    fn forget(&mut self, key: &(TenantId, ExecutionId)) {
-        let Some(old) = self.of.remove(key) else { return };
-        for subscription in old.iter() {
-            let kind = (key.0.clone(), subscription.kind.clone().unwrap_or_default());
-            if let Some(executions) = self.by_kind.get_mut(&kind) {
-                executions.remove(&key.1);
-                if executions.is_empty() {
-                    self.by_kind.remove(&kind);
-                }
-            }
-        }
-    }
-}
-
-impl Listeners {
-    fn put(&self, key: (TenantId, ExecutionId), subscriptions: Vec<Subscription>) {
-        let mut known = self.known.lock();
-        known.forget(&key);
-        if subscriptions.is_empty() {
-            return;
-        }
-        for subscription in &subscriptions {
-            let kind = (key.0.clone(), subscription.kind.clone().unwrap_or_default());
-            known.by_kind.entry(kind).or_default().insert(key.1.clone());
-        }
-        known.of.insert(key, Arc::new(subscriptions));
-    }
-
-    /// Executions that may want an event, in order.
-    fn wanting(&self, tenant: &TenantId, kind: &str, event: &Value) -> Vec<ExecutionId> {
-        let candidates: Vec<(ExecutionId, Arc<Vec<Subscription>>)> = {
-            let known = self.known.lock();
-            let named = known.by_kind.get(&(tenant.clone(), kind.to_owned()));
-            let any = known.by_kind.get(&(tenant.clone(), String::new()));
-            let ids: BTreeSet<&ExecutionId> = named.into_iter().chain(any).flatten().collect();
-            let with = |id: &ExecutionId| {
-                Some((id.clone(), Arc::clone(known.of.get(&(tenant.clone(), id.clone()))?)))
-            };
-            ids.into_iter().filter_map(with).collect()
-        };
-        let wants =
-            |(_, all): &(ExecutionId, Arc<Vec<Subscription>>)| all.iter().any(|one| one.may_take(event));
-        candidates.into_iter().filter(wants).map(|(id, _)| id).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dsl::expr::Expr;
 use dsl::plan::{EventFilter, Task, TaskKind};
 use dsl::template::Template;
 use model::Value;
@@ -24,6 +25,14 @@ pub struct Subscription {
 impl Subscription {
     fn to_everything() -> Self {
         Self { kind: None, task: None, attributes: Vec::new(), expected: Vec::new() }
+    }
+
+    /// What is correlated first: what is read from the event, and what the execution expects of it. None without correlation.
+    pub fn correlation(&self) -> Option<(&Expr, &Value)> {
+        let (task, number) = self.task.as_ref()?;
+        let TaskKind::Listen(listen) = &task.kind else { return None };
+        let (from, _) = filter_at(listen, *number)?.correlate.first()?;
+        Some((from, self.expected.first()?))
     }
 
     /// False when the execution certainly does not want the event.
