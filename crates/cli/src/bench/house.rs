@@ -89,13 +89,23 @@ impl House {
     }
 
     async fn start_as(&self, caller: &Caller, name: &str) -> Result<String, Failure> {
+        self.start_with(caller, name, serde_json::json!({"order": "1042"})).await
+    }
+
+    /// Starts an execution of `bench/{name}` with an input.
+    pub(super) async fn start_with(
+        &self,
+        caller: &Caller,
+        name: &str,
+        input: serde_json::Value,
+    ) -> Result<String, Failure> {
         let goal = GoalRequest {
             workflow: Some(WorkflowName {
                 namespace: "bench".into(),
                 name: name.into(),
                 version: Some("1.0.0".into()),
             }),
-            input: Some(serde_json::json!({"order": "1042"})),
+            input: Some(input),
             ..GoalRequest::default()
         };
         match self.app.submit_goal(caller, goal).await.map_err(failed)? {

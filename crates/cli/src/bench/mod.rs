@@ -4,6 +4,7 @@ mod doors;
 mod fairness;
 mod house;
 mod limit;
+mod listen;
 mod overload;
 mod raw;
 mod served;
@@ -66,6 +67,10 @@ pub(crate) async fn run(args: &BenchArgs, screen: Screen) -> Result<(), Failure>
     if wanted("stop") {
         screen.say("stopping 1,000 executions in full motion");
         figures.extend(stop::measure().await?);
+    }
+    if wanted("listen") {
+        screen.say("waking 10,000 executions that listen");
+        figures.extend(listen::measure().await?);
     }
     if wanted("waiting") {
         screen.say(format!("measuring what waits, with {} executions stored", args.stored));

@@ -16,7 +16,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
     pub(crate) stored: u64,
     /// Only these groups; all when absent.
-    #[arg(long, value_delimiter = ',', value_parser = ["limit", "steps", "goals", "policy", "fairness", "overload", "stop", "waiting"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["limit", "steps", "goals", "policy", "fairness", "overload", "stop", "listen", "waiting"])]
     pub(crate) only: Vec<String>,
 }
 
