@@ -4,6 +4,7 @@
 //! state asks for. [`Execution::apply`] cannot fail: everything that can go wrong inside a workflow is itself a
 //! state. Tasks that touch nothing outside (`set`, `switch`, `for` …) are recomputed by `apply` and leave no event.
 
+mod abandon;
 mod apply;
 mod arguments;
 mod child;
