@@ -143,7 +143,8 @@ impl Runner {
             let told = |why: String| format!("with a crash after commit {dies} of {commits}: {why}");
             let mut house = self.open(Some(dies)).await.map_err(told)?;
             scenario::run(scenario, &mut house, &self.outside).await.map_err(told)?;
-            if !house.died() {
+            // Steps may share a commit where they did not the first time; then there was nothing to crash after.
+            if !house.died() && dies == 1 {
                 return Err(told("it never came to the crash".to_owned()));
             }
             self.replayed(scenario, &house).await.map_err(told)?;

@@ -70,7 +70,7 @@ fn single_crashes_hold() {
     let base = base();
     for (rest, scenario) in (0..).zip(crash_points::scenarios()) {
         let points = crash_points::explore(&base, &scenario, Depth::Seventh(rest)).expect("it runs");
-        assert!(points.singles > 3, "{points:?}");
+        assert!(points.singles >= 3, "{points:?}");
         assert_eq!(points.broken, [], "{}", points.name);
     }
 }
@@ -83,7 +83,7 @@ fn single_crashes_hold_on_sqlite() {
     let scenarios = crash_points::scenarios();
     for scenario in scenarios.iter().filter(|scenario| wanted.contains(&scenario.name)) {
         let points = crash_points::explore(&base, scenario, Depth::Seventh(2)).expect("it runs");
-        assert!(points.singles > 3, "{points:?}");
+        assert!(points.singles >= 3, "{points:?}");
         assert_eq!(points.broken, [], "{}", points.name);
     }
 }
@@ -306,8 +306,11 @@ fn every_invariant_can_fail() {
         f.stored.held.insert((tenant, id, on));
     });
     expect(&paying, "nothing is sent on the word of who lost the right", &|f| {
-        let (tenant, who) = (workloads::first_tenant(), "user:bob".to_owned());
-        f.acks.disabled.push(sim::acks::Disabled { tenant, who, from: 0, until: u64::MAX });
+        // Whoever approved in this world, it was one of these.
+        for who in ["user:bob", "user:dora"] {
+            let (tenant, who) = (workloads::first_tenant(), who.to_owned());
+            f.acks.disabled.push(sim::acks::Disabled { tenant, who, from: 0, until: u64::MAX });
+        }
     });
     let listening = quiet(&base, "listening");
     expect(&listening, "no signal is lost or delivered twice", &|f| f.acks.told[0].id.push('x'));

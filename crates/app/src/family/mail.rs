@@ -107,7 +107,6 @@ impl Message {
 }
 
 /// Messages that wait to be delivered. What is in memory is a hint: the store has all of them.
-#[derive(Default)]
 pub(crate) struct Mail {
     waiting: Mutex<Waiting>,
     changed: Notify,
@@ -116,10 +115,33 @@ pub(crate) struct Mail {
 #[derive(Default)]
 struct Waiting {
     messages: VecDeque<Message>,
+    /// What came while the store is read: it is delivered after what the store had before.
+    late: VecDeque<Message>,
+    reading: bool,
     /// Executions to which a message is being delivered: the next one to the same waits for that.
     busy: BTreeSet<(TenantId, ExecutionId)>,
     /// Some are in the store only.
     more: bool,
+}
+
+impl Default for Mail {
+    fn default() -> Self {
+        // What the last process left comes first.
+        let waiting = Waiting { reading: true, ..Waiting::default() };
+        Self { waiting: Mutex::new(waiting), changed: Notify::default() }
+    }
+}
+
+impl Waiting {
+    /// Whatever finds no room is in the store, and everything after it stays there too: it would overtake it.
+    fn push(&mut self, message: Message) {
+        let line = if self.reading { &mut self.late } else { &mut self.messages };
+        if self.more || line.len() >= WAITING_MAX {
+            self.more = true;
+        } else {
+            line.push_back(message);
+        }
+    }
 }
 
 impl Mail {
@@ -130,11 +152,7 @@ impl Mail {
         }
         let mut waiting = self.waiting.lock();
         for message in messages {
-            if waiting.messages.len() >= WAITING_MAX {
-                waiting.more = true;
-            } else {
-                waiting.messages.push_back(message);
-            }
+            waiting.push(message);
         }
         drop(waiting);
         self.changed.notify_one();
@@ -157,12 +175,34 @@ impl Mail {
 
     /// Messages that were found in the store: those that are not in memory.
     fn found(&self, messages: Vec<Message>) {
-        let known: BTreeSet<String> = self.waiting.lock().messages.iter().map(Message::key).collect();
-        self.post(messages.into_iter().filter(|message| !known.contains(&message.key())).collect());
+        let mut waiting = self.waiting.lock();
+        let known: BTreeSet<String> = waiting.messages.iter().map(Message::key).collect();
+        for message in messages.into_iter().filter(|message| !known.contains(&message.key())) {
+            if waiting.messages.len() >= WAITING_MAX {
+                waiting.more = true;
+                return;
+            }
+            waiting.messages.push_back(message);
+        }
     }
 
+    /// The store was read to its end: what came meanwhile follows, unless it was found there.
+    fn read(&self) {
+        let mut waiting = self.waiting.lock();
+        waiting.reading = false;
+        let known: BTreeSet<String> = waiting.messages.iter().map(Message::key).collect();
+        for message in std::mem::take(&mut waiting.late) {
+            if !known.contains(&message.key()) {
+                waiting.push(message);
+            }
+        }
+    }
+
+    /// True when there are messages that are in the store only: it is to be read again.
     fn take_more(&self) -> bool {
-        std::mem::take(&mut self.waiting.lock().more)
+        let mut waiting = self.waiting.lock();
+        waiting.reading |= waiting.more;
+        std::mem::take(&mut waiting.more)
     }
 }
 
@@ -204,7 +244,10 @@ impl App {
         loop {
             let page = self.store.documents(&system_tenant(), KIND, "", after.as_deref(), PAGE).await;
             let page = page.map_err(|e| store_problem(&e))?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else {
+                self.mail.read();
+                return Ok(());
+            };
             after = Some(last.clone());
             let mut messages = Vec::with_capacity(page.len());
             for (key, document) in page {

@@ -54,9 +54,9 @@ impl Budget {
         self.steps
     }
 
-    /// Bytes allocated so far.
+    /// Bytes allocated so far. What was refused was counted and never allocated.
     pub fn bytes_used(&self) -> u64 {
-        self.bytes
+        self.bytes.min(self.limits.bytes)
     }
 
     #[inline]

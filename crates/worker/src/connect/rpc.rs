@@ -287,12 +287,18 @@ pub(crate) async fn described(
 
 /// JSON-RPC messages in a body that answer request `id`.
 fn answers(body: &[u8], id: u32, end: bool) -> Vec<Json> {
-    let messages: Vec<Bytes> = Cut::default().feed(body, end);
-    let read = messages.iter().filter_map(|message| serde_json::from_slice::<Json>(message).ok());
-    read.filter(|message| {
+    // One document over several lines is no stream.
+    let read: Vec<Json> = match serde_json::from_slice(body) {
+        Ok(whole) if end => vec![whole],
+        _ => {
+            let messages: Vec<Bytes> = Cut::default().feed(body, end);
+            messages.iter().filter_map(|message| serde_json::from_slice(message).ok()).collect()
+        }
+    };
+    let answers = |message: &Json| {
         message["id"] == json!(id) && (message.get("result").is_some() || message.get("error").is_some())
-    })
-    .collect()
+    };
+    read.into_iter().filter(answers).collect()
 }
 
 /// True for the last answer of a stream.
