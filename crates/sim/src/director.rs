@@ -58,7 +58,7 @@ const REFUSALS_MAX: u32 = 10;
 /// Directs the only execution of a world that nobody forked.
 pub async fn direct(world: Arc<World>) {
     for step in world.swarm.script {
-        if !take(&world, *step).await {
+        if !Box::pin(take(&world, *step)).await {
             note!(world, "the director gives {step:?} up");
             return;
         }
@@ -97,7 +97,7 @@ async fn take(world: &Arc<World>, step: Step) -> bool {
             return true;
         }
         let Some(node) = world.node_now() else { continue };
-        if !act(world, &node, &kept, step).await {
+        if !Box::pin(act(world, &node, &kept, step)).await {
             refusals += 1;
         }
         if refusals > REFUSALS_MAX {
@@ -139,8 +139,8 @@ async fn act(world: &Arc<World>, node: &Node, kept: &Kept, step: Step) -> bool {
             returns::back(world, node, &tess, row, target(place), effects, false).await
         }
         Step::Anew(effects) => returns::back(world, node, &tess, row, Target::Event(1), effects, true).await,
-        Step::Fork(place) => returns::fork(world, node, &tess, row, target(place), false).await,
-        Step::ForkAnew => returns::fork(world, node, &tess, row, Target::Event(1), true).await,
+        Step::Fork(place) => Box::pin(returns::fork(world, node, &tess, row, target(place), false)).await,
+        Step::ForkAnew => Box::pin(returns::fork(world, node, &tess, row, Target::Event(1), true)).await,
         Step::Choose(choice) => returns::choose(world, node, &tess, row, choice).await,
         Step::Mark(name) => returns::mark(world, node, &tess, row, name).await,
         Step::Cancel(mode) => {

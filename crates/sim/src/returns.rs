@@ -63,7 +63,7 @@ async fn act(world: &Arc<World>, random: &mut Random, node: &Node, tess: &Caller
         5 | 6 => {
             let to = target(world, random, row);
             let begins = matches!(to, Target::Event(1)) && random.chance(700);
-            fork(world, node, tess, row, to, begins).await;
+            Box::pin(fork(world, node, tess, row, to, begins)).await;
         }
         7 | 8 => {
             let name = format!("cp-{}", random.below(4));

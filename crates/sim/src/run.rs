@@ -215,7 +215,7 @@ async fn live(world: &Arc<World>) -> Vec<String> {
     tokio::time::sleep(world.swarm.safety).await;
     world.heal();
     let heals = Arc::clone(world);
-    people.spawn(async move { actors::let_go(&heals).await });
+    people.spawn(async move { Box::pin(actors::let_go(&heals)).await });
     let unsettled = settle(world, &mut clients).await;
     // What is on the wire arrives, and must not change what is settled.
     tokio::time::sleep(WIRE).await;

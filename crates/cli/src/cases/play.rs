@@ -459,9 +459,7 @@ fn who(name: Option<&str>) -> Result<PrincipalId, String> {
 
 fn span(text: Option<&str>) -> Result<Duration, String> {
     match text {
-        Some(text) => {
-            dsl::duration::of(&Value::string(text.to_owned())).map_err(|why| format!("`{text}`: {why}"))
-        }
+        Some(text) => dsl::duration::of(&Value::string(text)).map_err(|why| format!("`{text}`: {why}")),
         None => Ok(Duration::ZERO),
     }
 }

@@ -160,7 +160,7 @@ impl Compiler<'_, '_> {
     fn span(&mut self, node: Option<&Node>, default: &str, scope: &Scope) -> Option<Template> {
         match node {
             Some(node) => self.duration(node, Place::Task, scope),
-            None => Some(Template::Constant(Value::string(default.to_owned()))),
+            None => Some(Template::Constant(Value::string(default))),
         }
     }
 }

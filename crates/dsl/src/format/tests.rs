@@ -24,7 +24,7 @@ fn brackets_on_one_line_stay_and_longer_ones_open() {
         "a: { b: 1, # one\n  c: [ 2,\n   3 ],\n # own\n  d: e }\nf: []\n",
         "a: # one\n  b: 1\n  c:\n    - 2\n    - 3\n  # own\n  d: e\nf: []\n",
     );
-    let long = format!("a: [ {} ]\n", vec!["abcdefghij"; 12].join(", "));
+    let long = format!("a: [ {} ]\n", ["abcdefghij"; 12].join(", "));
     let open = format!("a:\n{}", "  - abcdefghij\n".repeat(12));
     check(&long, &open);
 }

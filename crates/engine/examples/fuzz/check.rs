@@ -86,7 +86,7 @@ fn expression(text: &str, input: &Json, tally: &mut Tally) -> Result<(), String>
     let eval = || expr.eval(&input, &Vars(&given), &mut Budget::default());
     let (first, second) = (eval(), eval());
     let same = match (&first, &second) {
-        (Ok(a), Ok(b)) => a.to_json().to_string() == b.to_json().to_string(),
+        (Ok(a), Ok(b)) => printed(a) == printed(b),
         (Err(a), Err(b)) => a.message == b.message,
         _ => false,
     };
@@ -104,7 +104,7 @@ fn document(text: &str, tally: &mut Tally) -> Result<(), String> {
         (Ok(meaning), Ok(written)) => {
             let again = dsl::data::read(&written)
                 .map_err(|problems| format!("is written so that it cannot be read: {problems:?}"))?;
-            if again.to_json().to_string() != meaning.to_json().to_string() {
+            if printed(&again) != printed(meaning) {
                 return Err("means something else once it is formatted".to_owned());
             }
             if dsl::format::format(&written).as_deref() != Ok(&*written) {
@@ -242,4 +242,9 @@ fn same_again(definition: &Arc<dsl::Definition>, state: &Execution, events: &[Ev
         return Err("is restored to another state".to_owned());
     }
     Ok(())
+}
+
+/// With the order of members, which comparing values would not see.
+fn printed(value: &Value) -> String {
+    value.to_json().to_string()
 }

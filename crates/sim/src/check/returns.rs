@@ -26,10 +26,10 @@ pub(crate) fn not_repeated(look: &Look<'_>) -> Found {
                         format!("{id}: effect {} repeats {} silently", effect.0, kept.effect.0)
                     }));
                 }
-                EventBody::EffectStarted { effect, .. } => {
-                    if kept.iter().any(|kept| repeats(story, kept, effect.0)) {
-                        reached_in!(look, "people let something be done again");
-                    }
+                EventBody::EffectStarted { effect, .. }
+                    if kept.iter().any(|kept| repeats(story, kept, effect.0)) =>
+                {
+                    reached_in!(look, "people let something be done again");
                 }
                 _ => {}
             }

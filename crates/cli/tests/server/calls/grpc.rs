@@ -119,7 +119,8 @@ async fn what_cannot_be_called_is_not_published() {
         change(&mut task["with"]);
         json!([{"call": task}])
     };
-    let cases: [(&dyn Fn(&mut Json), &str, &str); 7] = [
+    type Change<'a> = &'a dyn Fn(&mut Json);
+    let cases: [(Change<'_>, &str, &str); 7] = [
         (&|w| w["method"] = json!("In"), "OH-1086", "takes a stream"),
         (&|w| w["method"] = json!("Gret"), "OH-1081", "did you mean `Greet`?"),
         (&|w| w["service"]["name"] = json!("shop.Greter"), "OH-1081", "did you mean `shop.Greeter`?"),
