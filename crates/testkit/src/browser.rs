@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Map, Value as Json, json};
@@ -10,6 +10,9 @@ use tempfile::TempDir;
 
 /// Lines that a driver says at the most before the one that names its port.
 const LINES_MAX: usize = 50;
+/// Times that a driver is started until it comes up. It binds the port that it picked for IPv4 to IPv6 as
+/// well, and gives up when somebody else took that one in between.
+const STARTS_MAX: usize = 5;
 /// What stands before the port in the line that names it.
 const STARTED: &str = "was started successfully on port ";
 /// Nothing on a screen, nothing towards the network but what a test opens.
@@ -34,10 +37,23 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Starts `chromedriver` on a port that it picks. Panics with what to install when there is none.
+    /// Starts `chromedriver` on a port that it picks. Panics with what to install when there is none, and
+    /// with what the driver said when it does not come up.
     pub fn start() -> Self {
-        let program = find("chromedriver");
         find("chromium");
+        let program = find("chromedriver");
+        let mut said = Vec::new();
+        for _ in 0..STARTS_MAX {
+            match Self::try_start(&program) {
+                Ok(driver) => return driver,
+                Err(words) => said.push(words),
+            }
+        }
+        panic!("chromedriver did not come up in {STARTS_MAX} starts; it said:\n{}", said.join("\n"));
+    }
+
+    /// One start, or what the driver said before it ended.
+    fn try_start(program: &Path) -> Result<Self, String> {
         let mut child = Command::new(program)
             .arg("--port=0")
             .process_group(0)
@@ -47,14 +63,18 @@ impl Driver {
             .spawn()
             .expect("chromedriver starts");
         let mut lines = BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
-        let said = lines.by_ref().take(LINES_MAX).map_while(Result::ok).find_map(|line| port_in(&line));
-        // A driver whose output nobody reads would stop at a full pipe.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        let Some(port) = said else {
-            end(&mut child);
-            panic!("chromedriver did not say which port it listens on; was it stopped?");
-        };
-        Self { child, port, profiles: TempDir::new().expect("a scratch directory") }
+        let mut said = Vec::new();
+        for line in lines.by_ref().take(LINES_MAX).map_while(Result::ok) {
+            let Some(port) = port_in(&line) else {
+                said.push(line);
+                continue;
+            };
+            // A driver whose output nobody reads would stop at a full pipe.
+            std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+            return Ok(Self { child, port, profiles: TempDir::new().expect("a scratch directory") });
+        }
+        end(&mut child);
+        Err(said.join("\n"))
     }
 
     /// Where it listens, as a URL.
