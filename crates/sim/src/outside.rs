@@ -206,9 +206,10 @@ impl Outside {
         self.ledger.lock().clone()
     }
 
-    /// Whether something of an effect may still arrive.
+    /// Whether something may still arrive of an effect, or of one before it, which it may undo.
     pub fn is_flying(&self, tenant: &TenantId, execution: &ExecutionId, effect: u32) -> bool {
-        self.ledger.lock().flying.contains_key(&(tenant.clone(), execution.clone(), effect))
+        let place = |effect| (tenant.clone(), execution.clone(), effect);
+        self.ledger.lock().flying.range(place(0)..=place(effect)).next().is_some()
     }
 
     fn takes_off(&self, sent: &Sent) -> (TenantId, ExecutionId, u32) {
