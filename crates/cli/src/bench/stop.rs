@@ -1,5 +1,5 @@
-//! The kill switch under full load: when the last effect arrives outside after the switch was acknowledged, and whether
-//! the signed report names everything that was on the wire by then.
+//! The kill switch under full load: when the last effect arrives outside after the switch was acknowledged, whether the
+//! signed report names everything that was on the wire by then, and when programs in the sandbox are dead.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -27,27 +27,36 @@ use crate::exit::Failure;
 /// Executions in flight, each reading in a loop.
 const EXECUTIONS: usize = 1000;
 /// Reads of each: more than all trials let through.
-const READS: u32 = 1000;
+const READS: u32 = 2000;
 /// Fewer than this at the last stop prove nothing about so many.
 const IN_FLIGHT_MIN: usize = 950;
 /// Stops.
-const TRIALS: usize = 25;
+const TRIALS: usize = 100;
+/// Stops of programs in the sandbox, while the reads go on.
+const DRILL_TRIALS: u32 = 100;
 /// Reads that arrive before each stop, so that everything is in motion; a little more each time, so that the stop does not
 /// always meet the same moment.
-const MOTION: usize = 1000;
-const MOTION_MORE: usize = 17;
-/// How long the outside takes to answer a read, so that there is always something on the wire.
-const ANSWERS_AFTER: Duration = Duration::from_millis(100);
+const MOTION: usize = 400;
+const MOTION_MORE: usize = 7;
+/// How long the outside takes to answer a read, so that there is always something on the wire. A target takes 32 at
+/// once of a tenant, so this says how many reads go by in a second as well.
+const ANSWERS_AFTER: Duration = Duration::from_millis(25);
 /// So long is looked for what still arrives after an acknowledgement.
 const AFTERMATH: Duration = Duration::from_millis(500);
 /// A flow that does not come back within this time has failed.
 const MOTION_WITHIN: Duration = Duration::from_secs(120);
+/// A drill that has not ended within this time has failed.
+const DRILL_WITHIN: Duration = Duration::from_secs(300);
+/// Pause between two looks at the drill.
+const DRILL_LOOK: Duration = Duration::from_millis(250);
 /// Pause between two looks at the flow.
 const LOOK: Duration = Duration::from_millis(2);
 /// Connections over which executions are started.
 const STARTERS: usize = 8;
 /// Nothing may arrive later than this after the acknowledgement, in milliseconds.
 const BOUND_MS: f64 = 100.0;
+/// Programs in the sandbox must be dead within this time, in milliseconds.
+const DEAD_MS: f64 = 250.0;
 
 /// One read at the outside: which one, when it arrived, and when it was answered.
 struct Arrival {
@@ -93,13 +102,64 @@ pub(super) async fn measure() -> Result<Vec<Figure>, Failure> {
         let mut connection = Connection::open(served.address, &person).await?;
         trials.push(trial(&outside, &mut connection).await?);
     }
+    let drill = drill(&served, &person).await?;
     // Some read faster than others, and a few may have read all they had to by the last stop.
     let ended = usize::try_from(served.count("completed").await?).unwrap_or(usize::MAX);
     let in_flight = EXECUTIONS.saturating_sub(ended);
     if in_flight < IN_FLIGHT_MIN {
         return Err(failed(format!("only {in_flight} executions were in flight at the last stop")));
     }
-    Ok(figures(&trials, in_flight))
+    let mut figures = figures(&trials, in_flight);
+    figures.extend(sandboxes(&drill)?);
+    Ok(figures)
+}
+
+/// The server's own drill: programs that sleep are stopped, again and again, beside the reads.
+async fn drill(served: &Served, person: &str) -> Result<Json, Failure> {
+    let mut connection = Connection::open(served.address, person).await?;
+    let body = json!({"trials": DRILL_TRIALS, "reason": "it is measured"});
+    let begun = connection.send(Method::POST, "/controls/drill", Some(&body)).await?;
+    let id = begun.body["report"]["id"].as_str();
+    let id = id.ok_or_else(|| failed(format!("a drill was answered {}: {}", begun.status, begun.body)))?;
+    let started = Instant::now();
+    while started.elapsed() < DRILL_WITHIN {
+        tokio::time::sleep(DRILL_LOOK).await;
+        let heard = connection.send(Method::GET, &format!("/controls/drills/{id}"), None).await?;
+        let report = &heard.body["report"];
+        if !report["error"].is_null() {
+            return Err(failed(format!("the drill failed: {}", report["error"])));
+        }
+        if report["complete"] == true {
+            return Ok(report.clone());
+        }
+    }
+    Err(failed("the drill did not end in time"))
+}
+
+fn sandboxes(drill: &Json) -> Result<Vec<Figure>, Failure> {
+    let figure =
+        |name: &str, value, unit, limit| Figure { group: "stop", name: name.into(), value, unit, limit };
+    let number = |path: &str| {
+        let found = drill.pointer(path).and_then(Json::as_f64);
+        found.ok_or_else(|| failed(format!("the drill does not say `{path}`")))
+    };
+    Ok(vec![
+        figure("drill: trials", number("/trials_done")?, "trials", None),
+        figure("drill: programs killed", number("/programs_killed")?, "programs", None),
+        figure("drill: trials with a late start", number("/trials_with_late_starts")?, "trials", None),
+        figure(
+            "drill: programs dead and recorded, p50",
+            number("/programs_dead_us/p50")? / 1000.0,
+            "ms",
+            Some((DEAD_MS, "bound")),
+        ),
+        figure(
+            "drill: programs dead and recorded, p99",
+            number("/programs_dead_us/p99")? / 1000.0,
+            "ms",
+            Some((DEAD_MS, "bound")),
+        ),
+    ])
 }
 
 fn figures(trials: &[Trial], in_flight: usize) -> Vec<Figure> {
