@@ -41,8 +41,10 @@ impl App {
             }
             let (app, input) = (Arc::clone(self), input.clone());
             running.spawn(async move {
-                let failed = app.give_together(&tenant, ids, &input).await;
-                failed.into_iter().map(|id| (tenant.clone(), id)).collect::<Vec<_>>()
+                let inputs = ids.into_iter().map(|id| (id, input.clone())).collect();
+                let failed = app.give_together(&tenant, inputs).await.into_iter();
+                let failed = failed.filter_map(|(id, problem)| not_taken(id, &problem));
+                failed.map(|id| (tenant.clone(), id)).collect::<Vec<_>>()
             });
         }
         while let Some(done) = running.join_next().await {
@@ -51,15 +53,42 @@ impl App {
         failed
     }
 
+    /// Gives each of many executions of one tenant its own input, a bounded number at once. No execution may be there
+    /// twice. Answers what was refused, and why.
+    pub(crate) async fn give_own(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        inputs: Vec<(ExecutionId, Input)>,
+    ) -> Result<Vec<(ExecutionId, Problem)>, Problem> {
+        let size = if self.turns.several_tenants() { WRITING.narrow } else { GROUP };
+        let mut running = JoinSet::new();
+        let mut refused = Vec::new();
+        let mut inputs = inputs.into_iter();
+        loop {
+            let group: Vec<_> = inputs.by_ref().take(size).collect();
+            if group.is_empty() || running.len() >= GROUPS {
+                match running.join_next().await {
+                    Some(done) => refused.extend(done.map_err(Problem::machine)?),
+                    None => return Ok(refused),
+                }
+            }
+            if !group.is_empty() {
+                let (app, tenant) = (Arc::clone(self), tenant.clone());
+                running.spawn(async move { app.give_together(&tenant, group).await });
+            }
+        }
+    }
+
     async fn give_together(
         self: &Arc<Self>,
         tenant: &TenantId,
-        ids: Vec<ExecutionId>,
-        input: &Input,
-    ) -> Vec<ExecutionId> {
+        inputs: Vec<(ExecutionId, Input)>,
+    ) -> Vec<(ExecutionId, Problem)> {
         let mut failed = Vec::new();
-        let mut note = |id: ExecutionId, problem: &Problem| failed.extend(not_taken(id, problem));
-        let recovers = matches!(input, Input::Recover { .. });
+        let mut note = |id: ExecutionId, problem: &Problem| failed.push((id, problem.clone()));
+        let recovers = matches!(inputs.first(), Some((_, Input::Recover { .. })));
+        let ids: Vec<ExecutionId> = inputs.iter().map(|(id, _)| id.clone()).collect();
+        let mut inputs: BTreeMap<ExecutionId, Input> = inputs.into_iter().collect();
         let turn = self.turn(tenant, Step::GoOn).await;
         let (held, busy) = self.hold_free(tenant, ids, &mut note).await;
         let mut ready: Vec<(ExecutionId, Ready)> = Vec::with_capacity(held.len());
@@ -68,7 +97,7 @@ impl App {
             if recovers {
                 crash::at(Point::BeforeRecovery);
             }
-            let change = Change { input: Some(input.clone()), ..Change::default() };
+            let change = Change { input: inputs.remove(&id), ..Change::default() };
             match self.made_ready(held, change, None).await {
                 Ok(one) => ready.push((id, one)),
                 Err(problem) => note(id, &problem),
@@ -92,8 +121,9 @@ impl App {
             }
         }
         for id in busy {
+            let Some(input) = inputs.remove(&id) else { continue };
             let turn = Some(self.turn(tenant, Step::GoOn).await);
-            if let Err(problem) = self.advance_in(turn, tenant, &id, input.clone()).await {
+            if let Err(problem) = self.advance_in(turn, tenant, &id, input).await {
                 note(id, &problem);
             }
         }

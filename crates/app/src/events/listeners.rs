@@ -137,6 +137,12 @@ impl Listeners {
         known.of.insert(key, Arc::new(subscriptions));
     }
 
+    /// Whether an execution may want an event.
+    pub(super) fn wants(&self, tenant: &TenantId, execution: &ExecutionId, event: &Value) -> bool {
+        let all = self.known.lock().of.get(&(tenant.clone(), execution.clone())).map(Arc::clone);
+        all.is_some_and(|all| all.iter().any(|one| one.may_take(event)))
+    }
+
     /// Executions that may want an event, in order.
     pub(super) fn wanting(&self, tenant: &TenantId, kind: &str, event: &Value) -> Vec<ExecutionId> {
         let candidates: Vec<(ExecutionId, Arc<Vec<Subscription>>)> = {

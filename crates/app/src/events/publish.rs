@@ -39,6 +39,15 @@ pub struct EventAccepted {
     pub repeated: bool,
 }
 
+/// An event from outside that is to be committed.
+struct ToCommit {
+    accepted: EventAccepted,
+    /// The key that it is known by for as long as it is kept.
+    known: String,
+    batch: Batch,
+    message: Message,
+}
+
 impl App {
     /// Takes events in, in order: each is durable when this answers, and brought to those who listen for it.
     pub async fn publish_events(
@@ -56,21 +65,74 @@ impl App {
             let data = Value::from_json(event, label);
             refuse_filtered(&filter::check_input(&data, &InputLimits::default()), &format!("/{position}"))?;
         }
-        let mut accepted = Vec::with_capacity(events.len());
-        for event in events {
-            accepted.push(self.take_event_in(caller, event, label).await?);
-        }
-        Ok(accepted)
+        self.take_events_in(caller, events, label).await
     }
 
-    async fn take_event_in(
+    /// All in one commit, in which each stands for itself: what came before is told so, and everything else is durable.
+    async fn take_events_in(
         self: &Arc<Self>,
         caller: &Caller,
-        mut event: Json,
+        events: Vec<Json>,
         label: Label,
-    ) -> Result<EventAccepted, Problem> {
+    ) -> Result<Vec<EventAccepted>, Problem> {
         let now = self.clock.now();
-        let tenant = caller.principal.tenant.clone();
+        let tenant = &caller.principal.tenant;
+        let mut room = self.room_for_events(tenant).await?;
+        let scarce = room < events.len() as u64;
+        let (mut accepted, mut batches, mut messages) = (Vec::new(), Vec::new(), Vec::new());
+        let mut full = None;
+        for (place, event) in events.into_iter().enumerate() {
+            let one = self.event_to_commit(caller, event, (label, now, place))?;
+            // What is kept needs no room, and is told apart inside the transaction otherwise.
+            let before = scarce && {
+                let before = self.store.deduplicated(tenant, &one.known, now).await;
+                before.map_err(|e| store_problem(&e))?.is_some()
+            };
+            if !before && room == 0 {
+                full = Some(self.no_room());
+                break;
+            }
+            accepted.push(EventAccepted { repeated: before, ..one.accepted });
+            if !before {
+                room -= 1;
+                batches.push(one.batch);
+                messages.push((accepted.len() - 1, one.message));
+            }
+        }
+        let (mut done, mut failed) = (Vec::with_capacity(messages.len()), full);
+        let answers = if batches.is_empty() { Vec::new() } else { self.store.commit(batches).await };
+        let mut answers = answers.into_iter();
+        for (place, message) in messages {
+            match answers.next() {
+                Some(Ok(_)) => done.push(message),
+                // It came before, or at the same moment.
+                Some(Err(store::CommitError::Conflict(_))) => {
+                    if let Some(one) = accepted.get_mut(place) {
+                        one.repeated = true;
+                    }
+                }
+                Some(Err(error)) => failed = Some(crate::app::commit_problem(&error)),
+                None => failed = Some(Problem::machine("the store answered nothing to a batch")),
+            }
+        }
+        for one in accepted.iter().filter(|one| !one.repeated && failed.is_none()) {
+            self.notify(tenant, "event", &one.id, 0);
+        }
+        // Whatever became durable is delivered, also when the request as a whole is not: sent again, it is repeated.
+        self.post(done);
+        match failed {
+            Some(problem) => Err(problem),
+            None => Ok(accepted),
+        }
+    }
+
+    fn event_to_commit(
+        &self,
+        caller: &Caller,
+        mut event: Json,
+        (label, now, place): (Label, Timestamp, usize),
+    ) -> Result<ToCommit, Problem> {
+        let tenant = &caller.principal.tenant;
         if let Some(members) = event.as_object_mut() {
             members.entry("time").or_insert_with(|| json!(now.to_rfc3339()));
         }
@@ -85,17 +147,11 @@ impl App {
         };
         let (source, id) = (kept.text("source").to_owned(), kept.text("id").to_owned());
         let known = format!("events|{}", Digest::of(format!("{source} {id}").as_bytes()));
-        let repeated = EventAccepted { source: source.clone(), id: id.clone(), repeated: true };
-        let before = self.store.deduplicated(&tenant, &known, now).await.map_err(|e| store_problem(&e))?;
-        if before.is_some() {
-            return Ok(repeated);
-        }
-        self.room_for_event(&tenant).await?;
-        let (mut puts, message, details) = self.puts_of(&tenant, kept, now)?;
+        let (mut puts, message, details) = self.puts_of(tenant, kept, (now, place))?;
         puts.push(message.put()?);
         puts.push(Put::Answer {
             tenant: tenant.clone(),
-            key: known,
+            key: known.clone(),
             expires_at: now.plus(KEPT_FOR),
             document: json!({ "source": source, "id": id }),
         });
@@ -106,16 +162,8 @@ impl App {
         let record = record::by_caller(caller, now, "event.received", format!("events/{key}"), details);
         let batch =
             Batch { expect, puts, records: vec![record], lease: Some(self.lease), ..Batch::default() };
-        match self.store.commit(vec![batch]).await.pop() {
-            Some(Ok(_)) => {}
-            // The same one came at the same moment.
-            Some(Err(store::CommitError::Conflict(_))) => return Ok(repeated),
-            Some(Err(error)) => return Err(crate::app::commit_problem(&error)),
-            None => return Err(Problem::machine("the store answered nothing to a batch")),
-        }
-        self.notify(&tenant, "event", &id, 0);
-        self.post(vec![message]);
-        Ok(EventAccepted { repeated: false, ..repeated })
+        let accepted = EventAccepted { source, id, repeated: false };
+        Ok(ToCommit { accepted, known, batch, message })
     }
 
     /// Puts the events that a step published into its batch; answers the messages that bring them to those who listen.
@@ -128,7 +176,7 @@ impl App {
     ) -> Result<Vec<Message>, Problem> {
         let started = &state.started;
         let mut messages = Vec::new();
-        for event in state.emitted_since(before) {
+        for (place, event) in state.emitted_since(before).enumerate() {
             let kept = KeptEvent {
                 key: String::new(),
                 at: now,
@@ -138,7 +186,7 @@ impl App {
                 workflow: Some(format!("{}/{}", started.namespace, started.name)),
                 event: event.to_json(),
             };
-            let (puts, message, details) = self.puts_of(&started.tenant, kept, now)?;
+            let (puts, message, details) = self.puts_of(&started.tenant, kept, (now, place))?;
             batch.puts.extend(puts);
             let What::Event { key } = &message.what else { continue };
             let resource = format!("events/{key}");
@@ -161,10 +209,14 @@ impl App {
         &self,
         tenant: &model::TenantId,
         mut kept: KeptEvent,
-        now: Timestamp,
+        (now, place): (Timestamp, usize),
     ) -> Result<(Vec<Put>, Message, Json), Problem> {
         let (source, id) = (kept.text("source"), kept.text("id"));
-        let key = ExecutionId::derived(now, &Digest::of(format!("{source} {id}").as_bytes())).to_string();
+        // What came at one moment stands in its order, as far as one request or step brought it.
+        let mut digest = Digest::of(format!("{source} {id}").as_bytes());
+        let place = u16::try_from(place).unwrap_or(u16::MAX).to_be_bytes();
+        digest.0[..2].copy_from_slice(&place);
+        let key = ExecutionId::derived(now, &digest).to_string();
         let details = json!({
             "type": kept.text("type"), "source": source, "id": id,
             "digest": model::digest_of(&kept.event),

@@ -42,18 +42,20 @@ impl App {
         self.mail.post(messages);
     }
 
-    /// Refuses an event from outside when the tenant keeps as many as it may.
-    pub(super) async fn room_for_event(&self, tenant: &TenantId) -> Result<(), Problem> {
-        let most = self.settings.events_max;
+    /// How many more events from outside a tenant may keep.
+    pub(super) async fn room_for_events(&self, tenant: &TenantId) -> Result<u64, Problem> {
         let kept = match self.tally.of(tenant) {
             Some(kept) => kept,
             None => self.events_in_store(tenant).await?,
         };
-        if kept < most {
-            return Ok(());
-        }
-        let detail = format!("{kept} events are kept, and {most} may be; each is for seven days");
-        Err(Problem::new(429, 2181, "too many events kept", detail))
+        Ok(self.settings.events_max.saturating_sub(kept))
+    }
+
+    /// The answer to an event that there is no room for.
+    pub(super) fn no_room(&self) -> Problem {
+        let most = self.settings.events_max;
+        let detail = format!("{most} events are kept, and no more may be; each is for seven days");
+        Problem::new(429, 2181, "too many events kept", detail)
     }
 
     /// Counts in the store. Those that come meanwhile may be counted twice or not at all: the limit is one of memory and disk.

@@ -1,16 +1,13 @@
 //! Messages from execution to execution: durable until what they ask for is.
 
-use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::effect::EffectNumber;
 use model::event::CancelMode;
 use model::{ExecutionId, Problem, TenantId};
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use store::Put;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::app::{App, store_problem, system_tenant};
@@ -21,8 +18,6 @@ pub(crate) const KIND: &str = "message";
 const PAGE: u32 = 500;
 /// Messages delivered at once.
 const AT_ONCE: usize = 32;
-/// Messages in memory; whatever is beyond that is read from the store when these are delivered.
-const WAITING_MAX: usize = 100_000;
 /// Pauses before what could not be delivered is tried again: from the first, doubled, to the last.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_LAST: Duration = Duration::from_secs(15);
@@ -90,7 +85,7 @@ impl Message {
         format!("{}/{}/{what}", self.tenant, self.execution)
     }
 
-    fn address(&self) -> (TenantId, ExecutionId) {
+    pub(super) fn address(&self) -> (TenantId, ExecutionId) {
         (self.tenant.clone(), self.execution.clone())
     }
 
@@ -103,106 +98,6 @@ impl Message {
     /// Takes it away.
     pub(crate) fn remove(&self) -> Put {
         Put::Remove { tenant: system_tenant(), kind: KIND.to_owned(), key: self.key() }
-    }
-}
-
-/// Messages that wait to be delivered. What is in memory is a hint: the store has all of them.
-pub(crate) struct Mail {
-    waiting: Mutex<Waiting>,
-    changed: Notify,
-}
-
-#[derive(Default)]
-struct Waiting {
-    messages: VecDeque<Message>,
-    /// What came while the store is read: it is delivered after what the store had before.
-    late: VecDeque<Message>,
-    reading: bool,
-    /// Executions to which a message is being delivered: the next one to the same waits for that.
-    busy: BTreeSet<(TenantId, ExecutionId)>,
-    /// Some are in the store only.
-    more: bool,
-}
-
-impl Default for Mail {
-    fn default() -> Self {
-        // What the last process left comes first.
-        let waiting = Waiting { reading: true, ..Waiting::default() };
-        Self { waiting: Mutex::new(waiting), changed: Notify::default() }
-    }
-}
-
-impl Waiting {
-    /// Whatever finds no room is in the store, and everything after it stays there too: it would overtake it.
-    fn push(&mut self, message: Message) {
-        let line = if self.reading { &mut self.late } else { &mut self.messages };
-        if self.more || line.len() >= WAITING_MAX {
-            self.more = true;
-        } else {
-            line.push_back(message);
-        }
-    }
-}
-
-impl Mail {
-    /// Messages that are durable since just now.
-    pub(crate) fn post(&self, messages: Vec<Message>) {
-        if messages.is_empty() {
-            return;
-        }
-        let mut waiting = self.waiting.lock();
-        for message in messages {
-            waiting.push(message);
-        }
-        drop(waiting);
-        self.changed.notify_one();
-    }
-
-    /// The oldest message to an execution to which none is being delivered.
-    fn take(&self) -> Option<Message> {
-        let mut waiting = self.waiting.lock();
-        let free = |message: &Message| !waiting.busy.contains(&message.address());
-        let position = waiting.messages.iter().position(free)?;
-        let message = waiting.messages.remove(position)?;
-        waiting.busy.insert(message.address());
-        Some(message)
-    }
-
-    fn delivered(&self, message: &Message) {
-        self.waiting.lock().busy.remove(&message.address());
-        self.changed.notify_one();
-    }
-
-    /// Messages that were found in the store: those that are not in memory.
-    fn found(&self, messages: Vec<Message>) {
-        let mut waiting = self.waiting.lock();
-        let known: BTreeSet<String> = waiting.messages.iter().map(Message::key).collect();
-        for message in messages.into_iter().filter(|message| !known.contains(&message.key())) {
-            if waiting.messages.len() >= WAITING_MAX {
-                waiting.more = true;
-                return;
-            }
-            waiting.messages.push_back(message);
-        }
-    }
-
-    /// The store was read to its end: what came meanwhile follows, unless it was found there.
-    fn read(&self) {
-        let mut waiting = self.waiting.lock();
-        waiting.reading = false;
-        let known: BTreeSet<String> = waiting.messages.iter().map(Message::key).collect();
-        for message in std::mem::take(&mut waiting.late) {
-            if !known.contains(&message.key()) {
-                waiting.push(message);
-            }
-        }
-    }
-
-    /// True when there are messages that are in the store only: it is to be read again.
-    fn take_more(&self) -> bool {
-        let mut waiting = self.waiting.lock();
-        waiting.reading |= waiting.more;
-        std::mem::take(&mut waiting.more)
     }
 }
 
@@ -223,18 +118,18 @@ impl App {
         let mut delivering = JoinSet::new();
         loop {
             while delivering.len() < AT_ONCE {
-                let Some(message) = self.mail.take() else { break };
+                let Some(messages) = self.mail.take() else { break };
                 let app = Arc::clone(self);
-                delivering.spawn(async move { app.deliver_until_done(message).await });
+                delivering.spawn(async move { app.deliver_group(messages).await });
             }
             if delivering.is_empty() && self.mail.take_more() && self.read_mail().await.is_err() {
-                self.mail.waiting.lock().more = true;
+                self.mail.read_again();
                 tokio::time::sleep(PAUSE_LAST).await;
                 continue;
             }
             tokio::select! {
                 Some(_) = delivering.join_next(), if !delivering.is_empty() => {}
-                () = self.mail.changed.notified() => {}
+                () = self.mail.changed() => {}
             }
         }
     }
@@ -259,28 +154,45 @@ impl App {
         }
     }
 
-    /// Tries until the message is taken, or turns out to be about what is over. What has to wait for long makes room for
-    /// the others.
-    async fn deliver_until_done(self: &Arc<Self>, message: Message) {
+    /// Executions that began to listen look back together; those that cannot, and all other messages, are tried until they
+    /// are taken.
+    async fn deliver_group(self: &Arc<Self>, messages: Vec<Message>) {
+        if !matches!(&*messages, [Message { what: What::Listens { .. }, .. }, _, ..]) {
+            return self.deliver_until_done(messages).await;
+        }
+        let (done, left) = self.catch_up_all(messages).await;
+        self.mail.delivered(&done);
+        let mut single = JoinSet::new();
+        for message in left {
+            let app = Arc::clone(self);
+            single.spawn(async move { app.deliver_until_done(vec![message]).await });
+        }
+        while single.join_next().await.is_some() {}
+    }
+
+    /// Tries until the messages to one address are taken, or turn out to be about what is over. What has to wait for long
+    /// makes room for the others.
+    async fn deliver_until_done(self: &Arc<Self>, messages: Vec<Message>) {
         let mut pause = PAUSE_FIRST;
         while self.leads() {
-            let Err(problem) = self.deliver(&message).await else {
-                self.mail.delivered(&message);
+            let Err(problem) = self.deliver(&messages).await else {
+                self.mail.delivered(&messages);
                 return;
             };
             if problem.status == 500 {
-                tracing::error!(execution.id = %message.execution, error = %problem, internal = problem.internal, "a message between executions could not be delivered; it is tried again");
+                let to = messages.first().map(|message| message.execution.as_str());
+                tracing::error!(execution.id = to, error = %problem, internal = problem.internal, "a message between executions could not be delivered; it is tried again");
             }
             if pause > PAUSE_FIRST * 4 {
-                let (app, message) = (Arc::clone(self), message.clone());
+                let app = Arc::clone(self);
                 tokio::spawn(async move {
                     tokio::time::sleep(pause).await;
                     let mut pause = pause;
-                    while app.leads() && app.deliver(&message).await.is_err() {
+                    while app.leads() && app.deliver(&messages).await.is_err() {
                         pause = (pause * 2).min(PAUSE_LAST);
                         tokio::time::sleep(pause).await;
                     }
-                    app.mail.delivered(&message);
+                    app.mail.delivered(&messages);
                 });
                 return;
             }
@@ -289,14 +201,25 @@ impl App {
         }
     }
 
-    async fn deliver(self: &Arc<Self>, message: &Message) -> Result<(), Problem> {
+    /// Delivers what [`super::lines::Mail::take`] gave: events together, everything else one by one.
+    async fn deliver(self: &Arc<Self>, messages: &[Message]) -> Result<(), Problem> {
+        if let [Message { what: What::Event { .. }, .. }, ..] = messages {
+            return self.deliver_events(messages).await;
+        }
+        for message in messages {
+            self.deliver_one(message).await?;
+        }
+        Ok(())
+    }
+
+    async fn deliver_one(self: &Arc<Self>, message: &Message) -> Result<(), Problem> {
         match &message.what {
             What::Begin { parent, effect } => self.begin_child(message, parent, *effect).await,
             What::Ended { child, effect } => self.hear_of(message, child, *effect).await,
             What::Undo { parent, effect } => self.undo_child(message, parent, *effect).await,
             What::Act { parent, act } => self.act_on_child(message, parent, *act).await,
             What::Listens { .. } => self.catch_up(message).await,
-            What::Event { key } => self.deliver_event(message, key).await,
+            What::Event { .. } => self.deliver_events(std::slice::from_ref(message)).await,
             What::Start { workflow, key } => self.begin_on(message, workflow, key).await,
         }
     }

@@ -7,6 +7,7 @@
 
 mod act;
 mod begin;
+pub(crate) mod lines;
 pub(crate) mod mail;
 mod tell;
 
