@@ -266,3 +266,147 @@ Feature: The governed profile
     When the workflow is executed
     And the workflow is cancelled
     Then the workflow should be cancelled
+
+  Scenario: A workflow asks a person, and goes on with what was filled in
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: omnihub, name: a-workflow-asks-a-person, version: '1.0.0' }
+    do:
+      - ask:
+          call: approval:1.0.0
+          with:
+            ask: Which colour?
+            form: { type: object, properties: { colour: { type: string } }, required: [ colour ] }
+      - take: { set: '${ { colour: .answer.colour, by: .by } }' }
+    """
+    When the workflow is executed
+    And the approval is granted with:
+    """yaml
+    colour: blue
+    """
+    Then the workflow should complete with output:
+    """yaml
+    colour: blue
+    by: user:approver
+    """
+
+  @clock
+  Scenario: What a person answers survives a restart
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: omnihub, name: what-a-person-answers-survives, version: '1.0.0' }
+    do:
+      - ask: { call: 'approval:1.0.0', with: { ask: Go on? } }
+      - keep: { set: '${ { said: .reason } }' }
+      - sleep: { wait: PT1H }
+    """
+    When the workflow is executed
+    And the runtime restarts
+    And the approval is granted
+    And the runtime restarts
+    And the clock advances PT1H
+    Then the workflow should complete with output:
+    """yaml
+    said: the kit says so
+    """
+
+  Scenario: A no is an error that may be caught
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: omnihub, name: a-no-is-an-error-that-may-be-caught, version: '1.0.0' }
+    do:
+      - guarded:
+          try: [ { ask: { call: 'approval:1.0.0', with: { ask: Go on? } } } ]
+          catch: { errors: { with: { type: https://omnihub.dev/errors/approval-denied, status: 403 } }, do: [ { no: { set: { went: elsewhere } } } ] }
+    """
+    When the workflow is executed
+    And the approval is denied
+    Then the workflow should complete with output:
+    """yaml
+    went: elsewhere
+    """
+
+  @clock
+  Scenario: A question that nobody answers in time is an error
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: omnihub, name: a-question-that-nobody-answers, version: '1.0.0' }
+    do:
+      - ask: { call: 'approval:1.0.0', with: { ask: Go on?, deadline: PT30M } }
+      - after: { set: { went: 'on' } }
+    """
+    When the workflow is executed
+    And the clock advances PT30M
+    Then the workflow should fault with error:
+    """yaml
+    type: https://omnihub.dev/errors/approval-denied
+    status: 408
+    """
+    And after should not run
+
+  Scenario: A question without words is refused
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: omnihub, name: a-question-without-words-is-refused, version: '1.0.0' }
+    do:
+      - ask: { call: 'approval:1.0.0', with: { approvers: 2 } }
+    """
+    When the workflow is published
+    Then the workflow should be refused with OH-2101
+
+  Scenario: An inline function is called with its arguments, when a person agrees
+    Given an action with definition:
+    """yaml
+    action: pet-read:1.0.0
+    title: Read a pet
+    effect: read
+    class: read
+    input: { schema: { type: object, required: [ id ] } }
+    run: { call: http, with: { method: get, endpoint: 'https://<outside>/v2/pet/{id}' } }
+    """
+    And a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: omnihub, name: an-inline-function-is-called, version: '1.0.0' }
+    use:
+      functions:
+        pet:
+          input: { schema: { document: { type: object, required: [ number ] } } }
+          call: pet-read:1.0.0
+          with: { id: '${ .number }' }
+          output: { as: .name }
+    do:
+      - read: { call: pet, with: { number: 1 } }
+    """
+    When the workflow is executed
+    And the approval is granted
+    Then the workflow should complete with output:
+    """yaml
+    Milou
+    """
+
+  Scenario: An inline function that nobody agrees to does nothing
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: omnihub, name: an-inline-function-that-nobody-agrees-to, version: '1.0.0' }
+    use: { functions: { three: { run: { shell: { command: 'printf 3' } } } } }
+    do:
+      - count: { call: three }
+    """
+    When the workflow is executed
+    And the approval is denied
+    Then the workflow should fault with error:
+    """yaml
+    type: https://omnihub.dev/errors/approval-denied
+    status: 403
+    """
+
+  Scenario: A function that calls itself is refused
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: omnihub, name: a-function-that-calls-itself, version: '1.0.0' }
+    use: { functions: { one: { call: two }, two: { call: one } } }
+    do:
+      - a: { call: one }
+    """
+    When the workflow is published
+    Then the workflow should be refused with OH-2103

@@ -178,6 +178,7 @@ impl Decision<'_> {
         {
             return Ok(self.edit(&arguments));
         }
+        self.fill_in(state)?;
         self.approval.votes.push(Vote {
             by: self.caller.principal.id.clone(),
             approve: self.yes,
@@ -211,6 +212,7 @@ impl Decision<'_> {
             decision,
             by: self.caller.principal.id.clone(),
             reason: self.reason,
+            answer: self.approval.answer.clone().filter(|_| self.yes),
         };
         Ok(Change {
             input: Some(input),
@@ -218,6 +220,27 @@ impl Decision<'_> {
             records: Vec::new(),
             ..Change::default()
         })
+    }
+
+    /// Everybody who says yes fills in the same form with the same answer: all of them stand behind it.
+    fn fill_in(&mut self, state: &Execution) -> Result<(), Problem> {
+        let given = self.word.answer.as_ref().map(|answer| Value::from_json(answer, Label::CALLER));
+        let wrong = |what: String| Problem::new(422, 4220, "wrong shape", what.clone()).field("answer", what);
+        if !self.yes {
+            return match given {
+                Some(_) => Err(wrong("who says no fills nothing in: leave `answer` out".to_owned())),
+                None => Ok(()),
+            };
+        }
+        state.check_answer(self.approval.effect, given.as_ref()).map_err(wrong)?;
+        let before = self.approval.answer.as_ref().map(model::digest_of);
+        if before.is_some() && before != given.as_ref().map(model::digest_of) {
+            let detail = "somebody has filled in the form already, with something else: say yes to the same, or say no";
+            return Err(Problem::new(409, 3015, "another answer", detail)
+                .with("answer", self.approval.answer.as_ref().map_or(json!(null), Value::to_json)));
+        }
+        self.approval.answer = given;
+        Ok(())
     }
 
     fn edit(mut self, arguments: &serde_json::Value) -> Change {

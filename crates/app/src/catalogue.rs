@@ -643,6 +643,7 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
         TaskKind::Checkpoint(name) => ("call", format!("checkpoint `{name}`"), Vec::new()),
         TaskKind::OnRollback { action, .. } => ("call", format!("on rollback: {action}"), Vec::new()),
         TaskKind::Declassify(_) => ("call", "declassify".to_owned(), Vec::new()),
+        TaskKind::Ask(_) => ("call", "ask people".to_owned(), Vec::new()),
         TaskKind::Rollback(to) => ("call", savepoint_label("rollback to", to.as_deref()), Vec::new()),
         TaskKind::Release(to) => ("call", savepoint_label("release to", to.as_deref()), Vec::new()),
     };

@@ -467,6 +467,7 @@ fn not_reached(tasks: &TaskList, effects: &[PlannedEffect]) -> Vec<NotReached> {
             TaskKind::Work(Work::Process(process)) => {
                 Some(format!("run:{}", process.language.as_deref().unwrap_or("shell")))
             }
+            TaskKind::Ask(_) => Some(model::effect::APPROVAL.to_owned()),
             TaskKind::Child(child) => {
                 let version = child.version.as_deref().unwrap_or("latest");
                 Some(format!("workflow:{}/{}:{version}", child.namespace, child.name))

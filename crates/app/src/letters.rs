@@ -163,6 +163,11 @@ pub(crate) fn opened(
         expires_at: awaited.expires_at,
         decided_at: None,
         edited_by: effect.edited_by.clone(),
+        form: match &effect.request {
+            model::Request::Approval(asked) => asked.form.clone(),
+            _ => None,
+        },
+        answer: None,
     }
 }
 

@@ -6,9 +6,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::{Effect, Execution, Judgement};
-use guard::policy::Ruling;
+use guard::policy::{Ruling, stricter};
 use guard::provenance::{self, Provenance};
 use guard::risk::{ActorHistory, Facts};
 use model::action::BlastRadius;
@@ -37,6 +38,10 @@ pub(crate) const TAKEOVER_REASON: &str = "operator takeover: every effect waits 
 const GONE_REASON: &str = "who asked for it, has no valid token any more";
 /// Why a value is not declassified by a policy alone: what becomes trusted by it says that a person approved it.
 const DECLASSIFY_REASON: &str = "only a person can answer for a value from outside";
+/// How the reason ends when people are asked about an inline function.
+const FUNCTION_REASON: &str = "is a function of the document, which nobody reviewed";
+/// Why people are asked whatever policy says.
+const ASKED_REASON: &str = "the workflow asks people";
 /// How the reason of a denial begins when a policy could not decide.
 pub(crate) const FAILED_REASON: &str = "a policy failed, and on doubt the answer is no";
 
@@ -175,7 +180,9 @@ impl App {
                 // Whoever signed the plan has decided about this effect already; not about doing it again after the flow went
                 // back.
                 Ok((plan, Held::By(number)))
-                    if !grounds.people.disabled(&state.started.requester)
+                    // A question of the workflow is answered when it comes, by whoever then sees what it is about.
+                    if !matches!(effect.request, model::Request::Approval(_))
+                        && !grounds.people.disabled(&state.started.requester)
                         && state.caution(effect.number).is_none() =>
                 {
                     entry = Some(number);
@@ -207,7 +214,11 @@ impl App {
                 None => self.permit(digest, verdict, &controls, None, effect, now),
                 Some(why) => {
                     let id = ApprovalId::generate(&*self.ids, now);
-                    let awaited = Awaited { id, expires_at: now.plus(self.settings.approvals_expire) };
+                    let expire = match &effect.request {
+                        model::Request::Approval(asked) => Duration::from_millis(asked.deadline_ms),
+                        _ => self.settings.approvals_expire,
+                    };
+                    let awaited = Awaited { id, expires_at: now.plus(expire) };
                     Judgement::Ask { digest, verdict: with_reason(verdict, why), awaited }
                 }
             },
@@ -287,12 +298,41 @@ pub(crate) fn judged_by(
         verdict.decision = Decision::RequireApproval(operators());
         verdict.reasons = vec![DECLASSIFY_REASON.to_owned()];
     }
+    if let Some(function) = &effect.function
+        && verdict.decision == Decision::Allow
+    {
+        let verdict = Arc::make_mut(&mut verdict);
+        verdict.decision = Decision::RequireApproval(operators());
+        verdict.reasons = vec![format!("`{function}` {FUNCTION_REASON}")];
+    }
+    if let model::Request::Approval(asked) = &effect.request {
+        ask(Arc::make_mut(&mut verdict), &asked.quorum);
+    }
     if let Some(reason) = unreadable_amount(effect) {
         let verdict = Arc::make_mut(&mut verdict);
         verdict.decision = Decision::Deny;
         verdict.reasons = vec![reason];
     }
     verdict
+}
+
+/// People decide, as many as the workflow wants and no fewer than policy does; only who suits both.
+fn ask(verdict: &mut Verdict, wanted: &Quorum) {
+    let quorum = match &verdict.decision {
+        Decision::Deny => return,
+        Decision::Allow => wanted.clone(),
+        Decision::RequireApproval(quorum) => stricter(quorum, wanted),
+    };
+    if quorum.roles.is_empty() {
+        verdict.reasons = vec![format!(
+            "nobody could decide it: the workflow asks {}, and policy asks others",
+            wanted.roles.join(", ")
+        )];
+        verdict.decision = Decision::Deny;
+        return;
+    }
+    verdict.decision = Decision::RequireApproval(quorum);
+    verdict.reasons.insert(0, ASKED_REASON.to_owned());
 }
 
 /// The verdict when a policy could not decide.
@@ -333,20 +373,34 @@ fn predicted(effect: &Effect) -> Value {
     if effect.request == model::Request::Declassify {
         return effect.arguments.get("value").cloned().unwrap_or(Value::NULL);
     }
+    if let model::Request::Approval(_) = &effect.request {
+        let nobody = "predicted: nobody was asked";
+        return Value::object([
+            ("by", Value::NULL),
+            ("reason", Value::string(nobody)),
+            ("answer", Value::NULL),
+        ]);
+    }
     effect.action.as_ref().map_or(Value::NULL, |action| action.predicted.clone())
 }
 
 fn score(state: &Execution, effect: &Effect, origins: &[Provenance]) -> Risk {
     let amount = amount(effect);
     let untrusted = provenance::untrusted(origins);
-    guard::risk::score(&Facts {
+    let scored = guard::risk::score(&Facts {
         contract: &effect.contract,
         operation: &effect.operation,
         amount: amount.as_ref().map(|(value, currency)| (*value, currency.as_deref())),
         untrusted_arguments: &untrusted,
         principal: state.started.requester_kind,
         history: ActorHistory::default(),
-    })
+    });
+    match &effect.function {
+        Some(function) => {
+            guard::risk::at_least_high(scored, "inline-function", format!("`{function}` {FUNCTION_REASON}"))
+        }
+        None => scored,
+    }
 }
 
 /// The amount of money and its currency, by the pointers of the contract.
@@ -434,6 +488,9 @@ struct Acting<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     amount_pointer: Option<&'a str>,
     target: Cow<'a, str>,
+    /// The inline function that it is a part of; absent when it is in none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -469,6 +526,7 @@ fn policy_input<'a>(
             recipients: &contract.recipients,
             amount_pointer: contract.amount.as_ref().map(|fields| fields.value.as_str()),
             target: effect.request.target(),
+            function: effect.function.as_deref(),
         },
         arguments: &effect.arguments,
         amount: amount(effect).map(|(value, currency)| Amount { value, currency }),
@@ -498,6 +556,10 @@ pub(crate) fn in_one_line(effect: &Effect) -> String {
             None => format!("{} {} at {}", call.protocol.name(), call.method, call.uri),
         },
         model::Request::Declassify => "a value from outside becomes trusted".to_owned(),
+        model::Request::Approval(_) => {
+            let ask = effect.arguments.get("ask").and_then(Value::as_str).unwrap_or_default();
+            ask.chars().take(200).collect()
+        }
         model::Request::Workflow(workflow) => format!(
             "run workflow {}/{}:{}{}",
             workflow.namespace,

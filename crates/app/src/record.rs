@@ -292,14 +292,21 @@ pub(crate) fn described(state: &engine::Execution, body: &EventBody) -> Option<D
         // An edit is recorded with its reason and digest by whoever takes it.
         EventBody::Judged { .. } | EventBody::Edited { .. } => return None,
         EventBody::Barred { effect, reason } => ("effect.barred", Some(*effect), json!({ "reason": reason })),
-        EventBody::ApprovalDecided { effect, approval, decision, by, reason } => (
+        EventBody::ApprovalDecided { effect, approval, decision, by, reason, answer } => (
             match decision {
                 model::event::ApprovalDecision::Approved => "approval.approved",
                 model::event::ApprovalDecision::Rejected => "approval.rejected",
                 model::event::ApprovalDecision::Expired => "approval.expired",
             },
             Some(*effect),
-            json!({ "approval": approval, "by": by, "reason": guard::pii::redact(reason) }),
+            {
+                let mut details =
+                    json!({ "approval": approval, "by": by, "reason": guard::pii::redact(reason) });
+                if let Some(answer) = answer {
+                    details["answer"] = json!(model::digest_of(answer));
+                }
+                details
+            },
         ),
         EventBody::EffectStarted { effect, attempt, permit, epoch, lease, digest, entry, approval } => (
             "effect.permitted",

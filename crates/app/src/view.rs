@@ -358,6 +358,8 @@ pub struct ApprovalWord {
     pub reason: String,
     /// New arguments: withdraws this approval and judges the edited effect again.
     pub arguments: Option<Json>,
+    /// What the form is filled in with, when it has one.
+    pub answer: Option<Json>,
 }
 
 /// An approval with what the caller may do about it.

@@ -579,7 +579,7 @@ pub(crate) fn work_of(
         },
         model::Request::Process(process) => Duration::from_millis(process.timeout_ms),
         // Nothing is asked of anybody.
-        model::Request::Declassify => DECLASSIFY_TIMEOUT,
+        model::Request::Declassify | model::Request::Approval(_) => DECLASSIFY_TIMEOUT,
         // No worker performs it: a message begins the other execution.
         model::Request::Workflow(_) | model::Request::Unwind(_) => return None,
     };

@@ -22,8 +22,8 @@ pub trait House: Send {
     async fn update(&mut self, id: &str, name: &str, update: &str, data: &Json) -> Result<Json, Refused>;
     /// Publishes an event.
     async fn event(&mut self, event: &Json) -> Result<(), Refused>;
-    /// Says yes or no to what the execution waits for.
-    async fn decide(&mut self, id: &str, yes: bool) -> Result<(), Refused>;
+    /// Says yes or no to what the execution waits for, with what its form is filled in with.
+    async fn decide(&mut self, id: &str, yes: bool, answer: Option<&Json>) -> Result<(), Refused>;
     /// Stops an execution for good.
     async fn cancel(&mut self, id: &str) -> Result<(), Refused>;
     /// Sets the clock forward.

@@ -347,7 +347,7 @@ impl House for Inside {
         .await
     }
 
-    async fn decide(&mut self, id: &str, yes: bool) -> Result<(), Refused> {
+    async fn decide(&mut self, id: &str, yes: bool, answer: Option<&Json>) -> Result<(), Refused> {
         let approver = caller("user:approver", Role::Operator)?;
         let blocked = self.look(id).await?.blocked_on.unwrap_or_default();
         let Some(approval) = blocked.strip_prefix("approval:") else {
@@ -357,7 +357,12 @@ impl House for Inside {
             let approver = approver.clone();
             async move {
                 let digest = app.approval(&approver, approval).await?.approval.digest.to_string();
-                let word = ApprovalWord { digest, reason: "the kit says so".to_owned(), arguments: None };
+                let word = ApprovalWord {
+                    digest,
+                    reason: "the kit says so".to_owned(),
+                    arguments: None,
+                    answer: answer.cloned(),
+                };
                 let said = if yes {
                     app.approve(&approver, approval, word).await
                 } else {

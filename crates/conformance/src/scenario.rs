@@ -87,9 +87,9 @@ async fn perform(
             setting.answer = Some(house.update(EXECUTION, name, &id, data).await);
             Ok(())
         }
-        Step::Decide(yes) => {
+        Step::Decide(yes, answer) => {
             rest(house).await?;
-            house.decide(EXECUTION, *yes).await
+            house.decide(EXECUTION, *yes, answer.as_ref()).await
         }
         Step::Cancel => {
             rest(house).await?;

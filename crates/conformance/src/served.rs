@@ -118,7 +118,7 @@ impl House for Served<'_> {
         taken(self.author.send("POST", "/api/v1/events", &headers, body).await).map(drop)
     }
 
-    async fn decide(&mut self, id: &str, yes: bool) -> Result<(), Refused> {
+    async fn decide(&mut self, id: &str, yes: bool, answer: Option<&Json>) -> Result<(), Refused> {
         let blocked = self.look(id).await?.blocked_on.unwrap_or_default();
         let Some(approval) = blocked.strip_prefix("approval:") else {
             return Err(Refused::unasked(format!("no approval is waited for, but `{blocked}`")));
@@ -126,7 +126,10 @@ impl House for Served<'_> {
         let digest =
             taken(self.approver.get(&format!("/approvals/{approval}")).await)?.json["digest"].clone();
         let word = if yes { "approve" } else { "reject" };
-        let body = json!({"digest": digest, "reason": "the kit says so"});
+        let mut body = json!({"digest": digest, "reason": "the kit says so"});
+        if let Some(answer) = answer {
+            body["answer"] = answer.clone();
+        }
         taken(self.approver.post(&format!("/approvals/{approval}/{word}"), body).await).map(drop)
     }
 

@@ -32,8 +32,8 @@ pub enum Step {
     Update(String, Json),
     /// `the description of the pet store changes`: from here on it is served as another document.
     ChangeDescription,
-    /// `the approval is granted`, `the approval is denied`
-    Decide(bool),
+    /// `the approval is granted`, `the approval is granted with:` what its form is filled in with, `the approval is denied`
+    Decide(bool, Option<Json>),
     /// `the workflow is cancelled`
     Cancel,
     /// What must be so.
@@ -91,6 +91,7 @@ const TEXTS: &[&str] = &[
     "the runtime restarts",
     "the description of the pet store changes",
     "the approval is granted",
+    "the approval is granted with:",
     "the approval is denied",
     "the workflow should complete",
     "the workflow should complete with output:",
@@ -118,8 +119,9 @@ impl Step {
             "the workflow is cancelled" => Step::Cancel,
             "the runtime restarts" => Step::Restart,
             "the description of the pet store changes" => Step::ChangeDescription,
-            "the approval is granted" => Step::Decide(true),
-            "the approval is denied" => Step::Decide(false),
+            "the approval is granted" => Step::Decide(true, None),
+            "the approval is granted with:" => Step::Decide(true, Some(data()?)),
+            "the approval is denied" => Step::Decide(false, None),
             "the workflow should complete" => Step::Then(Then::Complete),
             "the workflow should complete with output:" => Step::Then(Then::CompleteWith(data()?)),
             "the workflow should fault" => Step::Then(Then::Fault),

@@ -167,6 +167,8 @@ codes! {
         "`checkpoint` takes a `name`, `rollback` and `release` take `to` or nothing, and `on-rollback` takes `call` and `with`. Names are written out: an expression could name a savepoint that does not exist.";
     EXPORT_TWICE = "OH-2102" Warning "two branches export the same"
         "Two branches of a `fork` export the same member of `$context`. The contexts are merged in declared order, so the later branch wins, whichever was faster.";
+    FUNCTION = "OH-2103" Error "function cannot be used"
+        "An inline function (`use.functions`) is a `call` of a protocol or of an action, or a `run` of a `shell` or `script`. It has a name that nothing else is called by, calls itself neither directly nor through others, and is called by tasks only: compensations and probes are actions of the catalogue.";
 }
 
 #[cfg(test)]

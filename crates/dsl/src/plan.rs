@@ -103,6 +103,13 @@ pub struct Schema {
     pub validator: jsonschema::Validator,
 }
 
+impl Schema {
+    /// Compiles a schema that a definition held; the error is one line.
+    pub fn of(document: &serde_json::Value) -> Result<Self, String> {
+        crate::compile::schema::compile(document)
+    }
+}
+
 impl std::fmt::Debug for Schema {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Schema({})", self.document)
@@ -157,6 +164,8 @@ pub struct Task {
     pub then: Then,
     /// `metadata`
     pub metadata: Value,
+    /// The inline function that it is a part of: nobody reviewed what it does.
+    pub function: Option<Arc<str>>,
     /// What it does.
     pub kind: TaskKind,
 }
@@ -224,6 +233,8 @@ pub enum TaskKind {
     Release(Option<Arc<str>>),
     /// `call: declassify:1.0.0`: asks a person to answer for a value.
     Declassify(Declassify),
+    /// `call: approval:1.0.0`: asks people, and gives on what they say.
+    Ask(Ask),
 }
 
 /// `run: workflow`
@@ -251,6 +262,32 @@ pub struct Declassify {
     /// `schema`: what the value must be before anybody is asked.
     pub schema: Option<Arc<Schema>>,
 }
+
+/// `call: approval:1.0.0`
+#[derive(Debug)]
+pub struct Ask {
+    /// `ask`: what is to be decided; gives text.
+    pub ask: Template,
+    /// `data`: what people are shown beside it.
+    pub data: Option<Template>,
+    /// `approvers`: how many must agree, at least 1.
+    pub approvers: u32,
+    /// `roles`: who may; never empty, and each may decide approvals.
+    pub roles: Vec<String>,
+    /// `form`: what everybody who says yes fills in.
+    pub form: Option<Arc<Schema>>,
+    /// `deadline`: when silence is no; a duration.
+    pub deadline: Template,
+}
+
+/// Why people cannot be given this long; none when they can.
+pub fn misfit_of_deadline(time: Duration) -> Option<&'static str> {
+    let fits = (Duration::from_secs(1)..=DEADLINE_MAX).contains(&time);
+    (!fits).then_some("`deadline` of `approval` is from one second to 366 days")
+}
+
+/// How long people may be given at the most.
+const DEADLINE_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// `fork`
 #[derive(Debug)]
@@ -686,7 +723,8 @@ impl TaskKind {
             | Self::OnRollback { .. }
             | Self::Rollback(_)
             | Self::Release(_)
-            | Self::Declassify(_) => Vec::new(),
+            | Self::Declassify(_)
+            | Self::Ask(_) => Vec::new(),
         }
     }
 }

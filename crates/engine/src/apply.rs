@@ -10,6 +10,7 @@ use model::problem::WorkflowError;
 use model::verdict::Decision;
 use model::{Timestamp, Value};
 
+use crate::asking::Granted;
 use crate::flow::Signal;
 use crate::kept::Effects;
 use crate::listen::Signalled;
@@ -140,6 +141,7 @@ impl Execution {
                         let effect = self.effect_mut(*effect);
                         effect.approval = Some(awaited.id.clone());
                         effect.approved = None;
+                        effect.granted = None;
                         effect.phase = Phase::AwaitingApproval { expires_at: awaited.expires_at };
                         Signal::Blocked
                     }
@@ -161,7 +163,7 @@ impl Execution {
                 *effect,
                 WorkflowError::governed("not-allowed", 403, "Operation Not Allowed", reason.clone()),
             ),
-            EventBody::ApprovalDecided { effect, approval: _, decision, by, reason } => {
+            EventBody::ApprovalDecided { effect, approval: _, decision, by, reason, answer } => {
                 let denied = |status| {
                     let detail = match by {
                         Some(by) => format!("rejected by {by}: {reason}"),
@@ -177,6 +179,7 @@ impl Execution {
                         let effect = self.effect_mut(*effect);
                         effect.approved = effect.judged;
                         effect.approved_until = Some(expires_at);
+                        effect.granted = Granted::of(&effect.request, by.as_ref(), reason, answer.as_ref());
                         effect.phase = Phase::Requested;
                         Signal::Blocked
                     }

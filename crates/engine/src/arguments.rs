@@ -82,7 +82,7 @@ pub(crate) fn inline_arguments(request: &Request) -> Value {
             Value::object(members)
         }
         // Their arguments are not made from the request.
-        Request::Declassify | Request::Workflow(_) | Request::Unwind(_) => Value::NULL,
+        Request::Declassify | Request::Approval(_) | Request::Workflow(_) | Request::Unwind(_) => Value::NULL,
         Request::Process(process) => Value::object([
             ("program", shown_program(&process.program)),
             ("arguments", Value::array(process.arguments.iter().map(Value::string))),
@@ -157,6 +157,9 @@ pub(crate) fn inline_edited(request: &Request, arguments: &Value) -> Result<Requ
             return Err(invalid(
                 "a value to declassify cannot be edited: approve exactly this one, or reject it",
             ));
+        }
+        Request::Approval(_) => {
+            return Err(invalid("what people are asked cannot be edited: approve it, or reject it"));
         }
         Request::Unwind(_) => return Err(invalid("which execution is undone cannot be edited")),
         Request::Workflow(workflow) => {

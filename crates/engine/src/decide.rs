@@ -35,6 +35,8 @@ pub enum Input {
         by: PrincipalId,
         /// Why.
         reason: String,
+        /// What they filled in.
+        answer: Option<Value>,
     },
     /// An approver changes the arguments.
     Edit {
@@ -330,9 +332,12 @@ fn record_end(state: &mut Execution, now: Timestamp, step: &mut Step) {
 fn decide(state: &Execution, input: Input, now: Timestamp) -> Result<Vec<EventBody>, Rejected> {
     match input {
         Input::Judged(effect, judgement) => judged(state, effect, judgement),
-        Input::Decided { effect, approval, decision, by, reason } => {
+        Input::Decided { effect, approval, decision, by, reason, answer } => {
             awaiting(state, effect, &approval)?;
-            Ok(vec![EventBody::ApprovalDecided { effect, approval, decision, by: Some(by), reason }])
+            if decision == ApprovalDecision::Approved {
+                state.check_answer(effect, answer.as_ref()).map_err(Rejected::BadArguments)?;
+            }
+            Ok(vec![EventBody::ApprovalDecided { effect, approval, decision, by: Some(by), reason, answer }])
         }
         Input::Edit { effect, approval, arguments, by } => {
             awaiting(state, effect, &approval)?;
@@ -477,6 +482,7 @@ fn woken(state: &Execution, now: Timestamp) -> Vec<EventBody> {
                     decision: ApprovalDecision::Expired,
                     by: None,
                     reason: "nobody decided in time, which means no".to_owned(),
+                    answer: None,
                 })
             }
             _ => None,

@@ -7,6 +7,7 @@
 mod abandon;
 mod apply;
 mod arguments;
+mod asking;
 mod child;
 mod decide;
 mod effects;
@@ -37,6 +38,7 @@ mod updates;
 mod verification;
 mod wakeup;
 
+pub use asking::{ANSWER_BYTES_MAX, Granted};
 pub use decide::{Input, Judgement, Rejected, Step, step};
 pub use foresight::Foresight;
 pub use kept::Effects;

@@ -310,6 +310,10 @@ pub struct Effect {
     pub reused: Option<(EffectNumber, Option<ExecutionId>)>,
     /// What a person found out about it.
     pub resolved: Option<Box<crate::Resolution>>,
+    /// The inline function that it is a part of.
+    pub function: Option<Arc<str>>,
+    /// What people said to the question that it is.
+    pub granted: Option<Box<crate::Granted>>,
 }
 
 /// One try.

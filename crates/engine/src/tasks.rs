@@ -128,6 +128,7 @@ impl Execution {
                 Signal::Complete(input)
             }
             TaskKind::Declassify(word) => self.begin_declassify(word, &input)?,
+            TaskKind::Ask(word) => self.begin_ask(word, &input)?,
             TaskKind::Rollback(to) => self.roll_back(to.as_ref())?,
             TaskKind::Release(from) => {
                 self.release(from.as_ref())?;
@@ -346,7 +347,8 @@ pub(crate) fn kind_name(kind: &TaskKind) -> &'static str {
         | TaskKind::OnRollback { .. }
         | TaskKind::Rollback(_)
         | TaskKind::Release(_)
-        | TaskKind::Declassify(_) => "call",
+        | TaskKind::Declassify(_)
+        | TaskKind::Ask(_) => "call",
         TaskKind::Work(Work::Process(_)) | TaskKind::Child(_) => "run",
     }
 }

@@ -87,6 +87,19 @@ pub fn score(facts: &Facts) -> Risk {
     Risk { score, level: RiskLevel::of(score), factors }
 }
 
+/// A risk that is high at the least, with the factor that makes it so.
+pub fn at_least_high(mut risk: Risk, name: &str, reason: String) -> Risk {
+    let least = 50u8;
+    if risk.score < least {
+        let points = i16::from(least - risk.score);
+        risk.factors.push(RiskFactor { name: name.to_owned(), points, reason });
+        risk.factors.sort_by(|a, b| b.points.cmp(&a.points).then_with(|| a.name.cmp(&b.name)));
+        risk.score = least;
+        risk.level = RiskLevel::of(least);
+    }
+    risk
+}
+
 fn add(factors: &mut Vec<RiskFactor>, name: &str, points: i16, reason: String) {
     if points != 0 {
         factors.push(RiskFactor { name: name.to_owned(), points, reason });

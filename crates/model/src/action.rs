@@ -263,7 +263,7 @@ impl Contract {
         Self { class, blast_radius, reviewed: true, verified: true, ..Self::unreviewed(EffectKind::Write) }
     }
 
-    /// What holds for declassification: nothing outside changes, and the language itself says what it does.
+    /// What holds for declassification and for asking people: nothing outside changes, and the language itself says what it does.
     pub fn declassify() -> Self {
         Self { reviewed: true, ..Self::sandboxed() }
     }

@@ -107,4 +107,10 @@ pub struct Approval {
     /// Who edited the arguments into this approval, if anybody; may not approve it alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edited_by: Option<PrincipalId>,
+    /// JSON Schema of what everybody who says yes fills in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<serde_json::Value>,
+    /// What the first who said yes filled in: whoever follows says the same, or says no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::{GrpcRequest, OAuth, RpcRequest, StreamRequest};
 use crate::value::Value;
+use crate::verdict::Quorum;
 
 /// Counts the effects of one execution, from 1, in the order in which they were requested.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub enum Request {
     Process(ProcessRequest),
     /// A value becomes trusted: nothing leaves the house, and the arguments hold the value and the reason.
     Declassify,
+    /// People are asked: nothing leaves the house, and the arguments hold what they are asked.
+    Approval(Box<ApprovalRequest>),
     /// Another workflow runs as an execution of its own; the arguments hold its input.
     Workflow(WorkflowRequest),
     /// An execution that completed undoes what it did.
@@ -33,6 +36,18 @@ pub enum Request {
     Stream(Box<StreamRequest>),
     /// A call of a tool server or of an agent.
     Rpc(Box<RpcRequest>),
+}
+
+/// Who is asked, and what they fill in.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ApprovalRequest {
+    /// How many people must agree, and who.
+    pub quorum: Quorum,
+    /// JSON Schema of what everybody who says yes fills in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<serde_json::Value>,
+    /// After how many milliseconds silence is no.
+    pub deadline_ms: u64,
 }
 
 /// Which workflow runs.
@@ -60,8 +75,11 @@ pub struct UnwindRequest {
 /// The operation of [`Request::Declassify`], as allow-lists and policies name it.
 pub const DECLASSIFY: &str = "declassify:1.0.0";
 
+/// The operation of [`Request::Approval`], as allow-lists and policies name it.
+pub const APPROVAL: &str = "approval:1.0.0";
+
 impl Request {
-    /// Who is acted upon: `host:port` of a URI, `sandbox`, `provenance`, or `workflow:` and a name. Part of the permit's
+    /// Who is acted upon: `host:port` of a URI, `sandbox`, `provenance`, `people`, or `workflow:` and a name. Part of the permit's
     /// digest.
     pub fn target(&self) -> Cow<'_, str> {
         match self {
@@ -77,6 +95,7 @@ impl Request {
             }
             Self::Process(_) => "sandbox".into(),
             Self::Declassify => "provenance".into(),
+            Self::Approval(_) => "people".into(),
             Self::Workflow(workflow) => format!("workflow:{}/{}", workflow.namespace, workflow.name).into(),
             Self::Unwind(unwind) => match unwind.workflow.rsplit_once(':') {
                 Some((name, _)) => format!("workflow:{name}").into(),
@@ -92,7 +111,9 @@ impl Request {
             Self::Grpc(call) => Some(&call.uri),
             Self::Stream(stream) => Some(&stream.uri),
             Self::Rpc(call) => Some(&call.uri),
-            Self::Process(_) | Self::Declassify | Self::Workflow(_) | Self::Unwind(_) => None,
+            Self::Process(_) | Self::Declassify | Self::Approval(_) | Self::Workflow(_) | Self::Unwind(_) => {
+                None
+            }
         }
     }
 
@@ -103,7 +124,9 @@ impl Request {
             Self::Grpc(call) => call.authentication.as_ref(),
             Self::Stream(stream) => stream.authentication.as_ref(),
             Self::Rpc(call) => call.authentication.as_ref(),
-            Self::Process(_) | Self::Declassify | Self::Workflow(_) | Self::Unwind(_) => None,
+            Self::Process(_) | Self::Declassify | Self::Approval(_) | Self::Workflow(_) | Self::Unwind(_) => {
+                None
+            }
         }
     }
 

@@ -72,6 +72,9 @@ pub enum EventBody {
         /// Why.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         reason: String,
+        /// What they filled in, when they were asked to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Value>,
     },
     /// An approver changed the arguments; the effect is judged again.
     Edited {

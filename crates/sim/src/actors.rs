@@ -184,6 +184,7 @@ async fn decide(world: &Arc<World>, random: &mut Random, bob: &Caller, view: &Ap
         digest: approval.digest.to_string(),
         reason: "the simulated person thinks so".to_owned(),
         arguments,
+        answer: None,
     };
     if !healed && random.chance(100) {
         let carol = workloads::caller(&approval.tenant, "user:carol", &[Role::Operator]);
@@ -203,7 +204,12 @@ async fn decide(world: &Arc<World>, random: &mut Random, bob: &Caller, view: &Ap
 async fn attack(world: &Arc<World>, random: &mut Random, view: &ApprovalView) {
     let approval = &view.approval;
     let tenant = &approval.tenant;
-    let word = |digest: String| ApprovalWord { digest, reason: "an attack".to_owned(), arguments: None };
+    let word = |digest: String| ApprovalWord {
+        digest,
+        reason: "an attack".to_owned(),
+        arguments: None,
+        answer: None,
+    };
     let right = approval.digest.to_string();
     let operator = [Role::Operator];
     let chosen = match (&approval.edited_by, approval.votes.first()) {

@@ -144,8 +144,8 @@ impl Pool {
                     Err(error) => refused(error),
                 }
             }
-            // Its permit is the act: a person said yes, and the engine puts the label.
-            Request::Declassify => Answer::Done { output: model::Value::NULL },
+            // Its permit is the act: people said yes, and the engine makes of that what it is.
+            Request::Declassify | Request::Approval(_) => Answer::Done { output: model::Value::NULL },
             // No worker is ever given one: a message begins the other execution.
             Request::Workflow(_) | Request::Unwind(_) => Answer::Lost {
                 error: WorkflowError::standard(
@@ -291,9 +291,11 @@ impl Pool {
                     rpc::perform(&way, request, proof, read).await
                 }
                 // They go to no address.
-                Request::Process(_) | Request::Declassify | Request::Workflow(_) | Request::Unwind(_) => {
-                    refused("it goes to no address")
-                }
+                Request::Process(_)
+                | Request::Declassify
+                | Request::Approval(_)
+                | Request::Workflow(_)
+                | Request::Unwind(_) => refused("it goes to no address"),
             }
         };
         let answer = tokio::select! {

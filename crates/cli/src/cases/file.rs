@@ -113,6 +113,8 @@ pub(crate) struct Approval {
     pub by: Option<String>,
     /// Why.
     pub reason: Option<String>,
+    /// What they fill in, when the workflow asks for something.
+    pub answer: Option<Json>,
 }
 
 /// The four ways in which a decision goes.
@@ -123,7 +125,7 @@ pub(crate) enum Decision {
     Approved,
     /// Somebody says no.
     Rejected,
-    /// Nobody says anything for an hour.
+    /// Nobody says anything in time.
     Expired,
     /// Policy says no, and nobody is asked.
     Denied,

@@ -61,6 +61,7 @@ enum Happening {
         decision: ApprovalDecision,
         by: PrincipalId,
         reason: String,
+        answer: Option<Value>,
     },
     Arrival(Box<Signalled>),
 }
@@ -212,7 +213,11 @@ impl<'c> Player<'c> {
                 self.counted += 1;
                 let id = ApprovalId::new(format!("approval-{}", self.counted))
                     .map_err(|error| error.to_string())?;
-                let awaited = Awaited { id: id.clone(), expires_at: self.now.plus(SILENCE) };
+                let silence = match &effect.request {
+                    Request::Approval(asked) => Duration::from_millis(asked.deadline_ms),
+                    _ => SILENCE,
+                };
+                let awaited = Awaited { id: id.clone(), expires_at: self.now.plus(silence) };
                 let decision = match approval.decision {
                     Decision::Approved => Some(ApprovalDecision::Approved),
                     Decision::Rejected => Some(ApprovalDecision::Rejected),
@@ -222,16 +227,25 @@ impl<'c> Player<'c> {
                     let at = self.now.plus(span(approval.takes.as_deref())?);
                     let (by, reason) =
                         (who(approval.by.as_deref())?, approval.reason.clone().unwrap_or_default());
+                    let answer =
+                        approval.answer.as_ref().map(|answer| Value::from_json(answer, Label::CALLER));
+                    if decision == ApprovalDecision::Approved {
+                        self.state
+                            .check_answer(number, answer.as_ref())
+                            .map_err(|why| self.unanswered(&effect, &format!("`approvals`: {why}")))?;
+                    }
                     self.comes(
                         at,
-                        Happening::Decision { effect: number, approval: id, decision, by, reason },
+                        Happening::Decision { effect: number, approval: id, decision, by, reason, answer },
                     );
                 }
                 let one = Quorum { approvers: 1, roles: vec!["operator".to_owned()] };
                 Judgement::Ask { digest, verdict: verdict(Verdicts::RequireApproval(one)), awaited }
             }
             Some(_) => self.permit(digest)?,
-            None if effect.request == Request::Declassify => {
+            None if effect.function.is_some()
+                || matches!(effect.request, Request::Declassify | Request::Approval(_)) =>
+            {
                 return Err(self.unanswered(
                     &effect,
                     "people are always asked about it, and `approvals` has no entry for it",
@@ -264,7 +278,7 @@ impl<'c> Player<'c> {
             return Ok(());
         };
         let attempt = effect.attempts.last().map_or(1, |attempt| attempt.number);
-        if effect.request == Request::Declassify {
+        if matches!(effect.request, Request::Declassify | Request::Approval(_)) {
             let answer = Answer::Done { output: Value::NULL };
             self.comes(self.now, Happening::Answer { effect: number, attempt, answer });
             return Ok(());
@@ -305,6 +319,7 @@ impl<'c> Player<'c> {
             Request::Http(_)
             | Request::Process(_)
             | Request::Declassify
+            | Request::Approval(_)
             | Request::Grpc(_)
             | Request::Stream(_)
             | Request::Rpc(_) => Answer::Done { output },
@@ -358,8 +373,8 @@ impl<'c> Player<'c> {
             Happening::Answer { effect, attempt, answer } => {
                 self.give(Input::Answered { effect, attempt, answer })
             }
-            Happening::Decision { effect, approval, decision, by, reason } => {
-                self.give(Input::Decided { effect, approval, decision, by, reason })
+            Happening::Decision { effect, approval, decision, by, reason, answer } => {
+                self.give(Input::Decided { effect, approval, decision, by, reason, answer })
             }
             Happening::Arrival(signal) => self.give(Input::Signal(*signal)),
         }

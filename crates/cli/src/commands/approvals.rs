@@ -49,6 +49,9 @@ pub(crate) struct DecideArgs {
     /// Other arguments (JSON, `@file` or `-`): the effect is judged again and needs a new approval.
     #[arg(long, value_name = "JSON")]
     arguments: Option<String>,
+    /// What the form is filled in with, when the approval has one (JSON, `@file` or `-`).
+    #[arg(long, value_name = "JSON")]
+    answer: Option<String>,
     /// Do not ask.
     #[arg(long, short = 'y')]
     yes: bool,
@@ -104,6 +107,9 @@ async fn decide(client: &Client, screen: Screen, word: &str, args: DecideArgs) -
     });
     if let Some(arguments) = &args.arguments {
         body["arguments"] = input::json("--arguments", arguments)?;
+    }
+    if let Some(answer) = &args.answer {
+        body["answer"] = input::json("--answer", answer)?;
     }
     let verb = if word == "approve" { "Approve" } else { "Reject" };
     input::confirm(&format!("{verb} exactly this?"), args.yes)?;

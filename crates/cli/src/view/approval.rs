@@ -20,6 +20,11 @@ pub(crate) fn draw(screen: Screen, approval: &Json) -> String {
     lines.push("arguments".to_owned());
     lines.extend(view::arguments(approval.pointer("/arguments").unwrap_or(&Json::Null), "  "));
     lines.extend(provenance(screen, approval));
+    for (name, title) in [("/form", "form"), ("/answer", "answer")] {
+        if let Some(shown) = approval.pointer(name).filter(|shown| !shown.is_null()) {
+            lines.push(field(title, shown.to_string()));
+        }
+    }
     lines.push(field(
         "risk",
         format!("{} {}", number(approval, "/risk/score"), screen.word(&text(approval, "/risk/level"))),

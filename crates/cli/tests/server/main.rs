@@ -22,6 +22,7 @@ mod permits;
 mod plans;
 mod policies;
 mod provenance;
+mod questions;
 mod sagas;
 mod schedules;
 mod security;

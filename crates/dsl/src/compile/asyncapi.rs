@@ -234,6 +234,7 @@ fn plain(name: &str, pointer: &str, kind: TaskKind, output: Output, export: Outp
         timeout: None,
         then: Then::Continue,
         metadata: model::Value::NULL,
+        function: None,
         kind,
     })
 }

@@ -1,11 +1,13 @@
 //! Compiles a workflow document: shape, then meaning, then the plan that `engine` walks.
 
+mod approval;
 mod asyncapi;
 mod authentication;
 mod child;
 pub(crate) mod expression;
 mod flow;
 mod fork;
+mod function;
 mod grpc;
 mod listen;
 mod metadata;
@@ -114,6 +116,10 @@ pub(crate) struct Compiler<'a, 's> {
     governed: Option<(Node, BTreeSet<String>)>,
     /// The catalogue's names, asked for once.
     known_actions: Option<Vec<String>>,
+    /// The inline functions that are being compiled, each called by the one before.
+    calling: Vec<String>,
+    /// Values of all inline functions at the places of their calls.
+    expanded: usize,
 }
 
 /// A catalogue without actions; action documents call none by themselves.
@@ -145,6 +151,8 @@ impl<'a, 's> Compiler<'a, 's> {
             words: BTreeSet::new(),
             governed: None,
             known_actions: None,
+            calling: Vec::new(),
+            expanded: 0,
         }
     }
 
@@ -156,6 +164,7 @@ impl<'a, 's> Compiler<'a, 's> {
         let scope = Scope::default();
         let input = self.input(root.get("input"), Place::WorkflowInput, &scope);
         self.uses();
+        self.functions();
         let tasks = root.get("do").map(|list| self.task_list(list, &scope));
         self.savepoints_known();
         self.needs_listed();

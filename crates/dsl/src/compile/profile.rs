@@ -43,9 +43,6 @@ impl Compiler<'_, '_> {
                 .node(codes::CATALOGS, catalogs, "other catalogues are not allowed")
                 .hint("publish the action here and call it by `name:version`");
         }
-        for (name, member) in uses.get("functions").and_then(Node::members).into_iter().flatten() {
-            self.not_built(&member.value, &format!("the inline function `{name}`"));
-        }
     }
 
     fn evaluate(&mut self, node: &Node) {

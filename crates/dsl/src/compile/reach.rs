@@ -21,9 +21,10 @@ impl Compiler<'_, '_> {
             self.not_built(node, &format!("the task `{task}`: `call: {text}`"));
             return None;
         }
-        let inline = self.root.get("use").and_then(|u| u.get("functions")).and_then(|f| f.get(text));
-        if inline.is_some() {
-            self.not_built(node, &format!("the task `{task}`: a call of the inline function `{text}`"));
+        if self.inline(text).is_some() {
+            self.report
+                .node(codes::FUNCTION, node, format!("`{text}` is a function of the document"))
+                .hint("only an action of the catalogue can stand here");
             return None;
         }
         let elsewhere = text.split_once('@').is_some_and(|(_, catalogue)| catalogue != "default");

@@ -14,7 +14,7 @@ use crate::plan::{Declassify, TaskKind};
 use crate::template::Template;
 
 /// The words, with the only version that there is.
-pub(super) const WORDS: [&str; 7] = [
+pub(super) const WORDS: [&str; 8] = [
     "checkpoint:1.0.0",
     "on-rollback:1.0.0",
     "rollback:1.0.0",
@@ -22,6 +22,7 @@ pub(super) const WORDS: [&str; 7] = [
     model::effect::DECLASSIFY,
     "governed:1.0.0",
     "verify:1.0.0",
+    model::effect::APPROVAL,
 ];
 
 /// Characters of the name of a savepoint at the most.
@@ -49,6 +50,7 @@ impl Compiler<'_, '_> {
         self.words.insert(bare(word).to_owned());
         match bare(word) {
             "governed:1.0.0" => self.governed(node, function),
+            model::effect::APPROVAL => self.approval(node, function, scope),
             "verify:1.0.0" => self.verify(node, function, scope),
             "checkpoint:1.0.0" => {
                 self.only(node, function, &["name"]);

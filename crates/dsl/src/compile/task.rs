@@ -64,6 +64,7 @@ impl Compiler<'_, '_> {
             timeout,
             then,
             metadata: node.get("metadata").map_or(Value::NULL, Node::value),
+            function: None,
             kind: kind?,
         }))
     }

@@ -157,7 +157,7 @@ impl Compiler<'_, '_> {
         }))
     }
 
-    fn span(&mut self, node: Option<&Node>, default: &str, scope: &Scope) -> Option<Template> {
+    pub(super) fn span(&mut self, node: Option<&Node>, default: &str, scope: &Scope) -> Option<Template> {
         match node {
             Some(node) => self.duration(node, Place::Task, scope),
             None => Some(Template::Constant(Value::string(default))),
@@ -173,7 +173,7 @@ fn rounds(every: &Template, within: &Template) -> Option<u32> {
     u32::try_from((within / every).clamp(1, ROUNDS_MAX)).ok()
 }
 
-fn task(name: &str, pointer: String, condition: Option<Expr>, kind: TaskKind) -> Arc<Task> {
+pub(super) fn task(name: &str, pointer: String, condition: Option<Expr>, kind: TaskKind) -> Arc<Task> {
     Arc::new(Task {
         name: Arc::from(name),
         pointer: Arc::from(pointer),
@@ -184,6 +184,7 @@ fn task(name: &str, pointer: String, condition: Option<Expr>, kind: TaskKind) ->
         timeout: None,
         then: Then::Continue,
         metadata: Value::NULL,
+        function: None,
         kind,
     })
 }

@@ -37,6 +37,9 @@ impl Compiler<'_, '_> {
                 .map(|work| TaskKind::Work(Work::Rpc(Box::new(work)))),
             other if Self::is_saga_word(other) => self.saga_word(other, node, function, scope),
             other => {
+                if let Some(body) = self.inline(other) {
+                    return self.call_function(node, function, body, scope);
+                }
                 let action = self.function(name, function, other);
                 let with = node.get("with").map(|w| self.data(w, Place::Task, scope));
                 let with = with.unwrap_or_else(|| Template::Constant(empty()));

@@ -64,6 +64,10 @@ pub(super) struct EffectImage {
     reused: Option<(EffectNumber, Option<ExecutionId>)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     resolved: Option<Box<crate::Resolution>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    granted: Option<Box<crate::Granted>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    function: Option<Arc<str>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -84,7 +88,11 @@ fn held(request: &mut Request) -> Option<Value> {
         Request::Stream(stream) => stream.payload.take(),
         Request::Grpc(call) => Some(std::mem::replace(&mut call.arguments, Value::NULL)),
         Request::Rpc(call) => Some(std::mem::replace(&mut call.parameters, Value::NULL)),
-        Request::Process(_) | Request::Declassify | Request::Workflow(_) | Request::Unwind(_) => None,
+        Request::Process(_)
+        | Request::Declassify
+        | Request::Approval(_)
+        | Request::Workflow(_)
+        | Request::Unwind(_) => None,
     }
 }
 
@@ -95,7 +103,11 @@ fn hold(request: &mut Request, value: Value) {
         Request::Stream(stream) => stream.payload = Some(value),
         Request::Grpc(call) => call.arguments = value,
         Request::Rpc(call) => call.parameters = value,
-        Request::Process(_) | Request::Declassify | Request::Workflow(_) | Request::Unwind(_) => {}
+        Request::Process(_)
+        | Request::Declassify
+        | Request::Approval(_)
+        | Request::Workflow(_)
+        | Request::Unwind(_) => {}
     }
 }
 
@@ -141,6 +153,8 @@ impl EffectImage {
             visit: effect.visit,
             reused: effect.reused.clone(),
             resolved: effect.resolved.clone(),
+            granted: effect.granted.clone(),
+            function: effect.function.clone(),
         }
     }
 
@@ -160,7 +174,7 @@ impl EffectImage {
             number: self.number,
             task: self.task,
             operation: self.operation,
-            contract: contract_of(action.as_deref(), &request),
+            contract: contract_of(action.as_deref(), &request, self.function.as_deref()),
             action,
             arguments: values.get(self.arguments)?,
             request,
@@ -193,6 +207,8 @@ impl EffectImage {
             visit: self.visit,
             reused: self.reused,
             resolved: self.resolved,
+            granted: self.granted,
+            function: self.function,
         })
     }
 }

@@ -211,6 +211,7 @@ fn an_edit_changes_the_digest_and_is_judged_again() {
         decision: ApprovalDecision::Approved,
         by: bob(),
         reason: String::new(),
+        answer: None,
     };
     assert!(run.give(stale).is_err(), "the old approval serves nothing any more");
 }
@@ -253,6 +254,7 @@ fn a_rejection_faults_with_its_own_error() {
         decision: ApprovalDecision::Rejected,
         by: bob(),
         reason: "no".into(),
+        answer: None,
     };
     run.give(no).expect("it waits");
     assert_eq!(run.error().status, 403);

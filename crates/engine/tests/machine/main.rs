@@ -1,5 +1,6 @@
 //! The state machine, driven by hand.
 
+mod asking;
 mod calls;
 mod children;
 mod doubts;
@@ -9,6 +10,7 @@ mod events;
 mod flow;
 mod foreach;
 mod forks;
+mod functions;
 mod hazards;
 mod limits;
 mod origins;

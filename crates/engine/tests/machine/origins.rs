@@ -46,6 +46,7 @@ fn approve(run: &mut Run, number: u32) {
         decision: ApprovalDecision::Approved,
         by: PrincipalId::new("user:bob").expect("an identifier"),
         reason: "read back".into(),
+        answer: None,
     })
     .expect("it waits");
 }

@@ -82,29 +82,41 @@ pub(crate) async fn decide(State(state): State<crate::State>, Path(id): Path<Str
 
 async fn decided(state: &crate::State, id: &str, act: &Act) -> Result<String, Problem> {
     let caller = &act.session.caller;
-    let word = |arguments| ApprovalWord {
+    let word = |arguments, answer| ApprovalWord {
         digest: act.fields.text("digest").to_owned(),
         reason: act.fields.text("reason").to_owned(),
         arguments,
+        answer,
     };
     match act.fields.text("word") {
         "approve" => {
-            let view = state.app.approve(caller, id, word(None)).await?;
+            let answer = match state.app.approval(caller, id).await?.approval.form {
+                Some(schema) => Some(filled_in(&schema, &act.fields).map_err(|problem| *problem)?),
+                None => None,
+            };
+            let view = state.app.approve(caller, id, word(None, answer)).await?;
             Ok(match view.missing {
                 0 => "Approved. The execution goes on.".to_owned(),
                 missing => format!("Your word counts; {missing} more needed."),
             })
         }
-        "reject" => state.app.reject(caller, id, word(None)).await.map(|_| "Rejected.".to_owned()),
+        "reject" => state.app.reject(caller, id, word(None, None)).await.map(|_| "Rejected.".to_owned()),
         "edit" => {
             let view = state.app.approval(caller, id).await?;
             let arguments =
                 edited(&view.approval.arguments.to_json(), &act.fields).map_err(|problem| *problem)?;
-            state.app.approve(caller, id, word(Some(arguments))).await?;
+            state.app.approve(caller, id, word(Some(arguments), None)).await?;
             Ok("Edited. The new effect is judged again.".to_owned())
         }
         _ => Err(Problem::new(422, 4220, "wrong shape", "say approve, reject or edit")),
     }
+}
+
+/// What the form of an approval is filled in with.
+fn filled_in(schema: &Json, fields: &Fields) -> Result<Json, Box<Problem>> {
+    form::to_input(Some(schema), fields).map_err(|(field, what)| {
+        Box::new(Problem::new(422, 4220, "wrong shape", format!("`{field}` {what}")).field(field, what))
+    })
 }
 
 /// The arguments with the fields `arg:<pointer>` put in place, each with the type that it had.
@@ -193,6 +205,7 @@ pub fn card(shell: &Shell, view: &ApprovalView) -> Markup {
                 section { h3 { "Risk" } (format::risk(&a.risk)) (circumstances(shell, view)) }
             }
             (votes(shell, view))
+            @if let Some(answer) = &a.answer { section { h3 { "Filled in" } (data::arguments(&answer.to_json(), &[])) } }
             @if pending { (decision(shell, view)) }
         }
     }
@@ -246,11 +259,14 @@ fn decision(shell: &Shell, view: &ApprovalView) -> Markup {
             form.decide method="post" action=(action) data-act data-decide {
                 (shell.token())
                 input type="hidden" name="digest" value=(a.digest);
+                @if let Some(schema) = &a.form {
+                    (form::of_schema(Some(schema), &a.answer.as_ref().map_or(Json::Null, |answer| answer.to_json())))
+                }
                 label { span { "Why" } input type="text" name="reason" required maxlength=(REASON_MAX) autocomplete="off" placeholder="a reason for the record"; }
                 button.button.primary type="submit" name="word" value="approve" { (icon::draw(icon::CHECK)) "Approve" kbd aria-hidden="true" { "a" } }
-                button.button.danger type="submit" name="word" value="reject" { (icon::draw(icon::CROSS)) "Reject" kbd aria-hidden="true" { "r" } }
+                button.button.danger type="submit" name="word" value="reject" formnovalidate[a.form.is_some()] { (icon::draw(icon::CROSS)) "Reject" kbd aria-hidden="true" { "r" } }
             }
-            (edit(shell, view, &action))
+            @if a.operation != model::effect::APPROVAL && a.operation != model::effect::DECLASSIFY { (edit(shell, view, &action)) }
         } @else { p.muted { "Your roles let you look, not decide." } }
     }
 }

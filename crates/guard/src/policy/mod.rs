@@ -18,7 +18,7 @@ mod set;
 pub use bundle::{
     Bundle, EVALUATION_AGAIN_MAX, EVALUATION_MAX, Evaluator, FILE_BYTES_MAX, FILES_MAX, PACKAGE, TestResult,
 };
-pub use ruling::{APPROVERS_MAX, Because, REASONS_MAX, Ruling};
+pub use ruling::{APPROVERS_MAX, Because, REASONS_MAX, Ruling, stricter};
 pub use set::{BUNDLES_MAX, PolicySet, SetEvaluator};
 
 /// The text of the default policy and of its tests, as `(path, text)`.

@@ -52,7 +52,7 @@ pub(crate) fn severity(decision: &Decision) -> u8 {
 }
 
 /// Both quorums at once: the larger number, and only roles that both accept.
-pub(crate) fn stricter(a: &Quorum, b: &Quorum) -> Quorum {
+pub fn stricter(a: &Quorum, b: &Quorum) -> Quorum {
     let roles = a.roles.iter().filter(|role| b.roles.contains(role)).cloned().collect();
     Quorum { approvers: a.approvers.max(b.approvers), roles }
 }

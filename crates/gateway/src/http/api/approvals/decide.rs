@@ -33,11 +33,19 @@ pub(crate) struct Word {
     /// New arguments: this approval is withdrawn and the edited effect is judged again.
     #[schema(value_type = Option<Object>)]
     arguments: Option<Value>,
+    /// What the approval's form is filled in with; needed to approve when it has one, and only then.
+    #[schema(value_type = Option<Object>)]
+    answer: Option<Value>,
 }
 
 impl Word {
     fn read(self) -> Result<ApprovalWord, Refusal> {
-        Ok(ApprovalWord { digest: self.digest, reason: reason(self.reason)?, arguments: self.arguments })
+        Ok(ApprovalWord {
+            digest: self.digest,
+            reason: reason(self.reason)?,
+            arguments: self.arguments,
+            answer: self.answer,
+        })
     }
 }
 
@@ -49,7 +57,7 @@ impl Word {
     params(("id" = String, Path, description = "The approval's id")), request_body = Word,
     responses(
         (status = 200, body = Approval),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "another digest (OH-3010), or no longer pending (OH-3012)")
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "another digest (OH-3010), no longer pending (OH-3012), or another answer than those before (OH-3015)")
     )
 )]
 pub(crate) async fn approve(

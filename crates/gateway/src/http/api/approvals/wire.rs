@@ -61,6 +61,12 @@ pub(crate) struct Approval {
     decided_at: Option<String>,
     /// Who edited the arguments into this approval.
     edited_by: Option<String>,
+    /// JSON Schema of what everybody who approves fills in, when the workflow asks for something.
+    #[schema(value_type = Option<Object>)]
+    form: Option<Value>,
+    /// What the first who approved filled in: whoever follows fills in the same.
+    #[schema(value_type = Option<Object>)]
+    answer: Option<Value>,
     /// Approvals still missing.
     missing: u32,
     /// Why the caller may not decide it, when so.
@@ -126,6 +132,8 @@ impl From<ApprovalView> for Approval {
             expires_at: moment(approval.expires_at),
             decided_at: approval.decided_at.map(moment),
             edited_by: approval.edited_by.map(|id| id.to_string()),
+            form: approval.form,
+            answer: approval.answer.map(|answer| answer.to_json()),
             missing: view.missing,
             refusal: view.refusal,
             intent: view.intent,
