@@ -26,6 +26,7 @@ mod goals;
 mod health;
 mod hot;
 mod letters;
+mod lifecycle;
 pub mod limits;
 mod machine;
 pub mod operations;
@@ -68,6 +69,7 @@ pub use drill::{DRILL_KIND, TRIALS_MAX};
 /// What is fetched and kept of what is called, for whoever fetches and calls it.
 pub use dsl::{Kind, Wanted, grpc, mcp};
 pub use events::{EventAccepted, KeptEvent};
+pub use lifecycle::Since;
 pub use machine::{RandomIds, SteadyClock, SystemClock};
 pub use stops::SEAL_KIND;
 pub use verify::{Finding, Verification};

@@ -340,6 +340,17 @@ pub struct HistoryEntry {
     pub event: Json,
 }
 
+/// Something that happened to an execution, as others are told of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct LifecycleView {
+    /// The event of the history that it follows from, from 0.
+    pub sequence: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The CloudEvent.
+    pub event: Json,
+}
+
 /// A page.
 #[derive(Debug, Clone, Serialize)]
 pub struct PageOf<T> {

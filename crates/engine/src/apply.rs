@@ -26,6 +26,7 @@ impl Execution {
         started: Arc<Started>,
         at: Timestamp,
         tracing: bool,
+        told: Option<crate::lifecycle::Told>,
     ) -> Self {
         let input = started.labelled_input();
         let workflow_var = workflow_var(&definition, &started, input.clone(), at);
@@ -47,6 +48,7 @@ impl Execution {
             paused: false,
             pending,
             trace: tracing.then(Vec::new),
+            told,
             foresight: None,
             entries: std::collections::BTreeMap::new(),
             emitted: Vec::new(),

@@ -253,7 +253,7 @@ impl Execution {
     /// Begins an execution.
     pub fn start(definition: Arc<Definition>, started: Started, now: Timestamp) -> (Self, Step) {
         let event = Event { at: now, body: EventBody::Started(Box::new(started.clone())) };
-        let mut state = Self::begin(definition, Arc::new(started), now, false);
+        let mut state = Self::begin(definition, Arc::new(started), now, false, None);
         let mut step = Step { events: vec![event] };
         strike(&mut state, now, &mut step);
         record_end(&mut state, now, &mut step);

@@ -48,6 +48,7 @@ impl Execution {
         if error.instance.is_none() {
             error.instance = self.live.top_task().map(|frame| frame.task.pointer.to_string());
         }
+        self.tell_error(&error);
         if let Some(signal) = self.stopped_first(&error, end, end) {
             return signal;
         }
@@ -79,6 +80,7 @@ impl Execution {
     /// Nothing caught an error: what the thread did is undone, and then the execution or the branch has failed. A
     /// branch that does not compete takes the others of its fork with it.
     pub(crate) fn fault(&mut self, error: WorkflowError) -> Signal {
+        self.tell_error(&error);
         if self.in_root() {
             if let Some(Doing::Effect(number)) = self.live.top_task().map(|frame| &frame.doing) {
                 let (number, now) = (*number, self.now);
@@ -197,6 +199,9 @@ impl Execution {
         trying.phase = TryPhase::Waiting { until: now.plus(delay) };
         let visits = trying.visits.clone();
         self.live.visits = visits;
+        if let Some(index) = self.live.top_task().and_then(|frame| frame.trace) {
+            self.tell(index, crate::lifecycle::Turn::Retried);
+        }
         if delay.is_zero() { self.begin_try_body() } else { Signal::Blocked }
     }
 

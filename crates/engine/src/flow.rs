@@ -6,6 +6,7 @@ use dsl::plan::{Output, Task, TaskKind, TaskList, Then};
 use model::Value;
 use model::problem::WorkflowError;
 
+use crate::lifecycle::Turn;
 use crate::scope::{Scope, check_schema};
 use crate::state::{Doing, End, Execution, Frame, ListFrame, Part, TaskFrame};
 use crate::thread::ThreadId;
@@ -260,8 +261,13 @@ impl Execution {
         if let (Some(index), Some(trace)) = (frame.trace, &mut self.trace)
             && let Some(entry) = trace.get_mut(index)
         {
-            entry.status = status;
+            let before = std::mem::replace(&mut entry.status, status);
             entry.ended_at = Some(now);
+            match status {
+                TaskStatus::Completed => self.tell(index, Turn::Completed),
+                TaskStatus::Faulted if before == TaskStatus::Running => self.tell(index, Turn::Faulted),
+                _ => {}
+            }
         }
     }
 
@@ -269,12 +275,20 @@ impl Execution {
     pub(crate) fn trace_faults(&mut self) {
         let now = self.now;
         let Some(trace) = &mut self.trace else { return };
+        let mut faulted = Vec::new();
         for frame in &self.live.stack {
             let Frame::Task(frame) = frame else { continue };
-            if let Some(entry) = frame.trace.and_then(|index| trace.get_mut(index)) {
-                entry.status = TaskStatus::Faulted;
+            if let Some(index) = frame.trace
+                && let Some(entry) = trace.get_mut(index)
+            {
+                if std::mem::replace(&mut entry.status, TaskStatus::Faulted) == TaskStatus::Running {
+                    faulted.push(index);
+                }
                 entry.ended_at = Some(now);
             }
+        }
+        for index in faulted.into_iter().rev() {
+            self.tell(index, Turn::Faulted);
         }
     }
 }

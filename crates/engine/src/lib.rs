@@ -18,6 +18,7 @@ mod foresight;
 mod fork;
 mod kept;
 mod kept_aside;
+pub mod lifecycle;
 mod listen;
 mod meter;
 pub mod places;

@@ -103,6 +103,8 @@ pub struct Execution {
     pub pending: bool,
     /// Tasks as they ran, when tracing is on.
     pub trace: Option<Vec<TraceEntry>>,
+    /// What became of tasks in this step, when the life of the execution is told. Not part of the state.
+    pub(crate) told: Option<crate::lifecycle::Told>,
     /// What had to be assumed, when this is a forecast. Not part of the state.
     pub foresight: Option<Foresight>,
     /// Which entries of the signed plan its effects have used, each by the names of its uses (see `entry_use`).
@@ -399,7 +401,7 @@ impl Execution {
     pub fn replay(definition: Arc<Definition>, events: &[Event], tracing: bool) -> Option<Self> {
         let (first, rest) = events.split_first()?;
         let EventBody::Started(started) = &first.body else { return None };
-        let mut state = Self::begin(definition, Arc::new((**started).clone()), first.at, tracing);
+        let mut state = Self::begin(definition, Arc::new((**started).clone()), first.at, tracing, None);
         let mut points = Points::of(events);
         points.reached(&state);
         for event in rest {

@@ -9,6 +9,7 @@ use model::{Data, Label, Timestamp, Value};
 
 use crate::effects::Purpose;
 use crate::flow::Signal;
+use crate::lifecycle::{TOLD_MAX, Turn};
 use crate::scope::{check_schema, moment};
 use crate::state::{Doing, Execution, Frame, Part, TaskFrame, TryPhase, Trying};
 use crate::trace::{TRACE_MAX, TaskStatus, TraceEntry};
@@ -253,8 +254,9 @@ impl Execution {
     fn push_trace(&mut self, task: &Task, status: TaskStatus) -> Option<usize> {
         let depth = u32::try_from((self.live.depth + self.live.stack.len()) / 2).unwrap_or(u32::MAX);
         let now = self.now;
+        let most = if self.told.is_some() { TOLD_MAX } else { TRACE_MAX };
         let trace = self.trace.as_mut()?;
-        if trace.len() >= TRACE_MAX {
+        if trace.len() >= most {
             return None;
         }
         trace.push(TraceEntry {
@@ -266,7 +268,9 @@ impl Execution {
             started_at: now,
             ended_at: (status == TaskStatus::Skipped).then_some(now),
         });
-        Some(trace.len() - 1)
+        let index = trace.len() - 1;
+        self.tell(index, if status == TaskStatus::Skipped { Turn::Skipped } else { Turn::Started });
+        Some(index)
     }
 }
 

@@ -15,6 +15,7 @@ mod events;
 mod flips;
 mod goals;
 mod late;
+mod lifecycle;
 mod limits;
 mod long;
 mod outside;

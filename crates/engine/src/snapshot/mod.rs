@@ -298,6 +298,7 @@ impl Execution {
             paused: snapshot.paused,
             pending: snapshot.pending,
             trace: None,
+            told: None,
             foresight: None,
             entries: snapshot.entries,
             emitted: Vec::new(),

@@ -12,6 +12,7 @@ mod foreach;
 mod forks;
 mod functions;
 mod hazards;
+mod lifecycle;
 mod limits;
 mod origins;
 mod pending;

@@ -8,6 +8,9 @@ use hyper::{Method, Response};
 
 use crate::support::{Server, request};
 
+/// Nothing takes so long.
+const LONG: std::time::Duration = std::time::Duration::from_secs(60);
+
 const WORKFLOW: &str = "document: { dsl: '1.0.0', namespace: test, name: hello, version: '1.0.0' }\ndo:\n  - greet:\n      set: { text: hello }\n";
 
 async fn follow(server: &Server, path: &str) -> Response<Incoming> {
@@ -21,9 +24,9 @@ async fn follow(server: &Server, path: &str) -> Response<Incoming> {
 async fn until(stream: &mut Response<Incoming>, text: &str) -> String {
     let mut seen = String::new();
     while !seen.contains(text) {
-        let frame = stream
-            .frame()
+        let frame = tokio::time::timeout(LONG, stream.frame())
             .await
+            .unwrap_or_else(|_| panic!("nothing more came, and no `{text}`: {seen}"))
             .unwrap_or_else(|| panic!("the stream ended before `{text}`: {seen}"))
             .unwrap();
         seen.push_str(&String::from_utf8_lossy(&frame.into_data().unwrap_or_default()));
@@ -46,6 +49,33 @@ async fn changes_are_followed_live() {
     publish(&server).await;
     let seen = until(&mut live, "event: workflow").await;
     assert!(seen.contains("\"topic\":\"workflow\""), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_life_of_every_execution_is_told_as_it_happens_once() {
+    let server = Server::start().await;
+    publish(&server).await;
+    let begin = async |id: &str| {
+        let goal =
+            serde_json::json!({"workflow": {"namespace": "test", "name": "hello"}, "execution_id": id});
+        let answer = server.post(&server.admin, "/api/v1/goals?wait=PT20S", goal).await;
+        assert_eq!(answer.json()["status"], "completed");
+    };
+    begin("before").await;
+    let mut told = follow(&server, "/api/v1/lifecycle").await;
+    let mut seen = until(&mut told, "event: open").await;
+    begin("e-1").await;
+    begin("e-2").await;
+    seen.push_str(&until(&mut told, "id: e-2/0.5\n").await);
+    for id in ["e-1", "e-2"] {
+        for kind in ["workflow.started", "task.started", "task.completed", "workflow.completed"] {
+            let event = format!("event: io.serverlessworkflow.{kind}.v1");
+            assert!(seen.contains(&event), "{kind}: {seen}");
+        }
+        let first = format!("id: {id}/0.0\n");
+        assert_eq!(seen.matches(&first).count(), 1, "{seen}");
+    }
+    assert!(!seen.contains("id: before/"), "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ mod dead_letters;
 mod events;
 mod executions;
 mod goals;
+mod lifecycle;
 mod limits;
 mod live;
 mod overview;
@@ -49,5 +50,6 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(overview::get))
         .routes(routes!(whoami::get))
         .routes(routes!(live::follow))
+        .routes(routes!(lifecycle::follow))
         .routes(routes!(events::publish, events::list))
 }

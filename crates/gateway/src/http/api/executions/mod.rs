@@ -6,6 +6,7 @@ mod effects;
 pub(crate) mod events;
 mod get;
 mod history;
+mod lifecycle;
 mod list;
 mod rewind;
 mod signal;
@@ -24,6 +25,7 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(get::get))
         .routes(routes!(history::history))
         .routes(routes!(events::follow))
+        .routes(routes!(lifecycle::list))
         .routes(routes!(act::cancel))
         .routes(routes!(act::pause))
         .routes(routes!(act::resume))
