@@ -12,6 +12,7 @@ use dsl::Catalogue;
 use dsl::plan::Action;
 use dsl::{Description, Kind, Wanted};
 use futures_util::future::BoxFuture;
+use model::call::ToolProgram;
 use model::effect::Authentication;
 use model::stop::Subject;
 use model::{ActionRef, Digest, ExecutionId, Problem, TenantId};
@@ -230,7 +231,8 @@ impl App {
             secret,
             bytes_max: dsl::openapi::DOCUMENT.bytes,
             may_go: Arc::new(move |host, port| {
-                let target = format!("{host}:{port}");
+                // What is no address has no port, and is a target by its name.
+                let target = if port == 0 { host.to_owned() } else { format!("{host}:{port}") };
                 switches.holding(|controls| {
                     controls.stopped(&reading(&by, operation, Some(&target))).is_none()
                         && controls.allows(&by.principal.tenant, operation)
@@ -245,7 +247,11 @@ impl App {
             details["for"] = Json::from("the description of an API");
             record::by_caller(caller, now, action, "apis".to_owned(), details)
         });
-        let records: Vec<_> = records.collect();
+        let mut records: Vec<_> = records.collect();
+        if ToolProgram::of_uri(&wanted.uri).is_some() || wanted.kind == Kind::Image {
+            let details = json!({ "what": wanted.kind.key(&wanted.uri), "answered": fetched.text.is_ok() });
+            records.push(record::by_caller(caller, now, "program.asked", "apis".to_owned(), details));
+        }
         if !records.is_empty() {
             self.commit_one(Batch { records, ..Batch::default() }).await?;
         }
@@ -282,6 +288,7 @@ impl App {
 fn operation_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Tools => "mcp:tools/list",
+        Kind::Image => "run:container",
         Kind::OpenApi | Kind::AsyncApi | Kind::Proto | Kind::Card => "http:GET",
     }
 }

@@ -628,9 +628,7 @@ fn node_of(task: &Task, list: &TaskList) -> GraphNode {
         TaskKind::Work(Work::Rpc(call)) => {
             ("call", format!("{} {}", call.protocol.name(), call.method), Vec::new())
         }
-        TaskKind::Work(Work::Process(process)) => {
-            ("run", process.language.clone().unwrap_or_else(|| "shell".to_owned()), Vec::new())
-        }
+        TaskKind::Work(Work::Process(process)) => ("run", process.word().to_owned(), Vec::new()),
         TaskKind::Child(child) => {
             let version = child.version.as_deref().unwrap_or("latest");
             ("run", format!("{}/{}:{version}", child.namespace, child.name), Vec::new())

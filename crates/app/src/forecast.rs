@@ -464,9 +464,7 @@ fn not_reached(tasks: &TaskList, effects: &[PlannedEffect]) -> Vec<NotReached> {
                 (None, false) => format!("http:{}", call.operation.method),
             }),
             TaskKind::Work(Work::Rpc(call)) => Some(format!("{}:{}", call.protocol.name(), call.method)),
-            TaskKind::Work(Work::Process(process)) => {
-                Some(format!("run:{}", process.language.as_deref().unwrap_or("shell")))
-            }
+            TaskKind::Work(Work::Process(process)) => Some(format!("run:{}", process.word())),
             TaskKind::Ask(_) => Some(model::effect::APPROVAL.to_owned()),
             TaskKind::Child(child) => {
                 let version = child.version.as_deref().unwrap_or("latest");

@@ -548,9 +548,18 @@ pub(crate) fn in_one_line(effect: &Effect) -> String {
             model::effect::Program::Script { language, code } => {
                 format!("{language}: {}", code.lines().next().unwrap_or_default()).chars().take(200).collect()
             }
+            model::effect::Program::Container { image, command } => {
+                let command = command.as_deref().unwrap_or("what it runs by itself");
+                format!("container {image}: {command}").chars().take(200).collect()
+            }
         },
         model::Request::Grpc(call) => format!("{} at {}", call.operation(), call.uri),
         model::Request::Stream(stream) => format!("{} at {}", stream.operation(), stream.uri),
+        model::Request::Rpc(call) if call.is_program() => {
+            let program = call.program().map(|program| program.in_one_line()).unwrap_or_default();
+            let name = call.parameters.get("name").and_then(model::Value::as_str).unwrap_or_default();
+            format!("mcp {} {name} of `{program}`", call.method).chars().take(200).collect()
+        }
         model::Request::Rpc(call) => match call.parameters.get("name").and_then(model::Value::as_str) {
             Some(name) => format!("{} {} {name} at {}", call.protocol.name(), call.method, call.uri),
             None => format!("{} {} at {}", call.protocol.name(), call.method, call.uri),

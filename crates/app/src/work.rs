@@ -602,7 +602,7 @@ pub(crate) fn work_of(
         workflow: [started.namespace.as_str(), "/", &started.name].concat(),
         version: started.version.clone(),
         requester: started.requester.clone(),
-        program: matches!(effect.request, model::Request::Process(_)),
+        program: effect.request.is_program(),
     });
     Some(Work {
         tenant: state.started.tenant.clone(),

@@ -98,6 +98,7 @@ impl Inside {
             base: std::env::temp_dir(),
             given_up: std::collections::BTreeSet::new(),
             concurrency: 2,
+            tools: Vec::new(),
         };
         Sandbox::new(config).map(Arc::new).map_err(|error| error.to_string())
     }
@@ -160,6 +161,7 @@ impl Inside {
             http_limits: egress::Limits::default(),
             program_limits: sandbox::Limits::default(),
             sandbox: self.sandbox.clone(),
+            containers: Err("no engine is configured (`containers.engine`)".to_owned()),
         })
     }
 

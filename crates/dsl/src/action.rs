@@ -71,6 +71,7 @@ impl Compiler<'_, '_> {
         let run = root.get("run").and_then(|n| self.action_run(n));
         let key = root.get("idempotency").and_then(|i| i.get("key"));
         let key = key.and_then(|n| self.expression(n, Place::ActionKey, &scope));
+        self.key_is_sent(run.as_ref());
         let ensure = root.get("ensure").and_then(|n| self.ensure(n));
         let compensate = root.get("compensate").and_then(|n| self.contract_call(n));
         let input = root.get("input").and_then(|i| i.get("schema")).and_then(|n| self.either_schema(n));
@@ -291,13 +292,23 @@ impl Compiler<'_, '_> {
         cost
     }
 
+    /// A program is sent no headers: one that is named for it would never be in force.
+    fn key_is_sent(&mut self, run: Option<&Work>) {
+        let header = self.root.get("idempotency").and_then(|i| i.get("header"));
+        if let Some(node) = header.filter(|_| run.is_some_and(Work::is_program)) {
+            self.report
+                .node(codes::WRONG_VALUE, node, "a program is sent no headers")
+                .hint("leave `header` out, and give the program `$action.key` as an argument");
+        }
+    }
+
     fn fencing(&mut self, node: &Node, run: Option<&Work>) -> Option<String> {
         let header = node.get("header")?;
         let name = header.text()?;
         let token = !name.is_empty()
             && name.len() <= 64
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        if !token || matches!(run, Some(Work::Process(_))) {
+        if !token || run.is_some_and(Work::is_program) {
             self.report
                 .node(codes::WRONG_VALUE, header, format!("`{name}` cannot carry the fencing token"))
                 .hint("name a header of the HTTP call that `run` makes, for example `Fencing-Token`");
@@ -412,6 +423,7 @@ impl Compiler<'_, '_> {
                 (host, varies)
             }
             Some(Work::Grpc(call)) => (host_of_server(&call.uri), false),
+            Some(Work::Rpc(call)) if call.is_program() => return listed,
             Some(Work::Rpc(call)) => (host_of_server(&call.uri), false),
             Some(Work::AsyncApi(call)) => {
                 let host =

@@ -136,7 +136,7 @@ codes! {
     API_LATER = "OH-1083" Warning "description is fetched at publish"
         "A check alone fetches nothing, so the operation and its parameters are checked when the document is published.";
     AUTHENTICATION = "OH-1084" Error "authentication cannot be done"
-        "`oauth2` and `oidc` ask an authority for a token with client credentials, a password or a token exchange. What needs a person at a browser, or an assertion that would have to be signed here, cannot be done by a workflow; neither can anything without its parts.";
+        "`oauth2` and `oidc` ask an authority for a token with client credentials, a password or a token exchange. What needs a person at a browser cannot be done by a workflow; neither can anything without its parts.";
     WRITTEN_SECRET = "OH-1085" Warning "secret written in the document"
         "A secret that stands in a document is read by everybody who may read the document, and enters the history. Put it into the secret store and name it: `oauth2: { use: … }`.";
     STREAMS_IN = "OH-1086" Error "method takes a stream"
@@ -145,8 +145,10 @@ codes! {
         "`call: asyncapi` speaks HTTP and WebSocket. Brokers (Kafka, AMQP, MQTT, NATS and the others) are not called from a workflow: publish with `emit` and take with `listen`, and let the broker's own connector stand between.";
     UNKNOWN_TOOL = "OH-1088" Error "no such tool"
         "The server lists no tool of this name, or what it says of it cannot be used. The name of a tool is written out, so that it is known at publish what a task does; what the server says of the tool is pinned then, and a tool that changes later is not called until a new version is published.";
-    STDIO = "OH-1089" Error "tool server is a program"
-        "`transport: stdio` would start a program that talks to the outside on its own. Programs run here without a network, and what they do could be neither permitted call by call nor pinned. Run the server elsewhere and call it over HTTP.";
+    STDIO = "OH-1089" Error "tool server cannot be started"
+        "`transport: stdio` starts a program in the sandbox for the length of one call: without a network, without files but its own, and only when the configuration names it in `sandbox.tools`. It is started when the document is published, so that its tools can be checked and pinned, and that failed; or its command is not written out.";
+    CONTAINER = "OH-1095" Error "container cannot be run"
+        "`run: container` needs an engine of containers, which the configuration names in `containers.engine`, and an image that is named by its digest and was loaded before: nothing is pulled. A container gets no network, no files of this machine and no privileges, so `ports`, `volumes`, a name of its own and a life after its end are refused.";
     NOT_BUILT = "OH-1100" Error "not built yet"
         "The language has it, this version of OmniHub does not. The document is right, but cannot be published here yet.";
     EXTENSIONS = "OH-1101" Error "extensions are refused"

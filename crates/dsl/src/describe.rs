@@ -20,6 +20,8 @@ pub enum Kind {
     Tools,
     /// An agent, by its card.
     Card,
+    /// An image of containers, by what the engine says of it.
+    Image,
 }
 
 /// A description that has to be fetched.
@@ -27,7 +29,7 @@ pub enum Kind {
 pub struct Wanted {
     /// What it describes.
     pub kind: Kind,
-    /// Where it is; absolute, `http` or `https`.
+    /// Where it is; absolute, `http` or `https`. Or a program as [`model::call::ToolProgram::uri`] writes it, or an image.
     pub uri: String,
     /// How to prove who we are.
     pub authentication: Option<Authentication>,
@@ -46,6 +48,8 @@ pub enum Description {
     Tools(Arc<mcp::Tools>),
     /// An agent.
     Card(Arc<mcp::Card>),
+    /// An image, which is there; the digest of what the engine said.
+    Image(Digest),
 }
 
 impl Kind {
@@ -57,6 +61,7 @@ impl Kind {
             Self::AsyncApi => format!("asyncapi {uri}"),
             Self::Tools => format!("tools {uri}"),
             Self::Card => format!("card {uri}"),
+            Self::Image => format!("image {uri}"),
         }
     }
 
@@ -67,6 +72,7 @@ impl Kind {
             Some(("asyncapi", uri)) => (Self::AsyncApi, uri),
             Some(("tools", uri)) => (Self::Tools, uri),
             Some(("card", uri)) => (Self::Card, uri),
+            Some(("image", uri)) => (Self::Image, uri),
             _ => (Self::OpenApi, key),
         }
     }
@@ -81,6 +87,9 @@ impl Kind {
             }
             Self::Tools => "it must speak MCP over HTTP, on a host that `egress.allow` names",
             Self::Card => "it must be the card of an agent, on a host that `egress.allow` names",
+            Self::Image => {
+                "configure `containers.engine`, and load the image by its digest before: nothing is pulled"
+            }
             Self::AsyncApi => {
                 "it must be an AsyncAPI description (2.x, 3.0) on a host that `egress.allow` names"
             }
@@ -104,6 +113,7 @@ impl Description {
                 asyncapi::Document::read(text).map(|document| Self::AsyncApi(Arc::new(document)))
             }
             Kind::Proto => grpc::Proto::read(text).map(|proto| Self::Proto(Arc::new(proto))),
+            Kind::Image => Ok(Self::Image(Digest::of(text.as_bytes()))),
         }
     }
 
@@ -115,6 +125,7 @@ impl Description {
             Self::AsyncApi(document) => document.digest,
             Self::Tools(tools) => tools.digest,
             Self::Card(card) => card.digest,
+            Self::Image(digest) => *digest,
         }
     }
 }

@@ -462,7 +462,7 @@ pub enum Work {
     Http(Box<HttpWork>),
     /// `call: openapi`
     OpenApi(Box<OpenApiWork>),
-    /// `run: shell` or `run: script`
+    /// `run: shell`, `run: script` or `run: container`
     Process(Box<ProcessWork>),
     /// `call: grpc`
     Grpc(Box<GrpcWork>),
@@ -477,7 +477,7 @@ pub enum Work {
 pub struct RpcWork {
     /// What is spoken.
     pub protocol: model::call::RpcProtocol,
-    /// Where; absolute.
+    /// Where; absolute, or a program as [`model::call::ToolProgram::uri`] writes it.
     pub uri: String,
     /// `headers`; evaluates to an object of texts.
     pub headers: Option<Template>,
@@ -648,13 +648,11 @@ pub enum AuthenticationWork {
     },
 }
 
-/// `run: shell` or `run: script`
+/// `run: shell`, `run: script` or `run: container`
 #[derive(Debug)]
 pub struct ProcessWork {
-    /// None for a shell command; the language of a script (`javascript` or `python`).
-    pub language: Option<String>,
-    /// The command line or the source text; a template that gives a string.
-    pub code: Template,
+    /// What is run.
+    pub program: ProgramWork,
     /// `arguments`; evaluates to a list of texts (an object gives `--name value` pairs for `shell`).
     pub arguments: Option<Template>,
     /// `stdin`
@@ -665,7 +663,63 @@ pub struct ProcessWork {
     pub output: ProcessOutput,
 }
 
+/// What `run` runs.
+#[derive(Debug)]
+pub enum ProgramWork {
+    /// A command line; a template that gives a string.
+    Shell(Template),
+    /// A script.
+    Script {
+        /// `javascript` or `python`
+        language: String,
+        /// The source text; a template that gives a string.
+        code: Template,
+    },
+    /// A container.
+    Container {
+        /// The image with its digest.
+        image: String,
+        /// A command line inside it; a template that gives a string.
+        command: Option<Template>,
+    },
+}
+
+impl ProcessWork {
+    /// What runs it: `shell`, the language of a script, or `container`.
+    pub fn word(&self) -> &str {
+        match &self.program {
+            ProgramWork::Shell(_) => "shell",
+            ProgramWork::Script { language, .. } => language,
+            ProgramWork::Container { .. } => "container",
+        }
+    }
+
+    /// The command line or the source text.
+    pub fn code(&self) -> Option<&Template> {
+        match &self.program {
+            ProgramWork::Shell(code) | ProgramWork::Script { code, .. } => Some(code),
+            ProgramWork::Container { command, .. } => command.as_ref(),
+        }
+    }
+}
+
+impl RpcWork {
+    /// True when a program is spoken to, and no address.
+    pub fn is_program(&self) -> bool {
+        model::call::ToolProgram::of_uri(&self.uri).is_some()
+    }
+}
+
 impl Work {
+    /// True for what runs on this machine and is thrown away when it has ended.
+    pub fn is_program(&self) -> bool {
+        match self {
+            Self::Process(_) => true,
+            Self::Rpc(call) => call.is_program(),
+            Self::Http(_) | Self::OpenApi(_) | Self::Grpc(_) | Self::AsyncApi(_) => false,
+        }
+    }
+
     /// `authentication`
     pub fn authentication(&self) -> Option<&AuthenticationWork> {
         match self {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::call::{Condition, Take};
+use model::call::{Condition, Take, ToolProgram};
 use model::effect::{Authentication, Program};
 use model::problem::WorkflowError;
 use model::{Data, Label, Request, Value};
@@ -72,12 +72,14 @@ pub(crate) fn inline_arguments(request: &Request) -> Value {
             Value::object(members)
         }
         Request::Rpc(call) => {
-            let mut members = vec![
-                ("uri", Value::string(&call.uri)),
+            let uri = || vec![("uri", Value::string(&call.uri))];
+            let mut members =
+                call.program().map_or_else(uri, |program| vec![("program", shown_server(&program))]);
+            members.extend([
                 ("method", Value::string(&call.method)),
                 ("headers", pairs(&call.headers)),
                 ("body", call.parameters.clone()),
-            ];
+            ]);
             members.extend(shown(call.authentication.as_ref()));
             Value::object(members)
         }
@@ -103,7 +105,22 @@ fn shown_program(program: &Program) -> Value {
             ("language", Value::string(language)),
             ("code", Value::string(code)),
         ]),
+        Program::Container { image, command } => Value::object([
+            ("kind", Value::string("container")),
+            ("image", Value::string(image)),
+            ("command", command.as_ref().map_or(Value::NULL, Value::string)),
+        ]),
     }
+}
+
+/// As a document writes a tool server that is a program.
+fn shown_server(program: &ToolProgram) -> Value {
+    let environment = program.environment.iter().map(|(name, value)| (name.as_str(), Value::string(value)));
+    Value::object([
+        ("command", Value::string(&program.command)),
+        ("arguments", Value::array(program.arguments.iter().map(Value::string))),
+        ("environment", Value::object(environment)),
+    ])
 }
 
 fn shown(authentication: Option<&Authentication>) -> Option<(&'static str, Value)> {

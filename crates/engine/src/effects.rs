@@ -128,10 +128,7 @@ impl Execution {
             Request::Declassify => DECLASSIFY.to_owned(),
             Request::Approval(_) => APPROVAL.to_owned(),
             Request::Workflow(_) | Request::Unwind(_) => request.target().into_owned(),
-            Request::Process(process) => match &process.program {
-                model::effect::Program::Shell { .. } => "run:shell".to_owned(),
-                model::effect::Program::Script { language, .. } => format!("run:{language}"),
-            },
+            Request::Process(process) => process.program.operation(),
         };
         let arguments = request::labelled(work, input, &self.scope(input), &inline_arguments(&request));
         self.push_effect(task, operation, None, arguments, request, key, Purpose::Task)?;
@@ -715,6 +712,8 @@ pub(crate) fn contract_of(
     match (action, request) {
         (Some(action), _) => Arc::new(action.contract.clone()),
         (None, _) if function.is_some() => Arc::new(Contract::unreviewed(EffectKind::Write)),
+        // Whatever it says that it does, it reaches nothing that lasts.
+        (None, request) if request.is_program() => Arc::clone(&SANDBOXED.contract),
         (None, Request::Process(_)) => Arc::clone(&SANDBOXED.contract),
         (None, Request::Declassify | Request::Approval(_)) => Arc::new(Contract::declassify()),
         (None, Request::Workflow(workflow)) => Arc::new(Contract::execution(workflow.waits)),

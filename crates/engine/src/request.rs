@@ -2,8 +2,8 @@
 
 use dsl::expr::Expr;
 use dsl::plan::{
-    Action, AsyncApiWork, AuthenticationWork, GrpcWork, HttpWork, OpenApiWork, ProcessWork, RpcWork,
-    TakeWork, UriPiece, UriTemplate, Work,
+    Action, AsyncApiWork, AuthenticationWork, GrpcWork, HttpWork, OpenApiWork, ProcessWork, ProgramWork,
+    RpcWork, TakeWork, UriPiece, UriTemplate, Work,
 };
 use dsl::template::Template;
 use model::call::{Condition, GrpcRequest, OAuth, RpcRequest, StreamRequest, Take};
@@ -59,7 +59,7 @@ pub(crate) fn labelled(work: &Work, input: &Value, scope: &Scope<'_>, arguments:
             Some(AuthenticationWork::OAuth { with, .. }) => of(Some(with)),
             Some(AuthenticationWork::Secret { .. }) | None => Label::DEFINITION,
         },
-        (Work::Process(process), "program") => of(Some(&process.code)),
+        (Work::Process(process), "program") => of(process.code()),
         (Work::Process(process), "arguments") => of(process.arguments.as_ref()),
         (Work::Process(process), "stdin") => of(process.stdin.as_ref()),
         (Work::Process(process), "environment") => of(process.environment.as_ref()),
@@ -426,7 +426,16 @@ fn build_process(
     input: &Value,
     scope: &Scope<'_>,
 ) -> Result<ProcessRequest, WorkflowError> {
-    let code = scope.text(&process.code, input)?;
+    let program = match &process.program {
+        ProgramWork::Shell(command) => Program::Shell { command: scope.text(command, input)? },
+        ProgramWork::Script { language, code } => {
+            Program::Script { language: language.clone(), code: scope.text(code, input)? }
+        }
+        ProgramWork::Container { image, command } => Program::Container {
+            image: image.clone(),
+            command: command.as_ref().map(|command| scope.text(command, input)).transpose()?,
+        },
+    };
     let arguments = match &process.arguments {
         Some(arguments) => words(&scope.fill(arguments, input)?)?,
         None => Vec::new(),
@@ -437,10 +446,7 @@ fn build_process(
     };
     let stdin = process.stdin.as_ref().map(|stdin| scope.fill(stdin, input)).transpose()?;
     Ok(ProcessRequest {
-        program: match &process.language {
-            None => Program::Shell { command: code },
-            Some(language) => Program::Script { language: language.clone(), code },
-        },
+        program,
         arguments,
         stdin: stdin.filter(|v| !v.is_null()).map(|v| word(&v).unwrap_or_else(|| v.to_string())),
         environment,

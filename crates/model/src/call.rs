@@ -1,5 +1,7 @@
 //! Calls of protocols that are more than one HTTP request: gRPC, streams of messages, JSON-RPC; and the OAuth way to a token.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::Digest;
@@ -82,7 +84,7 @@ pub struct Condition {
 pub struct RpcRequest {
     /// What is spoken.
     pub protocol: RpcProtocol,
-    /// Where; `http` or `https`.
+    /// Where; `http` or `https`, or a program as [`ToolProgram::uri`] writes it.
     pub uri: String,
     /// Headers of every request.
     pub headers: Vec<(String, String)>,
@@ -111,7 +113,7 @@ pub struct RpcRequest {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RpcProtocol {
-    /// Model Context Protocol, over HTTP.
+    /// Model Context Protocol, over HTTP or the standard streams of a program.
     Mcp,
     /// Agent2Agent.
     A2a,
@@ -131,6 +133,53 @@ impl RpcRequest {
     /// True for methods that change nothing.
     pub fn is_read(&self) -> bool {
         is_read(self.protocol, &self.method)
+    }
+
+    /// The program that is spoken to, when it is one.
+    pub fn program(&self) -> Option<ToolProgram> {
+        ToolProgram::of_uri(&self.uri)
+    }
+
+    /// True when a program is spoken to, and no address.
+    pub fn is_program(&self) -> bool {
+        self.uri.starts_with(STDIO)
+    }
+}
+
+/// What the address of a tool server that is a program begins with.
+const STDIO: &str = "stdio:";
+
+/// A tool server that is a program: started for one call, and spoken to over its standard streams.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolProgram {
+    /// A path, or a name in the system's directories of programs.
+    pub command: String,
+    /// Its arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
+    /// Its whole environment, but for what every program gets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+}
+
+impl ToolProgram {
+    /// One text for one program, which stands where the address of another server stands.
+    pub fn uri(&self) -> String {
+        // Texts in lists and maps of texts: nothing here fails to be written.
+        format!("{STDIO}{}", serde_json::to_string(self).unwrap_or_default())
+    }
+
+    /// The program of [`ToolProgram::uri`].
+    pub fn of_uri(uri: &str) -> Option<Self> {
+        serde_json::from_str(uri.strip_prefix(STDIO)?).ok()
+    }
+
+    /// As a command line, for people.
+    pub fn in_one_line(&self) -> String {
+        let words: Vec<&str> =
+            std::iter::once(&self.command).chain(&self.arguments).map(String::as_str).collect();
+        words.join(" ")
     }
 }
 
@@ -237,6 +286,12 @@ pub struct OAuthClient {
     /// `client_secret_post` when it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<String>,
+    /// The private key (PKCS#8, PEM) that assertions of `private_key_jwt` are signed with. Secrets have it, documents never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The name under which the authority knows the key.
+    #[serde(default, rename = "keyId", skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
 }
 
 /// How a token request is written.
@@ -307,9 +362,18 @@ impl OAuth {
                     (missing("client.id` or `client.secret"), "write both, or `client.authentication: none`")
                 }),
             "private_key_jwt" | "client_secret_jwt" if client.assertion.is_some() => None,
+            "private_key_jwt" => (client.id.is_none() || client.key.is_none()).then(|| {
+                (
+                    missing("client.id` or `client.key"),
+                    "put the whole configuration with `client.id` and `client.key` (PKCS#8, PEM) into a secret and name it with `use`, or give a signed `client.assertion`",
+                )
+            }),
+            "client_secret_jwt" => (client.id.is_none() || client.secret.is_none()).then(|| {
+                (missing("client.id` or `client.secret"), "write both, or give a signed `client.assertion`")
+            }),
             other => Some((
-                format!("`{other}` needs `client.assertion`: assertions are not made here"),
-                "give a signed assertion, or use `client_secret_basic` or `client_secret_post`",
+                format!("`{other}` is no way in which a client proves who it is"),
+                "use `client_secret_basic`, `client_secret_post`, `client_secret_jwt`, `private_key_jwt` or `none`",
             )),
         }
     }

@@ -79,10 +79,12 @@ pub const DECLASSIFY: &str = "declassify:1.0.0";
 pub const APPROVAL: &str = "approval:1.0.0";
 
 impl Request {
-    /// Who is acted upon: `host:port` of a URI, `sandbox`, `provenance`, `people`, or `workflow:` and a name. Part of the permit's
-    /// digest.
+    /// Who is acted upon: `host:port` of a URI, `sandbox`, `container`, `provenance`, `people`, or `workflow:` and a name. Part of
+    /// the permit's digest.
     pub fn target(&self) -> Cow<'_, str> {
         match self {
+            Self::Rpc(call) if call.is_program() => "sandbox".into(),
+            Self::Process(process) if process.is_container() => "container".into(),
             Self::Http(_) | Self::Grpc(_) | Self::Stream(_) | Self::Rpc(_) => {
                 let uri = self.uri().unwrap_or_default();
                 match url::Url::parse(uri) {
@@ -110,7 +112,7 @@ impl Request {
             Self::Http(http) => Some(&http.uri),
             Self::Grpc(call) => Some(&call.uri),
             Self::Stream(stream) => Some(&stream.uri),
-            Self::Rpc(call) => Some(&call.uri),
+            Self::Rpc(call) => (!call.is_program()).then_some(&*call.uri),
             Self::Process(_) | Self::Declassify | Self::Approval(_) | Self::Workflow(_) | Self::Unwind(_) => {
                 None
             }
@@ -127,6 +129,21 @@ impl Request {
             Self::Process(_) | Self::Declassify | Self::Approval(_) | Self::Workflow(_) | Self::Unwind(_) => {
                 None
             }
+        }
+    }
+
+    /// True for what runs on this machine, cut off from everything, and is thrown away when it has ended.
+    pub fn is_program(&self) -> bool {
+        match self {
+            Self::Process(_) => true,
+            Self::Rpc(call) => call.is_program(),
+            Self::Http(_)
+            | Self::Grpc(_)
+            | Self::Stream(_)
+            | Self::Declassify
+            | Self::Approval(_)
+            | Self::Workflow(_)
+            | Self::Unwind(_) => false,
         }
     }
 
@@ -225,7 +242,14 @@ pub enum SecretScheme {
     Oidc,
 }
 
-/// A program to run in the sandbox: no network, empty environment, fresh directory.
+impl ProcessRequest {
+    /// True for what an engine of containers runs.
+    pub fn is_container(&self) -> bool {
+        matches!(self.program, Program::Container { .. })
+    }
+}
+
+/// A program to run in the sandbox: no network, empty environment, fresh directory. Or in a container, as bare.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ProcessRequest {
     /// The program.
@@ -259,6 +283,25 @@ pub enum Program {
         /// The source text.
         code: String,
     },
+    /// A container of an image that is known by its digest.
+    Container {
+        /// `name@sha256:…`
+        image: String,
+        /// `sh -c command` inside it; what the image itself runs when it is absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        command: Option<String>,
+    },
+}
+
+impl Program {
+    /// As allow-lists and policies name it.
+    pub fn operation(&self) -> String {
+        match self {
+            Self::Shell { .. } => "run:shell".to_owned(),
+            Self::Script { language, .. } => format!("run:{language}"),
+            Self::Container { .. } => "run:container".to_owned(),
+        }
+    }
 }
 
 /// Part of a program's result that becomes the output.

@@ -49,9 +49,11 @@ pub(crate) fn command(program: &Program, found: &BTreeMap<&'static str, PathBuf>
             let arguments = options.iter().map(OsString::from).collect();
             Ok(Command { path: path(language)?, arguments, script: Some(code.clone()) })
         }
+        // An engine runs it, not the sandbox.
+        Program::Container { .. } => Err("container".to_owned()),
     }
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     PLACES.iter().map(|place| Path::new(place).join(program)).find(|path| path.is_file())
 }

@@ -12,13 +12,17 @@
 
 mod capability;
 mod confine;
+mod container;
 mod filter;
 mod interpreter;
 mod ruleset;
 mod run;
 mod spawn;
+mod talk;
 mod watch;
 mod workspace;
 
 pub use capability::{Capabilities, Control};
+pub use container::{Engine, EngineConfig};
 pub use run::{Killed, Limits, ProcessResult, Sandbox, SandboxConfig, SandboxError};
+pub use talk::{Talk, TalkError};

@@ -1,7 +1,7 @@
 //! Landlock: what a program may read, run and write. Built before the fork, put in force after it.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
@@ -28,14 +28,15 @@ pub(crate) fn abi() -> u32 {
     crate::spawn::landlock_version()
 }
 
-/// A ruleset that allows programs to be read and run, and everything inside `directory`.
-pub(crate) fn build(directory: &Path) -> Result<OwnedFd, String> {
+/// A ruleset that allows programs to be read and run, the system's and those below `readable`, and everything inside
+/// `directory`.
+pub(crate) fn build(directory: &Path, readable: &[PathBuf]) -> Result<OwnedFd, String> {
     let inside = PathFd::new(directory).map_err(|error| error.to_string())?;
-    let created = create(inside).map_err(|error| error.to_string())?;
+    let created = create(inside, readable).map_err(|error| error.to_string())?;
     Option::<OwnedFd>::from(created).ok_or_else(|| "the kernel has no landlock".to_owned())
 }
 
-fn create(inside: PathFd) -> Result<landlock::RulesetCreated, RulesetError> {
+fn create(inside: PathFd, readable: &[PathBuf]) -> Result<landlock::RulesetCreated, RulesetError> {
     let known = ABI::V3;
     let run = AccessFs::from_read(known);
     let read = BitFlags::from(AccessFs::ReadFile);
@@ -50,6 +51,11 @@ fn create(inside: PathFd) -> Result<landlock::RulesetCreated, RulesetError> {
     for path in PROGRAMS {
         ruleset = allow(ruleset, path, run)?;
     }
+    for path in readable {
+        // A file has no list of entries to be read.
+        let access = if path.is_dir() { run } else { read | AccessFs::Execute };
+        ruleset = allow(ruleset, path, access)?;
+    }
     for path in FILES {
         ruleset = allow(ruleset, path, read)?;
     }
@@ -60,7 +66,7 @@ fn create(inside: PathFd) -> Result<landlock::RulesetCreated, RulesetError> {
 /// Adds a rule; what does not exist on this machine needs none.
 fn allow(
     ruleset: landlock::RulesetCreated,
-    path: &str,
+    path: impl AsRef<Path>,
     access: BitFlags<AccessFs>,
 ) -> Result<landlock::RulesetCreated, RulesetError> {
     match PathFd::new(path) {

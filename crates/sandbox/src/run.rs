@@ -39,6 +39,8 @@ pub struct SandboxConfig {
     pub given_up: BTreeSet<Control>,
     /// Programs at once; 1 to 64. More wait.
     pub concurrency: u32,
+    /// What tool servers may be and read: absolute paths of programs, and of directories with everything in them.
+    pub tools: Vec<PathBuf>,
 }
 
 /// Limits of one run.
@@ -139,8 +141,8 @@ pub struct Sandbox {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    config: SandboxConfig,
+pub(crate) struct Inner {
+    pub(crate) config: SandboxConfig,
     capabilities: Capabilities,
     places: Arc<Semaphore>,
     free_slots: std::sync::Mutex<Vec<u32>>,
@@ -205,15 +207,28 @@ impl Sandbox {
         cancelled: impl Fn() -> bool + Send + 'static,
         may_start: impl Fn() -> bool + Send + 'static,
     ) -> Result<Option<ProcessResult>, SandboxError> {
+        let request = request.clone();
+        self.in_a_place(cancelled, move |inner, cancelled| {
+            inner.run_if(&request, limits, cancelled, &may_start)
+        })
+        .await
+    }
+
+    /// Works in a place of its own, once one is free. When the future is dropped, it is cancelled.
+    pub(crate) async fn in_a_place<T: Send + 'static>(
+        &self,
+        cancelled: impl Fn() -> bool + Send + 'static,
+        work: impl FnOnce(&Inner, &dyn Fn() -> bool) -> Result<T, SandboxError> + Send + 'static,
+    ) -> Result<T, SandboxError> {
         let place = Arc::clone(&self.inner.places).acquire_owned().await;
         let place = place.map_err(|_| SandboxError::System("the sandbox is closed".to_owned()))?;
-        let given_up = GivenUp(Arc::new(AtomicBool::new(false)));
-        let flag = Arc::clone(&given_up.0);
-        let (inner, request) = (Arc::clone(&self.inner), request.clone());
+        let given_up = GivenUp::default();
+        let flag = given_up.flag();
+        let inner = Arc::clone(&self.inner);
         // A thread of its own for the whole run: programs die with the thread that started them.
         let work = tokio::task::spawn_blocking(move || {
             let cancelled = || cancelled() || flag.load(Ordering::Acquire);
-            let result = inner.run_if(&request, limits, &cancelled, &may_start);
+            let result = work(&inner, &cancelled);
             drop(place);
             result
         });
@@ -252,7 +267,15 @@ impl Sandbox {
 }
 
 /// Tells the run that nobody waits for it any more.
-struct GivenUp(Arc<AtomicBool>);
+#[derive(Default)]
+pub(crate) struct GivenUp(Arc<AtomicBool>);
+
+impl GivenUp {
+    /// True once nobody waits.
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+}
 
 impl Drop for GivenUp {
     fn drop(&mut self) {
@@ -260,8 +283,16 @@ impl Drop for GivenUp {
     }
 }
 
+/// A started program with what it holds. Let go of from the last to the first.
+pub(crate) struct Begun<'a> {
+    pub(crate) slot: Slot<'a>,
+    pub(crate) workspace: Workspace,
+    pub(crate) running: Running,
+    pub(crate) started: Instant,
+}
+
 /// A user id of one's own for the time of one run.
-struct Slot<'a> {
+pub(crate) struct Slot<'a> {
     inner: &'a Inner,
     number: u32,
 }
@@ -295,6 +326,21 @@ impl Inner {
         may_start: &dyn Fn() -> bool,
     ) -> Result<Option<ProcessResult>, SandboxError> {
         check(request)?;
+        let make = |workspace: &Workspace, user| self.command(request, workspace, user);
+        let Some(begun) = self.begin(&make, &[], limits, may_start)? else { return Ok(None) };
+        let Begun { slot: _slot, workspace, running, started } = begun;
+        let wall = limits.wall.min(Duration::from_millis(request.timeout_ms));
+        attend(running, request.stdin.as_deref(), &workspace, limits, started, wall, cancelled).map(Some)
+    }
+
+    /// Starts what `make` makes in a fresh directory, with `readable` beside the system's programs.
+    pub(crate) fn begin(
+        &self,
+        make: &dyn Fn(&Workspace, Option<u32>) -> Result<Command, SandboxError>,
+        readable: &[PathBuf],
+        limits: Limits,
+        may_start: &dyn Fn() -> bool,
+    ) -> Result<Option<Begun<'_>>, SandboxError> {
         let number = self.slots().pop().ok_or_else(|| SandboxError::System("no place is free".to_owned()))?;
         let slot = Slot { inner: self, number };
         let user = self.capabilities.own_user.then(|| {
@@ -304,8 +350,10 @@ impl Inner {
         let workspace = Workspace::create(&self.config.base, user).map_err(|error| {
             SandboxError::Unusable { base: self.config.base.display().to_string(), reason: error.to_string() }
         })?;
-        let command = self.command(request, &workspace, user)?;
-        let confinement = self.confinement(&workspace, user, limits)?;
+        let mut command = make(&workspace, user)?;
+        command.current_dir(workspace.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let confinement = self.confinement(&workspace, readable, user, limits)?;
         let own_tree = self.capabilities.isolation().own_tree;
         if !may_start() {
             return Ok(None);
@@ -313,8 +361,7 @@ impl Inner {
         let started = Instant::now();
         let running = Running::start(command, confinement, own_tree)
             .map_err(|error| SandboxError::System(format!("it cannot be started: {error}")))?;
-        let wall = limits.wall.min(Duration::from_millis(request.timeout_ms));
-        attend(running, request.stdin.as_deref(), &workspace, limits, started, wall, cancelled).map(Some)
+        Ok(Some(Begun { slot, workspace, running, started }))
     }
 
     fn command(
@@ -331,24 +378,23 @@ impl Inner {
                 .map_err(|error| SandboxError::System(format!("the script cannot be written: {error}")))?;
         }
         let mut command = Command::new(found.path);
-        command.args(found.arguments).args(&request.arguments).current_dir(workspace.path());
-        command.env_clear().env("PATH", interpreter::PLACES.join(":"));
-        command.env("HOME", workspace.path()).env("TMPDIR", workspace.path());
+        command.args(found.arguments).args(&request.arguments);
+        surround(&mut command, workspace);
         command.envs(request.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(command)
     }
 
     fn confinement(
         &self,
         workspace: &Workspace,
+        readable: &[PathBuf],
         user: Option<u32>,
         limits: Limits,
     ) -> Result<Confinement, SandboxError> {
         let isolation = self.capabilities.isolation();
         let system = |reason: String| SandboxError::System(format!("it cannot be confined: {reason}"));
         let ruleset = match self.capabilities.holds(Control::Files) {
-            true => Some(ruleset::build(workspace.path()).map_err(system)?),
+            true => Some(ruleset::build(workspace.path(), readable).map_err(system)?),
             false => None,
         };
         let surroundings =
@@ -380,29 +426,52 @@ impl Inner {
     }
 }
 
+/// The environment that every program gets.
+pub(crate) fn surround(command: &mut Command, workspace: &Workspace) {
+    command.env_clear().env("PATH", interpreter::PLACES.join(":"));
+    command.env("HOME", workspace.path()).env("TMPDIR", workspace.path());
+}
+
 /// Refuses what the system would misread.
-fn check(request: &ProcessRequest) -> Result<(), SandboxError> {
-    let code = match &request.program {
-        Program::Shell { command } => command,
-        Program::Script { code, .. } => code,
+pub(crate) fn check(request: &ProcessRequest) -> Result<(), SandboxError> {
+    let (code, is_argument) = match &request.program {
+        Program::Shell { command } => (command.as_str(), true),
+        Program::Script { code, .. } => (code.as_str(), false),
+        Program::Container { command, .. } => (command.as_deref().unwrap_or_default(), true),
     };
-    let pairs = request.environment.iter().flat_map(|(name, value)| [name, value]);
-    let given: usize = request.arguments.iter().chain(pairs.clone()).map(String::len).sum();
-    if given + code.len() > GIVEN_BYTES_MAX {
-        return Err(SandboxError::Invalid(
-            "arguments, environment and script are larger than 1 MiB".to_owned(),
-        ));
+    let variables = request.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    check_given(code.len(), request.arguments.iter().map(String::as_str), variables)?;
+    if is_argument && code.contains('\0') {
+        return Err(SandboxError::Invalid("the command holds a zero byte".to_owned()));
     }
-    let shell = matches!(request.program, Program::Shell { .. });
-    if request.arguments.iter().chain(pairs).any(|text| text.contains('\0')) || (shell && code.contains('\0'))
-    {
-        return Err(SandboxError::Invalid("an argument or variable holds a zero byte".to_owned()));
+    Ok(())
+}
+
+/// Refuses arguments and variables that the system would misread; `code_bytes` come with them.
+pub(crate) fn check_given<'a>(
+    code_bytes: usize,
+    arguments: impl Iterator<Item = &'a str>,
+    variables: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), SandboxError> {
+    let mut given = code_bytes;
+    let mut zero = false;
+    for argument in arguments {
+        given += argument.len();
+        zero |= argument.contains('\0');
     }
-    match request.environment.iter().find(|(name, _)| name.is_empty() || name.contains('=')) {
-        Some((name, _)) => {
-            Err(SandboxError::Invalid(format!("`{name}` cannot name an environment variable")))
+    for (name, value) in variables {
+        given += name.len() + value.len();
+        zero |= name.contains('\0') || value.contains('\0');
+        if name.is_empty() || name.contains('=') {
+            return Err(SandboxError::Invalid(format!("`{name}` cannot name an environment variable")));
         }
-        None => Ok(()),
+    }
+    match () {
+        () if given > GIVEN_BYTES_MAX => {
+            Err(SandboxError::Invalid("arguments, environment and script are larger than 1 MiB".to_owned()))
+        }
+        () if zero => Err(SandboxError::Invalid("an argument or variable holds a zero byte".to_owned())),
+        () => Ok(()),
     }
 }
 
@@ -419,32 +488,7 @@ fn attend(
     let feeder = running.child.stdin.take().map(|pipe| feed(pipe, stdin.unwrap_or_default().to_owned()));
     let stdout = running.child.stdout.take().map(|pipe| collect(pipe, limits.output_bytes));
     let stderr = running.child.stderr.take().map(|pipe| collect(pipe, limits.output_bytes));
-    let system = |error: std::io::Error| SandboxError::System(error.to_string());
-    let mut looks = 0u32;
-    let (status, killed) = loop {
-        if let Some(status) = running.child.try_wait().map_err(system)? {
-            break (status, None);
-        }
-        looks = looks.wrapping_add(1);
-        let reason = match () {
-            () if cancelled() => Some(Killed::Cancelled),
-            () if started.elapsed() >= wall => Some(Killed::Timeout),
-            () if usage::memory_below(running.root()) > limits.memory_bytes => Some(Killed::Memory),
-            () if looks.is_multiple_of(LOOKS_PER_COUNTING)
-                && usage::overfull(workspace.path(), limits.disk_bytes) =>
-            {
-                Some(Killed::Disk)
-            }
-            () => None,
-        };
-        if reason.is_some() {
-            break (running.end().map_err(system)?, reason);
-        }
-        std::thread::sleep(LOOK_EVERY);
-    };
-    if !running.in_own_tree() {
-        running.end_group();
-    }
+    let (status, killed) = watch_over(&mut running, workspace, limits, started, wall, cancelled, &|| false)?;
     if let Some(feeder) = feeder {
         // The pipe has no reader any more, so the feeder has ended or is about to.
         drop(feeder.join());
@@ -462,12 +506,51 @@ fn attend(
     })
 }
 
-fn code_of(status: std::process::ExitStatus) -> i32 {
+/// Waits until a program ends by itself, must be ended, or is `over`, which is no reason to be told.
+pub(crate) fn watch_over(
+    running: &mut Running,
+    workspace: &Workspace,
+    limits: Limits,
+    started: Instant,
+    wall: Duration,
+    cancelled: &dyn Fn() -> bool,
+    over: &dyn Fn() -> bool,
+) -> Result<(std::process::ExitStatus, Option<Killed>), SandboxError> {
+    let system = |error: std::io::Error| SandboxError::System(error.to_string());
+    let mut looks = 0u32;
+    let ended = loop {
+        if let Some(status) = running.child.try_wait().map_err(system)? {
+            break (status, None);
+        }
+        looks = looks.wrapping_add(1);
+        let reason = match () {
+            () if cancelled() => Some(Killed::Cancelled),
+            () if started.elapsed() >= wall => Some(Killed::Timeout),
+            () if usage::memory_below(running.root()) > limits.memory_bytes => Some(Killed::Memory),
+            () if looks.is_multiple_of(LOOKS_PER_COUNTING)
+                && usage::overfull(workspace.path(), limits.disk_bytes) =>
+            {
+                Some(Killed::Disk)
+            }
+            () => None,
+        };
+        if reason.is_some() || over() {
+            break (running.end().map_err(system)?, reason);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    };
+    if !running.in_own_tree() {
+        running.end_group();
+    }
+    Ok(ended)
+}
+
+pub(crate) fn code_of(status: std::process::ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
-fn feed(mut pipe: std::process::ChildStdin, text: String) -> JoinHandle<()> {
+pub(crate) fn feed(mut pipe: std::process::ChildStdin, text: String) -> JoinHandle<()> {
     std::thread::spawn(move || {
         // A program need not read its input; then the pipe breaks, which is no error.
         drop(pipe.write_all(text.as_bytes()));
@@ -477,7 +560,10 @@ fn feed(mut pipe: std::process::ChildStdin, text: String) -> JoinHandle<()> {
 type Collected = (Vec<u8>, bool);
 
 /// Reads to the end, keeps the first `bytes_max` bytes and says whether there were more.
-fn collect(mut pipe: impl Read + Send + 'static, bytes_max: usize) -> JoinHandle<std::io::Result<Collected>> {
+pub(crate) fn collect(
+    mut pipe: impl Read + Send + 'static,
+    bytes_max: usize,
+) -> JoinHandle<std::io::Result<Collected>> {
     std::thread::spawn(move || {
         let (mut kept, mut more) = (Vec::new(), false);
         let mut buffer = vec![0; 64 * 1024];
@@ -495,7 +581,7 @@ fn collect(mut pipe: impl Read + Send + 'static, bytes_max: usize) -> JoinHandle
     })
 }
 
-fn collected(
+pub(crate) fn collected(
     collecting: Option<JoinHandle<std::io::Result<Collected>>>,
 ) -> Result<(String, bool), SandboxError> {
     let Some(collecting) = collecting else { return Ok((String::new(), false)) };
@@ -518,6 +604,7 @@ mod tests {
                 base: base.to_owned(),
                 given_up: controls.iter().copied().collect(),
                 concurrency: 1,
+                tools: Vec::new(),
             },
             capabilities,
             places: Arc::new(Semaphore::new(1)),

@@ -24,7 +24,12 @@ fn base() -> &'static Path {
 fn sandbox() -> Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
     let make = || {
-        let config = SandboxConfig { base: base().to_owned(), given_up: BTreeSet::new(), concurrency: 8 };
+        let config = SandboxConfig {
+            base: base().to_owned(),
+            given_up: BTreeSet::new(),
+            concurrency: 8,
+            tools: Vec::new(),
+        };
         Sandbox::new(config).expect("this machine holds every control")
     };
     SANDBOX.get_or_init(make).clone()
@@ -261,7 +266,12 @@ async fn no_directory_is_left_behind() {
     let own = tempfile::tempdir_in(base()).expect("a directory");
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(own.path(), std::fs::Permissions::from_mode(0o711)).expect("a mode");
-    let config = SandboxConfig { base: own.path().to_owned(), given_up: BTreeSet::new(), concurrency: 1 };
+    let config = SandboxConfig {
+        base: own.path().to_owned(),
+        given_up: BTreeSet::new(),
+        concurrency: 1,
+        tools: Vec::new(),
+    };
     let sandbox = Sandbox::new(config).expect("this machine holds every control");
     let (_keep, never) = watch::channel(false);
     sandbox.run(&script("python", nest), Limits::default(), never).await.expect("it runs");
@@ -275,6 +285,11 @@ fn what_cannot_be_held_is_named() {
     found.missing.insert(sandbox::Control::Files, "none".to_owned());
     assert_eq!(found.lacking(&BTreeSet::new()).len(), 1);
     assert!(found.lacking(&BTreeSet::from([sandbox::Control::Files])).is_empty());
-    let nowhere = SandboxConfig { base: "/nonexistent".into(), given_up: BTreeSet::new(), concurrency: 1 };
+    let nowhere = SandboxConfig {
+        base: "/nonexistent".into(),
+        given_up: BTreeSet::new(),
+        concurrency: 1,
+        tools: Vec::new(),
+    };
     assert!(Sandbox::new(nowhere).is_err());
 }

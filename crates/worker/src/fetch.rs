@@ -6,10 +6,12 @@ use std::time::Instant;
 use app::Kind;
 use app::{Fetch, FetchApi, Fetched};
 use egress::{AddressRule, Door, Grant, HostRule, HttpAnswer, Limits, Reading};
+use model::call::ToolProgram;
 use model::effect::{EffectNumber, HttpOutput, HttpRequest};
+use sandbox::{Engine, Sandbox};
 
 use crate::authenticate::{Proof, Tokens, Way, masked, proof_of, send};
-use crate::connect::rpc;
+use crate::connect::{rpc, tool};
 use crate::ledger::Ledger;
 use crate::proto;
 
@@ -24,6 +26,9 @@ pub(crate) struct Fetcher {
     pub(crate) hosts: Vec<HostRule>,
     pub(crate) private: Vec<AddressRule>,
     pub(crate) limits: Limits,
+    pub(crate) sandbox: Result<Arc<Sandbox>, String>,
+    pub(crate) containers: Result<Arc<Engine>, String>,
+    pub(crate) program_limits: sandbox::Limits,
 }
 
 impl Fetcher {
@@ -37,6 +42,9 @@ impl Fetcher {
     }
 
     async fn fetch(&self, asked: FetchApi) -> Fetched {
+        if let Some(program) = ToolProgram::of_uri(&asked.wanted.uri) {
+            return Fetched { text: self.tools_of(&asked, &program).await, connections: Vec::new() };
+        }
         let effect = EffectNumber(0);
         let grant = Grant {
             hosts: self.hosts.clone(),
@@ -75,6 +83,7 @@ impl Fetcher {
                     let text = self.text(&way, &request, proof.as_ref()).await;
                     text.and_then(|text| proto::kept_of(&text))
                 }
+                Kind::Image => self.image(&asked.wanted.uri).await,
                 Kind::OpenApi | Kind::AsyncApi | Kind::Card => {
                     self.text(&way, &request, proof.as_ref()).await
                 }
@@ -86,6 +95,26 @@ impl Fetcher {
 }
 
 impl Fetcher {
+    /// The tools of a server that is a program: it is started as every call starts it.
+    async fn tools_of(&self, asked: &FetchApi, program: &ToolProgram) -> Result<String, String> {
+        let sandbox = self.sandbox.as_ref();
+        let sandbox =
+            sandbox.map_err(|why| format!("no program can be run safely on this machine: {why}"))?;
+        let may_go = Arc::clone(&asked.may_go);
+        let limits = sandbox::Limits {
+            wall: self.program_limits.wall.min(self.limits.whole),
+            output_bytes: self.program_limits.output_bytes.min(asked.bytes_max),
+            ..self.program_limits
+        };
+        tool::described(sandbox, program, limits, move || may_go("sandbox", 0)).await
+    }
+
+    /// What the engine knows an image as.
+    async fn image(&self, image: &str) -> Result<String, String> {
+        let engine = self.containers.as_ref().map_err(Clone::clone)?;
+        engine.image(image).await.map_err(|error| error.to_string())
+    }
+
     async fn text(
         &self,
         way: &Way<'_>,

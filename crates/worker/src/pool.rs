@@ -8,14 +8,16 @@ use app::{App, Work};
 use crash::Point;
 use egress::{AddressRule, BreakerConfig, Door, DoorConfig, Grant, HostRule, Resolver};
 use model::Request;
-use model::effect::{Answer, Authentication};
+use model::call::RpcRequest;
+use model::effect::{Answer, Authentication, ProcessRequest};
 use model::problem::WorkflowError;
 use prost_reflect::DescriptorPool;
-use sandbox::Sandbox;
+use sandbox::{Engine, Sandbox};
 use tokio::sync::watch;
 
 use crate::authenticate::{Proof, Tokens, Way, proof_of};
-use crate::connect::{grpc, http, process, rpc, stream};
+use crate::connect::process::Performed;
+use crate::connect::{grpc, http, process, rpc, stream, tool};
 use crate::fetch::Fetcher;
 use crate::ledger::Ledger;
 use crate::proto::Pools;
@@ -38,6 +40,8 @@ pub struct PoolConfig {
     pub program_limits: sandbox::Limits,
     /// Runs programs; none when the machine lacks a control that the configuration demands.
     pub sandbox: Result<Arc<Sandbox>, String>,
+    /// Runs containers, or why there are none.
+    pub containers: Result<Arc<Engine>, String>,
 }
 
 /// Performs permitted effects.
@@ -52,6 +56,7 @@ pub struct Pool {
     http_limits: egress::Limits,
     program_limits: sandbox::Limits,
     sandbox: Result<Arc<Sandbox>, String>,
+    containers: Result<Arc<Engine>, String>,
     stop_programs: watch::Receiver<bool>,
 }
 
@@ -81,6 +86,9 @@ impl Pool {
             hosts: config.hosts.clone(),
             private: config.private.clone(),
             limits: config.http_limits,
+            sandbox: config.sandbox.clone(),
+            containers: config.containers.clone(),
+            program_limits: config.program_limits,
         };
         app.fetch_with(fetcher.into_fetch());
         let pool = Arc::new(Self {
@@ -94,6 +102,7 @@ impl Pool {
             http_limits: config.http_limits,
             program_limits: config.program_limits,
             sandbox: config.sandbox,
+            containers: config.containers,
             stop_programs: stop,
         });
         while let Some(work) = work.recv().await {
@@ -136,8 +145,8 @@ impl Pool {
             return None;
         }
         let began = Instant::now();
-        let (cut, flight) = (work.flight.cut(), Arc::clone(&work.flight));
         let answer = match &work.request {
+            Request::Rpc(request) if request.is_program() => self.tool(work, request).await?,
             Request::Http(_) | Request::Grpc(_) | Request::Stream(_) | Request::Rpc(_) => {
                 match self.grant(work) {
                     Ok(grant) => self.send(work, &grant, proof.as_ref(), began).await?,
@@ -155,42 +164,87 @@ impl Pool {
                     "no worker runs executions",
                 ),
             },
-            Request::Process(request) => match &self.sandbox {
-                Ok(sandbox) => {
-                    let limits = sandbox::Limits {
-                        wall: self.program_limits.wall.min(work.timeout),
-                        ..self.program_limits
-                    };
-                    let (ends, stopped) = (self.stop_programs.clone(), cut.clone());
-                    let (app, departing) = (Arc::clone(&self.app), work.clone());
-                    let perform = process::perform(
-                        sandbox,
-                        request,
-                        limits,
-                        move || *ends.borrow() || *stopped.borrow(),
-                        move || app.depart(&departing, None),
-                    );
-                    let called_back = async {
-                        turned_true(cut.clone()).await;
-                        // Departed ones end by themselves, and say when they have.
-                        if flight.departed() {
-                            std::future::pending::<()>().await;
-                        }
-                    };
-                    tokio::select! {
-                        performed = perform => match performed {
-                            process::Performed::Answered { killed: true, .. } if *cut.borrow() => return None,
-                            process::Performed::Answered { answer, .. } => answer,
-                            process::Performed::NotStarted => return None,
-                        },
-                        () = called_back => return None,
-                    }
-                }
-                Err(why) => refused(format!("no program can be run safely on this machine: {why}")),
-            },
+            Request::Process(request) => self.program(work, request).await?,
         };
         metrics::histogram!("omnihub_effect_duration_seconds").record(began.elapsed().as_secs_f64());
         Some(answer)
+    }
+
+    /// Runs a program or a container. None when it was not started, or was ended because nobody wants it any more.
+    async fn program(&self, work: &Work, request: &ProcessRequest) -> Option<Answer> {
+        let (cancelled, departing) = (self.ends(work), self.departing(work));
+        let limits = self.limits_of(work);
+        if request.is_container() {
+            let engine = match &self.containers {
+                Ok(engine) => engine,
+                Err(why) => return Some(refused(format!("no container can be run on this machine: {why}"))),
+            };
+            let name = format!("{}-{}-{}", work.execution, work.effect.0, work.attempt);
+            let run = process::contain(engine, &name, request, limits, cancelled, departing);
+            return self.unless_called_back(work, run).await;
+        }
+        match &self.sandbox {
+            Ok(sandbox) => {
+                let run = process::perform(sandbox, request, limits, cancelled, departing);
+                self.unless_called_back(work, run).await
+            }
+            Err(why) => Some(no_sandbox(why)),
+        }
+    }
+
+    /// Calls a tool server that is a program; as [`Pool::program`].
+    async fn tool(&self, work: &Work, request: &RpcRequest) -> Option<Answer> {
+        let Some(program) = request.program() else { return Some(refused("its program cannot be read")) };
+        let sandbox = match &self.sandbox {
+            Ok(sandbox) => sandbox,
+            Err(why) => return Some(no_sandbox(why)),
+        };
+        let (app, starting) = (Arc::clone(&self.app), work.clone());
+        let may_start = move || app.may_start(&starting);
+        let (cancelled, departing) = (self.ends(work), self.departing(work));
+        let limits = self.limits_of(work);
+        let call = tool::perform(sandbox, &program, request, limits, cancelled, may_start, departing);
+        self.unless_called_back(work, call).await
+    }
+
+    /// The limits of a program, and its own time when that is shorter.
+    fn limits_of(&self, work: &Work) -> sandbox::Limits {
+        sandbox::Limits { wall: self.program_limits.wall.min(work.timeout), ..self.program_limits }
+    }
+
+    /// True once a program must end: this process stops, or somebody stopped it.
+    fn ends(&self, work: &Work) -> impl Fn() -> bool + Send + use<> {
+        let (ends, stopped) = (self.stop_programs.clone(), work.flight.cut());
+        move || *ends.borrow() || *stopped.borrow()
+    }
+
+    /// The last look before a program does what it is for.
+    fn departing(&self, work: &Work) -> impl Fn() -> bool + Send + use<> {
+        let (app, departing) = (Arc::clone(&self.app), work.clone());
+        move || app.depart(&departing, None)
+    }
+
+    async fn unless_called_back(
+        &self,
+        work: &Work,
+        perform: impl Future<Output = Performed>,
+    ) -> Option<Answer> {
+        let (cut, flight) = (work.flight.cut(), &work.flight);
+        let called_back = async {
+            turned_true(cut.clone()).await;
+            // Departed ones end by themselves, and say when they have.
+            if flight.departed() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            performed = perform => match performed {
+                Performed::Answered { killed: true, .. } if *cut.borrow() => None,
+                Performed::Answered { answer, .. } => Some(answer),
+                Performed::NotStarted => None,
+            },
+            () = called_back => None,
+        }
     }
 
     /// Reports what became of it; nothing durable of it was done when there is no answer.
@@ -360,6 +414,10 @@ async fn turned_true(mut cut: watch::Receiver<bool>) {
 fn cut_off() -> Answer {
     let detail = "the kill switch cut the connection; whether it happened is found out by the effect's class";
     Answer::Lost { error: WorkflowError::standard("communication", 504, "connection cut", detail) }
+}
+
+fn no_sandbox(why: &str) -> Answer {
+    refused(format!("no program can be run safely on this machine: {why}"))
 }
 
 fn refused(detail: impl Into<String>) -> Answer {

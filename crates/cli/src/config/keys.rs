@@ -117,6 +117,18 @@ pub(crate) const KEYS: &[Key] = &[
         "1048576",
         "Output of one program that is kept, each of stdout and stderr.",
     ),
+    key(
+        "sandbox.tools",
+        Kind::Texts,
+        "",
+        "Programs that tools (`call: mcp` over `stdio`) may be, and directories that they may read: absolute paths. None by default.",
+    ),
+    key(
+        "containers.engine",
+        Kind::Path,
+        "",
+        "The program that runs containers, an absolute path: `/usr/bin/podman` or `/usr/bin/docker`. None by default: `run: container` is refused.",
+    ),
     key("limits.connections", Kind::Number(1, 1_000_000), "4096", "Connections at once."),
     key(
         "limits.requests",

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use toml::Value;
 
 use crate::config::keys::{KEYS, Key, Kind};
-use crate::config::settings::{Egress, Http, Limits, Log, LogFormat, Sandbox, Settings};
+use crate::config::settings::{Containers, Egress, Http, Limits, Log, LogFormat, Sandbox, Settings};
 use crate::config::{crashes, data_dir, environment, read_limited, suggest, wrong};
 use crate::exit::Failure;
 
@@ -16,6 +16,9 @@ use crate::exit::Failure;
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Longest duration that is accepted anywhere: a year.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// What an engine of containers is let see of the environment: where its programs, its files and its server are.
+const ENGINE_VARIABLES: [&str; 5] = ["PATH", "HOME", "XDG_RUNTIME_DIR", "DOCKER_HOST", "CONTAINER_HOST"];
 
 /// Settings from the file named by `OMNIHUB_CONFIG` (or `omnihub.toml` in the data directory, when there is one), and
 /// the environment. `dir` is the flag's data directory.
@@ -43,6 +46,10 @@ pub(crate) fn load(dir: Option<&Path>, variables: &BTreeMap<String, String>) -> 
     }
     let mut settings = values.settings(environment::controls(variables)?)?;
     settings.crash = crashes::planned(variables)?;
+    settings.containers.environment = ENGINE_VARIABLES
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), variables.get(*name)?.clone())))
+        .collect();
     if dir.is_some() || settings.data_dir.as_os_str().is_empty() {
         settings.data_dir = first_dir;
     }
@@ -120,6 +127,12 @@ impl Values {
                 memory_bytes: self.number("sandbox.memory_bytes")?,
                 processes: self.number("sandbox.processes")?,
                 output_bytes: self.number("sandbox.output_bytes")?,
+                tools: self.texts("sandbox.tools").into_iter().map(PathBuf::from).collect(),
+            },
+            containers: Containers {
+                engine: Some(PathBuf::from(self.text("containers.engine")))
+                    .filter(|path| !path.as_os_str().is_empty()),
+                environment: Vec::new(),
             },
             limits: Limits {
                 connections: self.number("limits.connections")?,

@@ -21,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) events_max: u64,
     pub(crate) egress: Egress,
     pub(crate) sandbox: Sandbox,
+    pub(crate) containers: Containers,
     pub(crate) limits: Limits,
     /// Controls that the environment holds, by name, with their operations when it is the allow-list.
     pub(crate) controls: Vec<HeldControl>,
@@ -69,6 +70,16 @@ pub(crate) struct Sandbox {
     pub(crate) memory_bytes: u64,
     pub(crate) processes: u64,
     pub(crate) output_bytes: u64,
+    pub(crate) tools: Vec<PathBuf>,
+}
+
+/// Containers.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Containers {
+    /// The engine's program; none when no container is run.
+    pub(crate) engine: Option<PathBuf>,
+    /// What the engine's program needs of this process's environment.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 /// What one machine lets itself be asked for.

@@ -20,7 +20,9 @@ use tokio::task::JoinHandle;
 use crate::config::Settings;
 use crate::exit::Failure;
 
-/// Programs that run at once.
+/// Digits of the digest that tells one house's containers from another's.
+const HOUSE_DIGITS: usize = 12;
+/// Programs that run at once, and containers.
 const PROGRAMS_MAX: u32 = 8;
 /// Time that the last effects get to be reported when the server stops.
 const REPORT_GRACE: Duration = Duration::from_secs(2);
@@ -91,7 +93,9 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     let store = SqliteStore::open(&settings.data_dir, clock.clone())
         .map_err(|e| Failure::internal(chain(&e)).code(if e.is_full() { "OH-5004" } else { "OH-5010" }))?;
     keep_time(&clock, &*store).await?;
-    let machine = of_machine(sandbox.as_ref().err());
+    // The store is held, so nobody else runs this house's containers.
+    let containers = build_containers(settings)?;
+    let machine = of_machine(sandbox.as_ref().err(), containers.as_ref().err());
     let settings_of_app = app::Settings { machine, ..app_settings(settings, clock.now()) };
     let parts = Parts { store: store.clone(), clock, ids: Arc::new(RandomIds::default()) };
     let app = App::open(settings_of_app, parts).await.map_err(|p| of_problem(&p))?;
@@ -103,8 +107,11 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     .await
     .map_err(|p| of_problem(&p))?;
     let (stop, stopping) = watch::channel(false);
-    let workers =
-        tokio::spawn(worker::Pool::run(Arc::clone(&app), pool_config(settings, sandbox)?, stopping.clone()));
+    let workers = tokio::spawn(worker::Pool::run(
+        Arc::clone(&app),
+        pool_config(settings, sandbox, containers)?,
+        stopping.clone(),
+    ));
     let time = tokio::spawn(Arc::clone(&app).run());
     super::memory::start(&app);
     let state = gateway::State::new(Arc::clone(&app), gateway_settings(settings), metrics);
@@ -146,10 +153,12 @@ async fn keep_time(clock: &SteadyClock<SystemClock>, store: &dyn Store) -> Resul
 }
 
 /// What is in force on this machine and what is not, as `doctor` says it.
-fn of_machine(no_sandbox: Option<&String>) -> Vec<(&'static str, String)> {
+fn of_machine(no_sandbox: Option<&String>, no_containers: Option<&String>) -> Vec<(&'static str, String)> {
     let sandbox = no_sandbox
         .map_or_else(|| "in force".to_owned(), |why| format!("NOT IN FORCE ({why}): programs are refused"));
-    let mut told = vec![("sandbox", sandbox)];
+    let containers = no_containers
+        .map_or_else(|| "in force".to_owned(), |why| format!("none ({why}): containers are refused"));
+    let mut told = vec![("sandbox", sandbox), ("containers", containers)];
     if crash::BUILT_IN {
         told.push(("crash points", "BUILT IN: this build is for tests, never for work".to_owned()));
     }
@@ -199,6 +208,7 @@ fn gateway_settings(settings: &Settings) -> gateway::Settings {
 fn pool_config(
     settings: &Settings,
     sandbox: Result<Arc<sandbox::Sandbox>, String>,
+    containers: Result<Arc<sandbox::Engine>, String>,
 ) -> Result<worker::PoolConfig, Failure> {
     let wrong = |key: &str, text: &str, e: &dyn std::fmt::Display| {
         Failure::usage(format!("`{key}`: `{text}`: {e}")).code("OH-5020")
@@ -236,13 +246,28 @@ fn pool_config(
             ..sandbox::Limits::default()
         },
         sandbox,
+        containers,
     })
 }
 
 /// The sandbox, or why programs are refused on this machine. `sandbox.required` stops the start instead.
 fn build_sandbox(settings: &Settings) -> Result<Result<Arc<sandbox::Sandbox>, String>, Failure> {
     let base = std::env::temp_dir();
-    let config = sandbox::SandboxConfig { base, given_up: Default::default(), concurrency: PROGRAMS_MAX };
+    for path in &settings.sandbox.tools {
+        if !path.is_absolute() || !path.exists() {
+            let told = format!(
+                "`sandbox.tools`: `{}` is no absolute path of something that is there",
+                path.display()
+            );
+            return Err(Failure::usage(told).code("OH-5020"));
+        }
+    }
+    let config = sandbox::SandboxConfig {
+        base,
+        given_up: Default::default(),
+        concurrency: PROGRAMS_MAX,
+        tools: settings.sandbox.tools.clone(),
+    };
     match sandbox::Sandbox::new(config) {
         Ok(sandbox) => Ok(Ok(Arc::new(sandbox))),
         Err(error) if settings.sandbox.required => {
@@ -257,6 +282,34 @@ fn build_sandbox(settings: &Settings) -> Result<Result<Arc<sandbox::Sandbox>, St
             Ok(Err(chain(&error)))
         }
     }
+}
+
+/// The engine of containers, swept of what a crash left; or why there is none. One that is configured and does not answer
+/// stops the start.
+fn build_containers(settings: &Settings) -> Result<Result<Arc<sandbox::Engine>, String>, Failure> {
+    let Some(config) = engine_config(settings) else {
+        return Ok(Err("no engine is configured (`containers.engine`)".to_owned()));
+    };
+    let engine = sandbox::Engine::new(config).and_then(|engine| Ok((engine.sweep()?, engine)));
+    let (swept, engine) = engine
+        .map_err(|error| Failure::usage(format!("`containers.engine`: {}", chain(&error))).code("OH-5020"))?;
+    if swept > 0 {
+        tracing::warn!(containers = swept, "containers that a crash had left were ended");
+    }
+    Ok(Ok(Arc::new(engine)))
+}
+
+/// What an engine is built from, when one is configured.
+pub(crate) fn engine_config(settings: &Settings) -> Option<sandbox::EngineConfig> {
+    // The same directory is the same house, by whatever way it is named.
+    let house = settings.data_dir.canonicalize().unwrap_or_else(|_| settings.data_dir.clone());
+    let digest = model::Digest::of(house.as_os_str().as_encoded_bytes()).to_string();
+    Some(sandbox::EngineConfig {
+        program: settings.containers.engine.clone()?,
+        environment: settings.containers.environment.clone(),
+        house: digest.chars().filter(char::is_ascii_alphanumeric).rev().take(HOUSE_DIGITS).collect(),
+        concurrency: PROGRAMS_MAX,
+    })
 }
 
 /// The first start makes an administrator; the token is kept where only this user can read it.

@@ -4,6 +4,7 @@ mod approval;
 mod asyncapi;
 mod authentication;
 mod child;
+mod container;
 pub(crate) mod expression;
 mod flow;
 mod fork;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use model::call::ToolProgram;
 use model::effect::HttpOutput;
 
 use crate::codes;
@@ -123,15 +124,38 @@ impl Compiler<'_, '_> {
                 Some(description)
             }
             Some(Err(why)) => {
-                let told = format!("the description at `{}` cannot be used: {why}", wanted.uri);
-                self.report.node(codes::API_DOCUMENT, address, told).hint(kind.hint());
+                let program = ToolProgram::of_uri(&wanted.uri);
+                let (code, told, hint) = match (kind, program) {
+                    (Kind::Image, _) => {
+                        (codes::CONTAINER, format!("the container cannot be run: {why}"), kind.hint())
+                    }
+                    (_, Some(program)) => (
+                        codes::STDIO,
+                        format!("`{}` cannot be used as a tool server: {why}", program.in_one_line()),
+                        "it must speak MCP over its standard streams, and `sandbox.tools` must name it and its files",
+                    ),
+                    (_, None) => (
+                        codes::API_DOCUMENT,
+                        format!("the description at `{}` cannot be used: {why}", wanted.uri),
+                        kind.hint(),
+                    ),
+                };
+                self.report.node(code, address, told).hint(hint);
                 None
             }
             None => {
                 self.wanted.entry(key).or_insert(wanted);
-                self.report
-                    .node(codes::API_LATER, address, "the description is fetched when this is published")
-                    .hint("operation and parameters are checked then");
+                let (told, hint) = match kind {
+                    Kind::Image => (
+                        "the image is looked for when this is published",
+                        "whether it is there is checked then",
+                    ),
+                    Kind::OpenApi | Kind::Proto | Kind::AsyncApi | Kind::Tools | Kind::Card => (
+                        "the description is fetched when this is published",
+                        "operation and parameters are checked then",
+                    ),
+                };
+                self.report.node(codes::API_LATER, address, told).hint(hint);
                 None
             }
         }

@@ -1,6 +1,6 @@
 //! Compiles `call: mcp` and `call: a2a`: the server or agent as it was when this is published, and what is asked of it.
 
-use model::call::RpcProtocol;
+use model::call::{RpcProtocol, ToolProgram};
 
 use crate::codes;
 use crate::compile::Compiler;
@@ -19,12 +19,6 @@ impl Compiler<'_, '_> {
         let parameters = node.get("parameters").map(|n| self.data(n, place, scope));
         let timeout = node.get("timeout").map(|n| self.duration(n, place, scope));
         let transport = node.get("transport")?;
-        if let Some(stdio) = transport.get("stdio") {
-            self.report
-                .node(codes::STDIO, stdio, "programs are not run as tool servers")
-                .hint("run the server elsewhere and call it with `http`");
-            return None;
-        }
         if let Some(options) = transport.get("options") {
             self.not_built(options, "`options` of a transport");
         }
@@ -36,9 +30,16 @@ impl Compiler<'_, '_> {
                 .hint(format!("write one of {}", crate::document::shape::quoted(VERSIONS)));
             return None;
         }
-        let http = transport.get("http")?;
-        let headers = http.get("headers").map(|n| self.data(n, place, scope));
-        let (uri, authentication) = self.fixed_endpoint(http.get("endpoint")?, place, scope)?;
+        let (at, uri, headers, authentication) = match transport.get("stdio") {
+            Some(stdio) => (stdio, self.tool_program(stdio)?.uri(), None, None),
+            None => {
+                let http = transport.get("http")?;
+                let headers = http.get("headers").map(|n| self.data(n, place, scope));
+                let endpoint = http.get("endpoint")?;
+                let (uri, authentication) = self.fixed_endpoint(endpoint, place, scope)?;
+                (endpoint, uri, headers, authentication)
+            }
+        };
         let method = node.text_of("method")?.to_owned();
         let client = node.get("client").and_then(|client| {
             Some((client.text_of("name")?.to_owned(), client.text_of("version")?.to_owned()))
@@ -60,11 +61,46 @@ impl Compiler<'_, '_> {
             Some(timeout) => Some(timeout?),
             None => None,
         };
-        if work.method == "tools/call" { self.tool(node, http, work) } else { Some(work) }
+        if work.method == "tools/call" {
+            return self.tool(node, at, work);
+        }
+        // Whether a program may be started is seen by starting it, whatever it is asked for later.
+        if work.is_program() {
+            let wanted = Wanted { kind: Kind::Tools, uri: work.uri.clone(), authentication: None };
+            self.known(Kind::Tools, at, wanted)?;
+        }
+        Some(work)
+    }
+
+    /// The program of `stdio`. Everything is written out: what is started is what was reviewed.
+    fn tool_program(&mut self, stdio: &Node) -> Option<ToolProgram> {
+        let arguments = stdio.get("arguments").map(Node::items).unwrap_or_default();
+        let variables = stdio.get("environment").and_then(Node::members);
+        let given = variables.into_iter().flat_map(|members| members.values()).map(|member| &member.value);
+        let varies = |node: &&Node| node.text().is_none_or(|text| text.contains("${"));
+        let command = stdio.get("command")?;
+        let whole = stdio.get("environment").filter(|node| node.members().is_none());
+        let odd = std::iter::once(command).chain(arguments).chain(given).find(varies).or(whole);
+        if let Some(odd) = odd {
+            self.report
+                .node(codes::STDIO, odd, "the program of a tool server must be written out")
+                .hint("what is started is pinned when this is published; data belongs into `parameters`");
+            return None;
+        }
+        let text = |node: &Node| node.text().map(str::to_owned);
+        Some(ToolProgram {
+            command: text(command)?,
+            arguments: arguments.iter().filter_map(text).collect(),
+            environment: variables
+                .into_iter()
+                .flatten()
+                .filter_map(|(name, member)| Some((name.to_string(), text(&member.value)?)))
+                .collect(),
+        })
     }
 
     /// The tool that is called, as the server describes it now.
-    fn tool(&mut self, node: &Node, http: &Node, mut work: RpcWork) -> Option<RpcWork> {
+    fn tool(&mut self, node: &Node, endpoint: &Node, mut work: RpcWork) -> Option<RpcWork> {
         let name = node.get("parameters").and_then(|n| n.get("name"));
         let Some((at, name)) =
             name.and_then(|n| Some((n, n.text()?))).filter(|(_, text)| !text.contains("${"))
@@ -75,7 +111,6 @@ impl Compiler<'_, '_> {
                 .hint("what a task may do is decided when it is published; use a `switch` to choose");
             return None;
         };
-        let endpoint = http.get("endpoint")?;
         let authentication = match &work.authentication {
             Some(authentication) => Some(self.fixed(endpoint, authentication)?),
             None => None,

@@ -9,7 +9,7 @@ use crate::compile::expression::{Place, Scope, is_expression};
 use crate::document::node::{Node, NodeData};
 use crate::document::report::nearest;
 use crate::document::shape::quoted;
-use crate::plan::{HttpWork, ProcessWork, TaskKind, UriPiece, UriTemplate, Work};
+use crate::plan::{HttpWork, ProcessWork, ProgramWork, TaskKind, UriPiece, UriTemplate, Work};
 use crate::template::Template;
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -114,22 +114,31 @@ impl Compiler<'_, '_> {
 
     /// `run`
     pub fn run(&mut self, name: &str, node: &Node, place: Place, scope: &Scope) -> Option<Work> {
-        for unbuilt in ["container", "workflow"] {
-            if let Some(body) = node.get(unbuilt) {
-                self.not_built(body, &format!("the task `{name}`: `run: {unbuilt}`"));
-                return None;
-            }
+        if let Some(body) = node.get("workflow") {
+            self.not_built(body, &format!("the task `{name}`: `run: workflow`"));
+            return None;
         }
         if let Some(waits) = node.get("await").filter(|n| matches!(n.data, NodeData::Bool(false))) {
             self.not_built(waits, &format!("the task `{name}`: `await: false`"));
         }
-        let (body, language) = match (node.get("shell"), node.get("script")) {
-            (Some(shell), _) => (shell, None),
-            (None, Some(script)) => (script, Some(self.language(script)?)),
-            (None, None) => return None,
+        let mut code = |body: &Node, name: &str| {
+            let code = body.get(name).filter(|n| n.text().is_some());
+            code.map(|n| self.foreign(n, place, scope))
         };
-        let code = body.get(if language.is_some() { "code" } else { "command" });
-        let code = code.filter(|n| n.text().is_some()).map(|n| self.foreign(n, place, scope));
+        let (body, program) = match (node.get("shell"), node.get("script"), node.get("container")) {
+            (Some(shell), ..) => (shell, code(shell, "command").map(ProgramWork::Shell)),
+            (None, Some(script), _) => {
+                let code = code(script, "code");
+                let language = self.language(script)?;
+                (script, code.map(|code| ProgramWork::Script { language, code }))
+            }
+            (None, None, Some(container)) => {
+                let command = code(container, "command");
+                let image = self.container(container)?;
+                (container, Some(ProgramWork::Container { image, command }))
+            }
+            (None, None, None) => return None,
+        };
         let mut data = |name: &str| body.get(name).map(|n| self.data(n, place, scope));
         let (arguments, stdin, environment) = (data("arguments"), data("stdin"), data("environment"));
         let output = match node.text_of("return") {
@@ -139,14 +148,8 @@ impl Compiler<'_, '_> {
             Some("none") => ProcessOutput::None,
             _ => ProcessOutput::Stdout,
         };
-        Some(Work::Process(Box::new(ProcessWork {
-            language,
-            code: code?,
-            arguments,
-            stdin,
-            environment,
-            output,
-        })))
+        let program = program?;
+        Some(Work::Process(Box::new(ProcessWork { program, arguments, stdin, environment, output })))
     }
 
     fn language(&mut self, script: &Node) -> Option<String> {

@@ -1,5 +1,6 @@
 //! Proving who we are: secrets put in place, challenges answered, tokens asked for; and sending with the proof.
 
+mod assertion;
 mod digest;
 mod oauth;
 

@@ -1,7 +1,7 @@
 //! Access tokens by OAuth 2: asked of an authority through the door, kept in memory until they end.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value as Json};
 use sha2::{Digest as _, Sha256};
 
-use super::{ProofError, Way, masked, remember};
+use super::{ProofError, Way, assertion, masked, remember};
 
 /// Tokens that are kept at the most.
 const TOKENS_MAX: usize = 1024;
@@ -96,8 +96,9 @@ fn key_of(tenant: &TenantId, discover: bool, with: &OAuth) -> Key {
 
 fn secrets_of(with: &OAuth) -> impl Iterator<Item = &str> {
     let client = with.client.as_ref();
-    let client =
-        client.into_iter().flat_map(|client| [client.secret.as_deref(), client.assertion.as_deref()]);
+    let client = client
+        .into_iter()
+        .flat_map(|client| [client.secret.as_deref(), client.assertion.as_deref(), client.key.as_deref()]);
     let tokens =
         [with.subject.as_ref(), with.actor.as_ref()].map(|token| token.map(|token| token.token.as_str()));
     client.chain([with.password.as_deref()]).chain(tokens).flatten()
@@ -110,6 +111,14 @@ async fn fetch(
     secrets: &[String],
 ) -> Result<(String, Duration), ProofError> {
     let endpoint = endpoint(way, discover, with, secrets).await?;
+    let made;
+    let with = match assertion::made(with, &endpoint, SystemTime::now())? {
+        Some(assertion) => {
+            made = with_assertion(with, assertion);
+            &made
+        }
+        None => with,
+    };
     let (request, credentials) = token_request(&endpoint, with);
     let answer = ask(way, &request, credentials, secrets).await?;
     let json: Json = serde_json::from_slice(&answer.body).unwrap_or(Json::Null);
@@ -133,6 +142,12 @@ async fn fetch(
     // Some authorities write the number as text.
     let seconds = json["expires_in"].as_u64().or_else(|| json["expires_in"].as_str()?.parse().ok());
     Ok((token.to_owned(), seconds.map_or(LIFETIME, Duration::from_secs).min(LIFETIME_MAX)))
+}
+
+fn with_assertion(with: &OAuth, assertion: String) -> OAuth {
+    let mut with = with.clone();
+    with.client.get_or_insert_default().assertion = Some(assertion);
+    with
 }
 
 /// Where tokens are given out.

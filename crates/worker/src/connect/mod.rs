@@ -8,6 +8,7 @@ pub mod http;
 pub mod process;
 pub(crate) mod rpc;
 pub(crate) mod stream;
+pub(crate) mod tool;
 
 /// Most bytes of an answer's text that go into an error.
 const EXTRACT_BYTES_MAX: usize = 500;

@@ -6,7 +6,7 @@
 use model::effect::{Answer, ProcessOutput, ProcessRequest};
 use model::problem::WorkflowError;
 use model::{Data, Label, Value};
-use sandbox::{Killed, Limits, ProcessResult, Sandbox, SandboxError};
+use sandbox::{Engine, Killed, Limits, ProcessResult, Sandbox, SandboxError};
 
 use super::extract;
 
@@ -21,7 +21,23 @@ pub async fn perform(
     cancelled: impl Fn() -> bool + Send + 'static,
     may_start: impl Fn() -> bool + Send + 'static,
 ) -> Performed {
-    match sandbox.run_while(request, limits, cancelled, may_start).await {
+    performed(request, sandbox.run_while(request, limits, cancelled, may_start).await)
+}
+
+/// As [`perform`], by an engine of containers, under this name.
+pub async fn contain(
+    engine: &Engine,
+    name: &str,
+    request: &ProcessRequest,
+    limits: Limits,
+    cancelled: impl Fn() -> bool + Send + 'static,
+    may_start: impl Fn() -> bool + Send + 'static,
+) -> Performed {
+    performed(request, engine.run_while(name, request, limits, cancelled, may_start).await)
+}
+
+fn performed(request: &ProcessRequest, run: Result<Option<ProcessResult>, SandboxError>) -> Performed {
+    match run {
         Ok(Some(result)) => {
             let killed = result.killed == Some(Killed::Cancelled);
             Performed::Answered { answer: judge(request.output, &result), killed }
@@ -82,7 +98,7 @@ fn judge(output: ProcessOutput, result: &ProcessResult) -> Answer {
     Answer::Done { output: output.with_label_everywhere(Label::EXTERNAL) }
 }
 
-fn ended(killed: Killed, result: &ProcessResult) -> Answer {
+pub(super) fn ended(killed: Killed, result: &ProcessResult) -> Answer {
     let after = format!("after {} ms", result.duration_ms);
     let runtime = |title, detail| WorkflowError::standard("runtime", 500, title, detail);
     let error = match killed {
@@ -101,7 +117,7 @@ fn ended(killed: Killed, result: &ProcessResult) -> Answer {
     refused(error, false)
 }
 
-fn failed(error: &SandboxError) -> Answer {
+pub(super) fn failed(error: &SandboxError) -> Answer {
     let text = error.to_string();
     match error {
         SandboxError::Language(_) | SandboxError::Invalid(_) => {

@@ -21,20 +21,20 @@ use super::stream::Cut;
 use crate::authenticate::{May, Proof, Unsent, Way, masked, send};
 
 /// Versions that are spoken; the last one is offered.
-const VERSIONS: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
+pub(super) const VERSIONS: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
 /// The version that is offered when the task names none: what the language says.
-const VERSION: &str = "2025-06-18";
+pub(super) const VERSION: &str = "2025-06-18";
 /// Pages of a list of tools.
-const PAGES_MAX: usize = 20;
+pub(super) const PAGES_MAX: usize = 20;
 /// Events of one streamed answer.
-const EVENTS_MAX: usize = 1000;
+pub(super) const EVENTS_MAX: usize = 1000;
 /// Longest session id and cursor, in bytes.
-const WORD_BYTES_MAX: usize = 1024;
+pub(super) const WORD_BYTES_MAX: usize = 1024;
 /// How long the end of a session may take.
 const ENDING: Duration = Duration::from_secs(2);
 
 /// Why there is no result.
-enum Failed {
+pub(super) enum Failed {
     Unsent(Unsent),
     /// The answer was this status.
     Status(u16, String),
@@ -152,20 +152,9 @@ impl<'a> Line<'a> {
         version: Option<&str>,
         client: Option<&(String, String)>,
     ) -> Result<(), Failed> {
-        let (name, number) = client.map_or(("omnihub", env!("CARGO_PKG_VERSION")), |(n, v)| (n, v));
-        let hello = json!({
-            "protocolVersion": version.unwrap_or(VERSION), "capabilities": {},
-            "clientInfo": {"name": name, "version": number},
-        });
+        let hello = hello(version, client);
         let (mut results, answer) = self.ask("initialize", &hello, self.way.may_look, false).await?;
-        let agreed =
-            results.pop().unwrap_or_default()["protocolVersion"].as_str().unwrap_or_default().to_owned();
-        if !VERSIONS.contains(&agreed.as_str()) {
-            let agreed: String = agreed.chars().take(40).collect();
-            return Err(Failed::Odd(format!(
-                "the server speaks version `{agreed}`, which is not spoken here"
-            )));
-        }
+        let agreed = agreed(&results.pop().unwrap_or_default())?;
         let session = answer.header("mcp-session-id").map(str::to_owned);
         if session.as_ref().is_some_and(|id| id.len() > WORD_BYTES_MAX) {
             return Err(Failed::Odd("the session's id is too long".to_owned()));
@@ -231,22 +220,51 @@ async fn mcp_call(line: &mut Line<'_>, request: &RpcRequest) -> Result<Value, (F
     };
     line.end().await;
     let result = done?;
-    if request.method == "tools/call" && result["isError"] == Json::Bool(true) {
-        let texts =
-            result["content"].as_array().into_iter().flatten().filter_map(|part| part["text"].as_str());
-        let told = extract(&texts.collect::<Vec<_>>().join(" "));
-        return Err((Failed::Said(TOOL_ERROR, told), true));
+    match tool_error(request, &result) {
+        Some(failed) => Err((failed, true)),
+        None => Ok(Value::from_json(&result, Label::EXTERNAL)),
     }
-    Ok(Value::from_json(&result, Label::EXTERNAL))
+}
+
+/// What a tool says that did not do what it was asked for.
+pub(super) fn tool_error(request: &RpcRequest, result: &Json) -> Option<Failed> {
+    if request.method != "tools/call" || result["isError"] != Json::Bool(true) {
+        return None;
+    }
+    let texts = result["content"].as_array().into_iter().flatten().filter_map(|part| part["text"].as_str());
+    Some(Failed::Said(TOOL_ERROR, extract(&texts.collect::<Vec<_>>().join(" "))))
+}
+
+/// Who says hello, in which version.
+pub(super) fn hello(version: Option<&str>, client: Option<&(String, String)>) -> Json {
+    let (name, number) = client.map_or(("omnihub", env!("CARGO_PKG_VERSION")), |(n, v)| (n, v));
+    json!({
+        "protocolVersion": version.unwrap_or(VERSION), "capabilities": {},
+        "clientInfo": {"name": name, "version": number},
+    })
+}
+
+/// The version that both speak.
+pub(super) fn agreed(answer: &Json) -> Result<String, Failed> {
+    let agreed = answer["protocolVersion"].as_str().unwrap_or_default();
+    if VERSIONS.contains(&agreed) {
+        return Ok(agreed.to_owned());
+    }
+    let agreed: String = agreed.chars().take(40).collect();
+    Err(Failed::Odd(format!("the server speaks version `{agreed}`, which is not spoken here")))
 }
 
 /// What a tool that says `isError` counts as: it answered that it did not do it.
-const TOOL_ERROR: i64 = 0;
+pub(super) const TOOL_ERROR: i64 = 0;
 
 /// A tool that was changed since it was reviewed is not called.
 async fn unchanged(line: &mut Line<'_>, request: &RpcRequest, digest: &Digest) -> Result<(), Failed> {
+    same_tool(&line.tools().await?, request, digest)
+}
+
+/// Compares the tool that is called with the one that was published.
+pub(super) fn same_tool(tools: &[Json], request: &RpcRequest, digest: &Digest) -> Result<(), Failed> {
     let name = request.parameters.get("name").and_then(Value::as_str).unwrap_or_default();
-    let tools = line.tools().await?;
     match tools.iter().find(|tool| tool["name"].as_str() == Some(name)) {
         Some(tool) if mcp::tool_digest(tool) == *digest => Ok(()),
         Some(_) => Err(Failed::Changed(format!(
@@ -314,7 +332,7 @@ fn done(status: &Json) -> bool {
     matches!(status["state"].as_str(), Some("completed" | "failed" | "canceled" | "rejected"))
 }
 
-fn text_of(failed: &Failed) -> String {
+pub(super) fn text_of(failed: &Failed) -> String {
     match failed {
         Failed::Unsent(unsent) => unsent.to_string(),
         Failed::Status(status, told) if told.is_empty() => format!("the answer was {status}"),
@@ -326,7 +344,7 @@ fn text_of(failed: &Failed) -> String {
 }
 
 /// What it means: `harmless` when nothing can have happened by it.
-fn answer_of(failed: Failed, harmless: bool, secrets: &[String]) -> Answer {
+pub(super) fn answer_of(failed: Failed, harmless: bool, secrets: &[String]) -> Answer {
     let text = masked(&text_of(&failed), secrets);
     let refused = |error, transient| Answer::Refused { error, transient, retry_after_ms: None };
     let error = |kind: &str, status, title: &str| WorkflowError::standard(kind, status, title, text.clone());

@@ -50,6 +50,25 @@ pub(super) fn configured(settings: &Settings) -> Vec<Finding> {
             format!("besides those of contracts: {}", egress.allow.join(", ")),
         )
     });
+    if !settings.sandbox.tools.is_empty() {
+        let listed: Vec<String> =
+            settings.sandbox.tools.iter().map(|path| path.display().to_string()).collect();
+        findings.push(finding(
+            "sandbox: tools",
+            Grade::Note,
+            format!("may be run and read: {}", listed.join(", ")),
+        ));
+    }
+    findings.push(match crate::serve::wire::engine_config(settings) {
+        None => finding("containers", Grade::Good, "no engine is configured; `run: container` is refused"),
+        Some(config) => {
+            let program = config.program.display().to_string();
+            match sandbox::Engine::new(config) {
+                Ok(_) => finding("containers", Grade::Good, format!("`{program}` answers")),
+                Err(error) => finding("containers", Grade::Bad, error.to_string()),
+            }
+        }
+    });
     for held in settings.controls.iter().filter(|held| held.on) {
         let what = format!("environment: {}", held.name.variable());
         let list = held.operations.join(", ");

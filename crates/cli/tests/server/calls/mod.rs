@@ -3,6 +3,7 @@
 mod asyncapi;
 mod authentication;
 mod grpc;
+mod programs;
 mod rpc;
 
 use serde_json::{Value as Json, json};

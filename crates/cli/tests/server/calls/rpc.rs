@@ -117,8 +117,6 @@ async fn an_agent_is_spoken_to_where_its_card_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_known_at_publish_is_refused_at_publish() {
     let shop = Shop::open().await;
-    let stdio =
-        json!({"call": "mcp", "with": {"method": "tools/list", "transport": {"stdio": {"command": "npx"}}}});
     let mut version = shop.mcp("tools/list", json!({}));
     version["with"]["protocolVersion"] = json!("1999-01-01");
     let mut odd = shop.post();
@@ -127,7 +125,6 @@ async fn what_cannot_be_known_at_publish_is_refused_at_publish() {
     let mut vague = shop.post();
     vague["with"]["transport"]["http"]["endpoint"]["uri"] = json!("${ .uri }");
     let cases = [
-        (stdio, "OH-1089", "programs are not run"),
         (version, "OH-1013", "not spoken"),
         (odd, "OH-1080", "the answer was 404"),
         (vague, "OH-1039", "written out"),
