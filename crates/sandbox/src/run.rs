@@ -283,6 +283,9 @@ impl Drop for GivenUp {
     }
 }
 
+/// Makes a command for a fresh directory and the user that owns it.
+pub(crate) type Make<'a> = dyn Fn(&Workspace, Option<u32>) -> Result<Command, SandboxError> + 'a;
+
 /// A started program with what it holds. Let go of from the last to the first.
 pub(crate) struct Begun<'a> {
     pub(crate) slot: Slot<'a>,
@@ -336,7 +339,7 @@ impl Inner {
     /// Starts what `make` makes in a fresh directory, with `readable` beside the system's programs.
     pub(crate) fn begin(
         &self,
-        make: &dyn Fn(&Workspace, Option<u32>) -> Result<Command, SandboxError>,
+        make: &Make<'_>,
         readable: &[PathBuf],
         limits: Limits,
         may_start: &dyn Fn() -> bool,

@@ -31,7 +31,7 @@ enum Signer {
     P256(EcdsaKeyPair),
     P384(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 /// The assertion for a token endpoint; none when the client proves itself in another way or brings one.
@@ -96,7 +96,7 @@ fn of_secret(secret: &str) -> Result<Signer, String> {
     if secret.len() < SECRET_BYTES_MIN {
         return Err(format!("`client.secret` has fewer than {SECRET_BYTES_MIN} bytes"));
     }
-    Ok(Signer::Secret(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes())))
+    Ok(Signer::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()))))
 }
 
 /// The key says itself what it is: nobody chooses an algorithm that does not belong to it.

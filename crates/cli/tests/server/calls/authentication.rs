@@ -295,3 +295,108 @@ async fn descriptions_are_fetched_with_credentials_and_obey_the_controls() {
     let later = tasks(json!({"uri": uri, "authentication": {"bearer": {"token": "${ .token }"}}}));
     assert!(house.publish("later", &[], &later).await.expect(422).text.contains("OH-1039"));
 }
+
+/// Runs one of the machine's own programs.
+fn machine(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut child = std::process::Command::new(program)
+        .args(arguments)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it is installed");
+    child.stdin.take().expect("a pipe").write_all(input).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{program} {arguments:?}");
+    output.stdout
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_signs_what_it_proves_itself_with() {
+    let recorder = Recorder::start().await;
+    recorder.answer_by(|seen, _| {
+        Some(match seen.path.as_str() {
+            "/oauth2/token" => {
+                Reply::new(200, &json!({"access_token": TOKEN, "token_type": "Bearer"}).to_string())
+            }
+            _ => Reply::new(200, "{\"ok\":true}"),
+        })
+    });
+    let at = recorder.address;
+    let house = House::near(&[at.to_string()]).await;
+    let shared = "shared-secret-canary-0123456789abcdef";
+    let key =
+        String::from_utf8(machine("openssl", &["genpkey", "-algorithm", "ED25519"], b"")).expect("a key");
+    let with = |client: Json| json!({"authority": format!("http://{at}"), "client": client});
+    let by_key = json!({"id": "me", "authentication": "private_key_jwt", "key": key, "keyId": "k1"});
+    let by_secret = json!({"id": "me", "authentication": "client_secret_jwt", "secret": shared});
+    for (name, client) in [("key", by_key), ("shared", by_secret)] {
+        house.secret(name, with(client)).await;
+        let tasks = get(&format!("http://{at}/{name}"), json!({"oauth2": {"use": name}}));
+        house.publish(name, &[name], &tasks).await.expect(201);
+        let ended = house.run(name, json!({})).await;
+        assert_eq!(ended["output"], json!({"ok": true}), "{ended:#}");
+        let told = house.everything(&ended).await;
+        assert!(!told.contains(shared) && !told.contains(key.lines().nth(1).expect("a line")), "{name}");
+    }
+    let asked: Vec<String> = recorder
+        .seen()
+        .iter()
+        .filter(|seen| seen.path == "/oauth2/token")
+        .map(|seen| seen.body.clone())
+        .collect();
+    assert_eq!(asked.len(), 2);
+    let field = |form: &str, name: &str| {
+        let found = url::form_urlencoded::parse(form.as_bytes()).find(|(known, _)| known == name);
+        found.map(|(_, value)| value.into_owned()).unwrap_or_default()
+    };
+    let check = "import sys, json, base64, hmac, hashlib\n\
+        def part(text): return base64.urlsafe_b64decode(text + '=' * (-len(text) % 4))\n\
+        head, claims, signature = sys.stdin.read().split('.')\n\
+        good = hmac.compare_digest(hmac.new(sys.argv[1].encode(), (head + '.' + claims).encode(), hashlib.sha256).digest(), part(signature)) if len(sys.argv) > 1 else None\n\
+        print(json.dumps({'head': json.loads(part(head)), 'claims': json.loads(part(claims)), 'good': good, 'signature': part(signature).hex()}))";
+    for (form, algorithm) in asked.iter().zip(["EdDSA", "HS256"]) {
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        assert_eq!(
+            (field(form, "client_assertion_type").as_str(), field(form, "client_id").as_str()),
+            (kind, "me")
+        );
+        assert_eq!(field(form, "client_secret"), "", "it is never sent");
+        let assertion = field(form, "client_assertion");
+        let secret = if algorithm == "HS256" { vec!["-c", check, shared] } else { vec!["-c", check] };
+        let read = machine("python3", &secret, assertion.as_bytes());
+        let read: Json = serde_json::from_slice(&read).expect("what it read");
+        assert_eq!(text(&read["head"]["alg"]), algorithm, "{read:#}");
+        assert_eq!(text(&read["claims"]["aud"]), format!("http://{at}/oauth2/token"), "{read:#}");
+        assert_eq!((text(&read["claims"]["iss"]), text(&read["claims"]["sub"])), ("me", "me"), "{read:#}");
+        if algorithm == "HS256" {
+            assert_eq!(read["good"], json!(true), "{read:#}");
+            continue;
+        }
+        assert_eq!(text(&read["head"]["kid"]), "k1");
+        let files = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| files.path().join(name).display().to_string();
+        let (signed, _) = assertion.rsplit_once('.').expect("a signature");
+        let signature = hex::decode(text(&read["signature"])).expect("hexadecimal");
+        for (name, bytes) in
+            [("key", key.as_bytes()), ("signed", signed.as_bytes()), ("signature", signature.as_slice())]
+        {
+            std::fs::write(at(name), bytes).expect("a file");
+        }
+        machine("openssl", &["pkey", "-in", &at("key"), "-pubout", "-out", &at("public")], b"");
+        // Ends with an error when the signature is not good.
+        let arguments = [
+            "pkeyutl",
+            "-verify",
+            "-pubin",
+            "-inkey",
+            &at("public"),
+            "-rawin",
+            "-in",
+            &at("signed"),
+            "-sigfile",
+            &at("signature"),
+        ];
+        machine("openssl", &arguments, b"");
+    }
+}
