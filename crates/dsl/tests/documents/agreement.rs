@@ -24,8 +24,7 @@ const STRICTER: &[&str] = &[
     "OH-1023", "OH-1030", "OH-1031", "OH-1032", "OH-1033", "OH-1034", "OH-1035", "OH-1036", "OH-1037",
     "OH-1038", "OH-1039", "OH-1040", "OH-1041", "OH-1042", "OH-1043", "OH-1072", "OH-1080", "OH-1081",
     "OH-1082", "OH-1084", "OH-1086", "OH-1087", "OH-1088", "OH-1089", "OH-1095", "OH-1100", "OH-1101",
-    "OH-1102", "OH-1103", "OH-1104", "OH-1105", "OH-1106", "OH-2100", "OH-2101",
-    "OH-2103",
+    "OH-1102", "OH-1103", "OH-1104", "OH-1105", "OH-1106", "OH-2100", "OH-2101", "OH-2103",
 ];
 
 /// Objects that the schema leaves open: what stands in them is the language's all the same.
