@@ -140,6 +140,8 @@ pub struct Ledger {
     tombs: BTreeMap<(TenantId, ExecutionId, String), u32>,
     /// How often each undo or silent act was asked for.
     asked: BTreeMap<(TenantId, ExecutionId, String), u64>,
+    /// Of what is on the wire, how much its sender has given up.
+    late: u32,
     /// Requests that are still on the wire, by effect.
     flying: BTreeMap<(TenantId, ExecutionId, u32), u32>,
 }
@@ -210,6 +212,11 @@ impl Outside {
     pub fn is_flying(&self, tenant: &TenantId, execution: &ExecutionId, effect: u32) -> bool {
         let place = |effect| (tenant.clone(), execution.clone(), effect);
         self.ledger.lock().flying.range(place(0)..=place(effect)).next().is_some()
+    }
+
+    /// Whether something may still arrive that its sender has given up.
+    pub fn is_anything_late(&self) -> bool {
+        self.ledger.lock().late > 0
     }
 
     fn takes_off(&self, sent: &Sent) -> (TenantId, ExecutionId, u32) {
@@ -299,12 +306,14 @@ async fn travel(
     }
     if let Some(late) = fate.late_act {
         world.trace.fault("an act came after its time limit");
+        world.outside.ledger.lock().late += 1;
         tokio::select! {
             biased;
             () = reply.closed() => {}
             () = life.death() => {}
         }
         tokio::time::sleep(late).await;
+        world.outside.ledger.lock().late -= 1;
     }
     // What is refused is refused however often it comes.
     if let Some(after) = fate.double.filter(|_| !(fate.down || fate.refuse || fate.lie)) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::EffectClass;
+use model::effect::EffectNumber;
 use model::event::EventBody;
 use serde_json::Value as Json;
 
@@ -20,7 +21,7 @@ pub(crate) fn held(look: &Look<'_>) -> Found {
         };
         found.extend(signed(story, plan));
         let mut uses: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
-        for event in &story.kept.events {
+        for (at, event) in story.kept.events.iter().enumerate() {
             let EventBody::EffectStarted { effect, entry, approval, .. } = &event.body else { continue };
             let Some(known) = story.state.effect(*effect) else { continue };
             let number = effect.0;
@@ -34,6 +35,11 @@ pub(crate) fn held(look: &Look<'_>) -> Found {
                     reached_in!(look, "an effect was held to its plan");
                     uses.entry(*entry).or_default().insert(known.entry_use());
                     let held = &plan["content"]["effects"][*entry as usize];
+                    // What people wrote into it afterwards says nothing of what was started before.
+                    let since = story.kept.events.iter().skip(at);
+                    if since.into_iter().any(|event| edits(&event.body, *effect)) {
+                        continue;
+                    }
                     if let Some(what) = differs(held, known) {
                         found.push(format!("{}: effect {number} has another {what} than its plan", story.id));
                     }
@@ -70,6 +76,10 @@ fn signed(story: &Story<'_>, plan: &Json) -> Found {
         found.push(format!("{id}: its plan does not know of it"));
     }
     found
+}
+
+fn edits(body: &EventBody, number: EffectNumber) -> bool {
+    matches!(body, EventBody::Edited { effect, .. } if *effect == number)
 }
 
 /// What an effect has otherwise than its entry says.

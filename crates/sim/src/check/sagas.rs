@@ -63,17 +63,19 @@ fn undone_is_gone(look: &Look<'_>, story: &Story<'_>) -> Found {
         }
     }
     for (step, effect) in newest {
-        let undone = effect.undone_by.and_then(|undo| story.state.effect(undo));
+        // What stands in for another effect is that act, whichever of them was undone.
+        let lineage: Vec<&Effect> = story.state.lineage(effect).collect();
+        let undone = lineage.iter().find_map(|act| act.undone_by).and_then(|undo| story.state.effect(undo));
         let certain = undone.is_some_and(|undo| undo.outcome == Some(Outcome::Verified));
         let there = look.facts.ledger.there(story.tenant, story.id, &step);
         if certain && there {
             found.push(format!("{}: {step} is undone for certain, and is there", story.id));
         }
         // Nobody knows of an undo that was sent and not answered.
-        let doubtful =
-            story.state.effects.iter().any(|undo| {
-                undo.undo && undo.compensates == Some(effect.number) && !undo.attempts.is_empty()
-            });
+        let doubtful = story.state.effects.iter().any(|undo| {
+            let of_it = lineage.iter().any(|act| undo.compensates == Some(act.number));
+            undo.undo && of_it && !undo.attempts.is_empty()
+        });
         let foreign = effect.reused.as_ref().is_some_and(|(_, origin)| origin.is_some());
         if effect.outcome == Some(Outcome::Verified) && undone.is_none() && !doubtful && !there && !foreign {
             found.push(format!("{}: {step} is verified and not undone, and is not there", story.id));
