@@ -123,6 +123,19 @@ impl App {
     }
 }
 
+/// Approvals that the very step which asked for them has left behind: they are for nobody to decide.
+pub(crate) fn withdraw_given_up(state: &Execution, puts: &mut [Put], now: Timestamp) {
+    for put in puts {
+        if let Put::Approval(approval) = put
+            && approval.status == ApprovalStatus::Pending
+            && state.effect(approval.effect).is_none_or(|effect| effect.outcome.is_some())
+        {
+            approval.status = ApprovalStatus::Withdrawn;
+            approval.decided_at = Some(now);
+        }
+    }
+}
+
 /// The approval that a judgement opens.
 pub(crate) fn opened(
     state: &Execution,

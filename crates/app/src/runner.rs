@@ -26,7 +26,7 @@ use crate::batches::{answers, concerns_approvals, ends, notices, rests_on_approv
 use crate::caller::Caller;
 use crate::family::mail::Message;
 use crate::hot::{Cell, Held, Key, Slot};
-use crate::letters::opened;
+use crate::letters::{opened, withdraw_given_up};
 use crate::payloads::may_be_large;
 use crate::permit::{Gate, Grounds};
 use crate::record;
@@ -567,12 +567,13 @@ impl App {
         state: &Execution,
         before: u64,
         mut events: Vec<Event>,
-        outcome: Outcome,
+        mut outcome: Outcome,
         caller: Option<&Caller>,
         now: Timestamp,
         batch: &mut Batch,
     ) -> Result<(Arc<ExecutionRow>, Vec<Work>, Vec<Message>), Problem> {
         let tenant = &state.started.tenant;
+        withdraw_given_up(state, &mut outcome.puts, now);
         let mut row = row_of(state, outcome.held.as_deref(), now);
         if state.pending
             && let Some(limit) = self.line_of(&state.started)

@@ -114,9 +114,10 @@ impl App {
     /// Makes what the ledger says of an execution true again, after a step of it is durable. `waiting` are effects that a
     /// limit held back.
     pub(crate) fn settle_places(&self, state: &Execution, waiting: &[EffectNumber]) {
-        // What was paused in line, and is let go when there is no limit any more, is still to be let in.
+        // What was paused in line, and is let go when there is no limit any more, is still to be let in; and so is what a
+        // limit held back that went while this was committed, or read.
         let in_line = state.pending && !state.paused && state.end.is_none();
-        if !in_line && !self.limits.active.load(Ordering::Acquire) {
+        if !in_line && waiting.is_empty() && !self.limits.active.load(Ordering::Acquire) {
             return;
         }
         let started = &state.started;
