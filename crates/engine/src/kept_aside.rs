@@ -6,6 +6,8 @@
 //! answers again. What may have happened without an answer is repeated only when its class allows that with the same
 //! key; everything else that the flow asks for in its place is decided by people, whatever policy says.
 
+use std::collections::BTreeSet;
+
 use model::effect::EffectNumber;
 use model::event::{Choice, Event, EventBody, KeptEffect, KeptOutput};
 use model::{Digest, EffectClass, ExecutionId, Label, Outcome, PrincipalId, Timestamp};
@@ -42,6 +44,7 @@ impl Execution {
         choice: Option<Choice>,
     ) -> Vec<KeptEffect> {
         self.now = now;
+        let in_doubt = self.undone_in_doubt();
         self.give_up_everything();
         let undoes = choice == Some(Choice::Compensate);
         let foreign = self.behind.iter().filter(|kept| kept.origin.is_some());
@@ -51,16 +54,44 @@ impl Execution {
             foreign.map(|kept| KeptEffect { choice: chosen(kept), ..kept.clone() }).collect();
         let own = self.effects.iter().filter(|effect| self.is_behind(point, effect));
         let own = own.filter(|effect| !(undoes && is_forgettable(effect)));
-        list.extend(own.filter_map(|effect| kept_of(effect, origin, choice)));
+        list.extend(own.filter_map(|effect| {
+            let doubtful = effect.undone_by.is_some() || in_doubt.contains(&effect.number);
+            kept_of(effect, origin, choice, doubtful)
+        }));
         list
     }
 
-    /// True for effects of the flow's own that the point knows nothing of, or does not know the outcome of.
+    /// Effects whose undo is open and was sent, so that it may have happened, or may happen yet.
+    pub(crate) fn undone_in_doubt(&self) -> BTreeSet<EffectNumber> {
+        let sent = |undo: &&Effect| undo.attempts.iter().any(|attempt| attempt.answer != Some("refused"));
+        self.open_effects()
+            .filter(|effect| effect.undo)
+            .filter(sent)
+            .filter_map(|undo| undo.compensates)
+            .collect()
+    }
+
+    /// An effect, and what it stands in for, and what that stood in for, down to the one that was sent: all of them are
+    /// one act outside. What another execution did is not among them.
+    pub fn lineage<'a>(&'a self, effect: &'a Effect) -> impl Iterator<Item = &'a Effect> {
+        std::iter::successors(Some(effect), |effect| {
+            let (of, _) = effect.reused.as_ref().filter(|(_, origin)| origin.is_none())?;
+            self.effect(*of)
+        })
+    }
+
+    /// True for an effect that the flow relies on at the point: it knows its outcome.
+    pub(crate) fn relies_on(&self, number: EffectNumber) -> bool {
+        number.0 <= self.effects.requested()
+            && !self.open.contains(&number)
+            && !self.behind.iter().any(|kept| kept.origin.is_none() && kept.effect == number)
+    }
+
+    /// True for effects of the flow's own that the point knows nothing of, or does not know the outcome of. What stands in
+    /// for an effect that the point knows is that effect.
     fn is_behind(&self, point: &Self, effect: &Effect) -> bool {
         let number = effect.number;
-        let later = number.0 > point.effects.requested()
-            || point.open.contains(&number)
-            || point.behind.iter().any(|kept| kept.origin.is_none() && kept.effect == number);
+        let later = !self.lineage(effect).any(|act| point.relies_on(act.number));
         let replaced = self
             .effects
             .iter()
@@ -174,14 +205,13 @@ impl Execution {
     }
 }
 
-fn kept_of(effect: &Effect, origin: Whose<'_>, choice: Option<Choice>) -> Option<KeptEffect> {
+/// `doubtful` when it was undone, and nobody knows whether that is so: people decide about doing it again.
+fn kept_of(effect: &Effect, origin: Whose<'_>, choice: Option<Choice>, doubtful: bool) -> Option<KeptEffect> {
     let outcome = effect.outcome.filter(|outcome| *outcome != Outcome::Failed)?;
     // What was predicted was never sent.
     if effect.attempts.is_empty() && effect.reused.is_none() {
         return None;
     }
-    // It was undone, and nobody knows whether that is so: people decide about doing it again.
-    let doubtful = effect.undone_by.is_some();
     let (outcome, choice) =
         if doubtful { (Outcome::Unknown, Some(Choice::Repeat)) } else { (outcome, choice) };
     let output = effect

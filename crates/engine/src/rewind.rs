@@ -219,14 +219,15 @@ impl Execution {
         self.all_threads().any(|thread| !thread.is_settled() && !matches!(thread.course, Course::Running))
     }
 
-    /// An effect that the flow relies on at the point, and that was undone since.
+    /// An effect that the flow relies on at the point, and that was undone since, or may have been.
     fn undone_since(&self, point: &Self) -> Option<EffectNumber> {
-        let relied = |effect: &&crate::Effect| {
-            effect.number.0 <= point.effects.requested() && !point.open.contains(&effect.number)
-        };
+        let in_doubt = self.undone_in_doubt();
         let before = |number| point.effect(number).is_some_and(|effect| effect.undone_by.is_some());
-        let mut undone = self.effects.iter().filter(relied).filter(|effect| effect.undone_by.is_some());
-        undone.find(|effect| !before(effect.number)).map(|effect| effect.number)
+        let undone = self.effects.iter().filter(|effect| {
+            in_doubt.contains(&effect.number) || effect.undone_by.is_some() && !before(effect.number)
+        });
+        let relied = |effect| self.lineage(effect).find(|act| point.relies_on(act.number));
+        undone.filter_map(relied).map(|act| act.number).next()
     }
 
     /// Applies event number `position` of a history, which may go back in it. The state is at that position.
@@ -254,8 +255,12 @@ impl Execution {
         if self.trace.is_none() {
             self.effects.forget(event.at, None);
         }
+        let in_doubt = self.undone_in_doubt();
         self.give_up_everything();
-        let point = point.without_what_is_over(rewound);
+        let was_undone = |number| {
+            in_doubt.contains(&number) || wanted(number).is_some_and(|effect| effect.undone_by.is_some())
+        };
+        let point = point.without_what_is_over(rewound, was_undone);
         self.arm_as_at(&point, &wanted);
         let mut state = Self {
             version: self.version + 1,
@@ -291,9 +296,10 @@ impl Execution {
         state
     }
 
-    /// The point without what was under way there, and armed, and came to nothing since: it failed, was undone for certain,
-    /// or another effect stands for it. Nothing of that is left to undo, and nobody would ever say how it ended.
-    fn without_what_is_over(&self, rewound: &Rewound) -> Self {
+    /// The point without what was under way there, and armed, and came to nothing since: it failed, was undone, or another
+    /// effect stands for it. Nothing of that is left to undo, and nobody would ever say how it ended. That holds for an
+    /// undo without a known outcome too: it is never silently sent again, and people decide about what is in its place.
+    fn without_what_is_over(&self, rewound: &Rewound, was_undone: impl Fn(EffectNumber) -> bool) -> Self {
         let mut point = self.clone();
         let is_kept = |number: EffectNumber| {
             rewound.kept.list.iter().any(|kept| kept.origin.is_none() && kept.effect == number)
@@ -301,7 +307,7 @@ impl Execution {
         let stays = |item: &Armed| match item {
             Armed::Effect(number) => {
                 let settled = self.effect(*number).is_some_and(|effect| effect.outcome.is_some());
-                settled || is_kept(*number)
+                settled || (is_kept(*number) && !was_undone(*number))
             }
             Armed::Action { .. } | Armed::Savepoint(_) => true,
         };
@@ -326,6 +332,8 @@ impl Execution {
                 self.effects.over.push(effect.number);
             }
         }
+        // What an earlier return of this very moment was done with is needed again.
+        self.effects.over.retain(|over| !armed.contains(over));
         for number in armed {
             if self.effects.kept.contains_key(&number) {
                 continue;
@@ -451,7 +459,9 @@ impl Points {
         for (number, kept) in &mut self.wanted {
             if let Some(effect) = state.effect(*number)
                 && effect.outcome.is_some()
-                && kept.as_ref().is_none_or(|kept| kept.outcome != effect.outcome)
+                && kept
+                    .as_ref()
+                    .is_none_or(|kept| kept.outcome != effect.outcome || kept.undone_by != effect.undone_by)
             {
                 *kept = Some(effect.clone());
             }

@@ -1,5 +1,7 @@
 //! Verification: asks the outside whether an effect is real, and what its silence or its no means.
 
+use std::time::Duration;
+
 use model::effect::{Answer, EffectNumber, retry_delay};
 use model::problem::WorkflowError;
 use model::sabotage::{self, Bug};
@@ -8,6 +10,9 @@ use model::{Outcome, Value};
 use crate::effects::{Purpose, action_var, describe};
 use crate::flow::Signal;
 use crate::state::{Execution, Phase, Verification};
+
+/// Two probes are at least so far apart, whatever a contract says.
+const PROBES_APART_MIN: Duration = Duration::from_millis(100);
 
 impl Execution {
     pub(crate) fn begin_verification(&mut self, number: EffectNumber, lost: bool) -> Signal {
@@ -99,6 +104,9 @@ impl Execution {
         match holds {
             Ok(true) => {
                 let lost = matches!(&effect.phase, Phase::Verifying(v) if v.lost);
+                if lost && self.may_come_yet(checked) && self.looks_again(checked) {
+                    return Signal::Blocked;
+                }
                 let evidence = format!("`{}` held on the answer of `{}`", ensure.that.text(), ensure.probe);
                 if lost {
                     // The answer never came, so what the probe saw stands in for it.
@@ -116,24 +124,43 @@ impl Execution {
         }
     }
 
-    /// The probe did not say yes. `answered` tells whether it said no.
-    fn probe_again(&mut self, checked: EffectNumber, answered: bool) -> Signal {
+    /// True for an undo whose answer is lost, of an effect whose answer was lost as well: what is not there may still be on
+    /// its way, and no undo may have been there to meet it. Only the whole window is long enough to be certain.
+    fn may_come_yet(&self, undo: EffectNumber) -> bool {
+        let effect = self.effect_ref(undo);
+        let undone = effect.compensates.filter(|_| effect.undo).and_then(|of| self.effect(of));
+        undone.is_some_and(|effect| effect.outcome == Some(Outcome::Unknown))
+    }
+
+    /// Plans the next probe; false when the window is over before it.
+    fn looks_again(&mut self, checked: EffectNumber) -> bool {
         let now = self.now;
         let effect = self.effect_mut(checked);
         let every = effect
             .action
             .as_ref()
             .and_then(|action| action.ensure.as_ref())
-            .map_or(std::time::Duration::ZERO, |e| e.every);
-        let Phase::Verifying(v) = &mut effect.phase else { return Signal::Blocked };
+            .map_or(Duration::ZERO, |e| e.every);
+        let Phase::Verifying(v) = &mut effect.phase else { return false };
+        let next = now.plus(every.max(PROBES_APART_MIN));
+        let in_time = next <= v.until;
+        if in_time {
+            v.probe = None;
+            v.next_at = Some(next);
+        }
+        in_time
+    }
+
+    /// The probe did not say yes. `answered` tells whether it said no.
+    fn probe_again(&mut self, checked: EffectNumber, answered: bool) -> Signal {
+        let Phase::Verifying(v) = &mut self.effect_mut(checked).phase else { return Signal::Blocked };
         v.probe = None;
         v.answered |= answered;
-        let next = now.plus(every.max(std::time::Duration::from_millis(100)));
-        if next <= v.until && !(sabotage::is(Bug::ProbeOnce) && answered) {
-            v.next_at = Some(next);
+        let (lost, said_no) = (v.lost, v.answered && answered);
+        let ends_early = sabotage::is(Bug::ProbeOnce) && answered;
+        if !ends_early && self.looks_again(checked) {
             return Signal::Blocked;
         }
-        let (lost, said_no) = (v.lost, v.answered && answered);
         self.verification_over(checked, lost, said_no)
     }
 
