@@ -375,3 +375,100 @@ fn what_was_on_the_wire_at_the_point_and_stands_in_is_undone_once() {
 fn to(point: u64, effects: Option<Choice>) -> Rewinding {
     Rewinding { to: point, checkpoint: None, effects, input: None, by: bob(), reason: "once more".into() }
 }
+
+#[test]
+fn what_stands_in_for_an_effect_before_the_point_is_not_behind_it() {
+    let (mut run, mut ledger) = settled(THREE);
+    let point = run.before(put(&run, "c"));
+    run.rewind(Rewinding { effects: Some(Choice::Keep), ..undo(1) }).expect("it waits");
+    ledger.settle(&mut run);
+    assert!(ledger.writes.is_empty(), "all of it stands in: {:?}", ledger.writes);
+    run.rewind(undo(point)).expect("it waits");
+    ledger.settle(&mut run);
+    assert_eq!(ledger.writes, ["drop c", "put c"], "what the point relies on is left alone");
+    // Every event of this happened in one moment, and nothing that is armed was forgotten in it.
+    run.rewind(Rewinding { effects: Some(Choice::Keep), ..undo(1) }).expect("it waits");
+    run.rewind(Rewinding { effects: Some(Choice::Keep), ..undo(point) }).expect("it waits");
+    run.give(Input::Cancel(bob(), "enough".into(), CancelMode::Graceful)).expect("it undoes");
+    ledger.settle(&mut run);
+    run.check_replay();
+}
+
+const ONE: &str = "
+- a: { call: 'put:1.0.0', with: { n: '${ \"a\" }' } }
+- bad: { raise: { error: { type: 'https://shop.example/errors/bad', status: 400, title: Bad } } }";
+
+#[test]
+fn an_undo_that_was_sent_and_given_up_is_never_taken_for_none() {
+    let (mut run, mut ledger) = (begin(ONE), Ledger::default());
+    let parked = |run: &Run| {
+        let undo = run.state.open_effects().find(|effect| effect.undo);
+        undo.is_some_and(|effect| matches!(effect.phase, Phase::Parked { .. }))
+    };
+    for round in 0.. {
+        if parked(&run) {
+            break;
+        }
+        assert!(round < 100, "it comes to rest");
+        for (number, attempt) in run.permit_all() {
+            let effect = run.state.effect(number).expect("it is under way");
+            let answer = match effect.operation.as_str() {
+                "drop:1.0.0" => lost(),
+                "look:1.0.0" if ledger.writes.len() == 2 => refused(503, true),
+                _ => done(ledger.act(effect)),
+            };
+            if answer == lost() {
+                ledger.writes.push("drop a, perhaps".to_owned());
+            }
+            run.answer(number.0, attempt, answer);
+        }
+        run.jump();
+    }
+    run.rewind(Rewinding { effects: Some(Choice::Keep), ..undo(1) }).expect("the undo waits for people");
+    let kept =
+        run.state.kept_aside().iter().find(|kept| kept.operation == "put:1.0.0").expect("it is listed");
+    assert_eq!((kept.outcome, kept.choice), (Outcome::Unknown, Some(Choice::Repeat)));
+    let asked = run.state.requested().into_iter().find_map(|number| run.state.caution(number));
+    assert!(asked.is_some_and(|why| why.contains("may have done the very same")), "people decide");
+    run.check_replay();
+}
+
+#[test]
+fn an_undo_without_an_answer_looks_for_the_whole_window_when_its_effect_had_none() {
+    for known in [false, true] {
+        let drop = DROP.replace("class: idempotent", "class: probeable");
+        let tasks = "- a: { call: 'put:1.0.0', with: { n: '${ \"a\" }' } }\n- hold: { wait: PT1H }";
+        let mut run = Run::start(&document(tasks), &Actions::of(&[PUT, &drop, LOOK]), json!({ "to": "x" }));
+        let (mut looks, mut rounds, mut dropped) = (0, 0, false);
+        while run.state.end.is_none() {
+            for (number, attempt) in run.permit_all() {
+                let effect = run.state.effect(number).expect("it is under way");
+                let answer = match effect.operation.as_str() {
+                    "put:1.0.0" if known => done(json!({})),
+                    "look:1.0.0" if dropped => {
+                        looks += 1;
+                        done(json!({ "there": false }))
+                    }
+                    "look:1.0.0" => done(json!({ "there": true })),
+                    operation => {
+                        dropped |= operation == "drop:1.0.0";
+                        lost()
+                    }
+                };
+                run.answer(number.0, attempt, answer);
+            }
+            // What is not known to have happened is undone by itself.
+            if known && !dropped && run.state.open_effects().next().is_none() {
+                run.give(Input::Cancel(bob(), "enough".into(), CancelMode::Graceful)).expect("it undoes");
+            } else if run.state.requested().is_empty() {
+                run.jump();
+            }
+            run.check_replay();
+            rounds += 1;
+            assert!(rounds < 100, "it comes to rest");
+        }
+        // Once a second while another look fits into the two seconds; or once, when it was there before and is gone.
+        assert_eq!(looks, if known { 1 } else { 2 }, "known: {known}");
+        assert!(run.state.armed().is_empty() && run.state.open_effects().next().is_none());
+    }
+}
