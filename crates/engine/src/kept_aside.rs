@@ -80,18 +80,21 @@ impl Execution {
         })
     }
 
-    /// True for an effect that the flow relies on at the point: it knows its outcome.
-    pub(crate) fn relies_on(&self, number: EffectNumber) -> bool {
-        number.0 <= self.effects.requested()
-            && !self.open.contains(&number)
-            && !self.behind.iter().any(|kept| kept.origin.is_none() && kept.effect == number)
+    /// As what the flow relies on the act of an effect at the point, if it does: the newest of its lineage of which the
+    /// point knows the outcome, unless that is kept aside there.
+    pub(crate) fn relied_on(&self, point: &Self, effect: &Effect) -> Option<EffectNumber> {
+        let knows =
+            |number: EffectNumber| number.0 <= point.effects.requested() && !point.open.contains(&number);
+        let known = self.lineage(effect).map(|act| act.number).find(|number| knows(*number))?;
+        let aside = point.behind.iter().any(|kept| kept.origin.is_none() && kept.effect == known);
+        (!aside).then_some(known)
     }
 
     /// True for effects of the flow's own that the point knows nothing of, or does not know the outcome of. What stands in
     /// for an effect that the point knows is that effect.
     fn is_behind(&self, point: &Self, effect: &Effect) -> bool {
         let number = effect.number;
-        let later = !self.lineage(effect).any(|act| point.relies_on(act.number));
+        let later = self.relied_on(point, effect).is_none();
         let replaced = self
             .effects
             .iter()

@@ -223,11 +223,10 @@ impl Execution {
     fn undone_since(&self, point: &Self) -> Option<EffectNumber> {
         let in_doubt = self.undone_in_doubt();
         let before = |number| point.effect(number).is_some_and(|effect| effect.undone_by.is_some());
-        let undone = self.effects.iter().filter(|effect| {
+        let mut undone = self.effects.iter().filter(|effect| {
             in_doubt.contains(&effect.number) || effect.undone_by.is_some() && !before(effect.number)
         });
-        let relied = |effect| self.lineage(effect).find(|act| point.relies_on(act.number));
-        undone.filter_map(relied).map(|act| act.number).next()
+        undone.find_map(|effect| self.relied_on(point, effect))
     }
 
     /// Applies event number `position` of a history, which may go back in it. The state is at that position.
