@@ -143,7 +143,7 @@ pub async fn approver(world: Arc<World>, tenant: TenantId) {
                     continue;
                 }
                 if random.chance(world.swarm.attack) {
-                    attack(&world, &mut random, &view).await;
+                    Box::pin(attack(&world, &mut random, &view)).await;
                 }
             }
             let dora = workloads::caller(&tenant, "user:dora", &[Role::Operator]);

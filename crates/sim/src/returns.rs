@@ -159,7 +159,7 @@ pub async fn fork(
         return false;
     }
     let asked = request(to, Some(Choice::Keep), edited);
-    match world.ask(node, node.app.fork(by, row.id.as_str(), asked)).await {
+    match Box::pin(world.ask(node, node.app.fork(by, row.id.as_str(), asked))).await {
         Some(Ok(view)) => {
             note!(world, "{} forks {} into {}", by.principal.id, row.id, view.execution.id);
             reached!(world, if edited { "forked with another input" } else { "forked" });
