@@ -403,3 +403,34 @@ Feature: Errors
     late: true
     """
     And rest should run 3 times
+
+  Scenario: The flow goes where the catch says once it caught
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.1.0', namespace: omnihub, name: the-flow-goes-where-the-catch-says, version: '1.0.0' }
+    do:
+      - risky:
+          try: [ { stop: { raise: { error: { type: https://example.com/a, status: 500 } } } } ]
+          catch: { do: [ { fix: { set: { fixed: true } } } ], then: handled }
+      - usual: { set: { usual: true }, then: end }
+      - handled: { set: '${ . + { handled: true } }' }
+    """
+    When the workflow is executed
+    Then the workflow should complete with output:
+    """yaml
+    fixed: true
+    handled: true
+    """
+    And usual should not run
+
+  Scenario: A catch of 1.0 has no then
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.0.3', namespace: omnihub, name: a-catch-of-1-0-has-no-then, version: '1.0.0' }
+    do:
+      - risky:
+          try: [ { stop: { raise: { error: { type: https://example.com/a, status: 500 } } } } ]
+          catch: { then: end }
+    """
+    When the workflow is published
+    Then the workflow should be refused with OH-1044

@@ -354,3 +354,23 @@ Feature: Tasks
     """yaml
     slept: 20
     """
+
+  Scenario: A loop goes through a list that is written out
+    Given a workflow with definition:
+    """yaml
+    document: { dsl: '1.1.0', namespace: omnihub, name: a-loop-goes-through-a-list-that-is-written-out, version: '1.0.0' }
+    do:
+      - each:
+          for: { each: pet, in: [ { age: 3 }, { age: '${ .first }' } ] }
+          do: [ { add: { set: '${ { first: .first, sum: ((.sum // 0) + $pet.age) } }' } } ]
+    """
+    And the workflow input is:
+    """yaml
+    first: 4
+    """
+    When the workflow is executed
+    Then the workflow should complete with output:
+    """yaml
+    first: 4
+    sum: 7
+    """

@@ -86,7 +86,7 @@ codes! {
     UNKNOWN_FUNCTION = "OH-1036" Error "no such action"
         "`call` names an action that the catalogue does not have. Publish it first, or correct the name and version.";
     DSL_VERSION = "OH-1037" Error "unsupported language version"
-        "`document.dsl` must be a 1.0.x version.";
+        "`document.dsl` must be a 1.0.x or a 1.1.x version.";
     STATUS = "OH-1038" Error "bad status"
         "The status of an error is a whole number from 100 to 599, as in HTTP.";
     ENDPOINT = "OH-1039" Error "bad endpoint"
@@ -99,6 +99,8 @@ codes! {
         "The named task exists, but in another list. The flow can only go to a task of the same list; leave the list with `exit` first.";
     SCHEDULE = "OH-1043" Error "bad schedule"
         "A schedule that cannot be read, never comes, names an unknown time zone, or gives an input that the workflow's schema refuses would be in force in name only.";
+    NEWER = "OH-1044" Error "of a later version of the language"
+        "`catch.then`, a list that is written out in `for.in`, and `schedule.read` came after 1.0.3. A document says that it means them by `dsl: '1.1.0'`; in one of 1.0 they would be mistakes.";
     CONTEXT_LOST = "OH-1050" Warning "`$context` is replaced"
         "`export.as` replaces the whole `$context`. This one does not mention `$context`, although something was exported before: what stood there is lost.";
     MISSING_KEY_EXPRESSION = "OH-1060" Error "idempotent action without a key"

@@ -348,6 +348,21 @@ pub enum Read {
     Raw,
 }
 
+impl Read {
+    /// What is given on of an event.
+    pub fn of(self, event: &Value) -> Value {
+        let data = event.get("data").unwrap_or(&Value::NULL);
+        match self {
+            Self::Envelope => event.clone(),
+            Self::Data => data.clone(),
+            Self::Raw => {
+                let label = data.label_of_all().join(event.label);
+                Value::string(model::canonical::canonical(data)).with_label_everywhere(label)
+            }
+        }
+    }
+}
+
 /// Which events a `listen` takes.
 #[derive(Debug)]
 pub struct EventFilter {
@@ -381,8 +396,8 @@ pub struct For {
     pub each: Arc<str>,
     /// Variable of the position, without `$` (`index` by default).
     pub at: Arc<str>,
-    /// The collection.
-    pub items: Expr,
+    /// The collection: an expression, or written out.
+    pub items: Template,
     /// Tested before each iteration.
     pub condition: Option<Expr>,
     /// The body.
@@ -421,6 +436,8 @@ pub struct Try {
     pub retry: Option<Retry>,
     /// `catch.do`
     pub catch: Option<TaskList>,
+    /// `catch.then`: where the flow goes after an error was caught, in place of the task's own `then`.
+    pub then: Option<Then>,
 }
 
 /// A retry policy.

@@ -12,7 +12,7 @@ use jiff::Zoned;
 use jiff::tz::TimeZone;
 use model::{Data, Timestamp, Value};
 
-use crate::plan::EventFilter;
+use crate::plan::{EventFilter, Read};
 use crate::template::Template;
 
 /// Shortest interval: what begins more often than this is a loop, not a schedule.
@@ -37,6 +37,8 @@ pub struct Schedule {
     pub catch_up: CatchUp,
     /// The input of every execution.
     pub input: Value,
+    /// How much of the event that begins an execution is its input.
+    pub read: Read,
     time_zone: TimeZone,
 }
 
@@ -234,7 +236,8 @@ impl Schedule {
                 format!("`{zone}` is not a time zone; write for example `Europe/Madrid` or `UTC`")
             })?,
         };
-        let schedule = Self { when, zone: zone.into(), overlap, catch_up, input, time_zone };
+        let read = Read::Envelope;
+        let schedule = Self { when, zone: zone.into(), overlap, catch_up, input, read, time_zone };
         let start = Timestamp(0);
         if matches!(schedule.when, When::Cron(_)) && schedule.next(start, start).is_none() {
             return Err("no day fits this pattern: February has no 30th".to_owned());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dsl::plan::{Backoff, Retry, TaskKind, Try};
+use dsl::plan::{Backoff, Retry, Task, TaskKind, Try};
 use model::problem::WorkflowError;
 use model::{Timestamp, Value};
 
@@ -35,6 +35,14 @@ enum Handling {
     Retry(Duration),
     /// Runs `catch.do`, or goes on when there is none.
     Catch,
+}
+
+/// An error was caught and dealt with: `catch.then` says where the flow goes, or else the task does.
+pub(crate) fn caught(task: &Task, data: Value) -> Signal {
+    match &task.kind {
+        TaskKind::Try(Try { then: Some(then), .. }) => Signal::CompleteTo(data, *then),
+        _ => Signal::Complete(data),
+    }
 }
 
 impl Execution {
@@ -175,7 +183,7 @@ impl Execution {
         if let Some(delay) = self.next_round(position, value)? {
             return Ok(Handling::Retry(delay));
         }
-        let spent = task.retry.is_some() && task.catch.is_none();
+        let spent = task.retry.is_some() && task.catch.is_none() && task.then.is_none();
         Ok(if spent { Handling::Pass } else { Handling::Catch })
     }
 
@@ -212,7 +220,7 @@ impl Execution {
         let Some(frame) = self.live.top_task() else { return Signal::Blocked };
         let input = frame.input.clone();
         let has_tasks = matches!(&frame.task.kind, TaskKind::Try(task) if task.catch.is_some());
-        if has_tasks { self.enter_list(crate::state::Part::Catch, input) } else { Signal::Complete(input) }
+        if has_tasks { self.enter_list(crate::state::Part::Catch, input) } else { caught(&frame.task, input) }
     }
 
     /// Drops everything above the `try` at `position`, and gives it the error.

@@ -8,7 +8,7 @@ use model::problem::WorkflowError;
 
 use crate::lifecycle::Turn;
 use crate::scope::{Scope, check_schema};
-use crate::state::{Doing, End, Execution, Frame, ListFrame, Part, TaskFrame};
+use crate::state::{Doing, End, Execution, Frame, ListFrame, Part, TaskFrame, TryPhase};
 use crate::thread::ThreadId;
 use crate::trace::TaskStatus;
 use crate::unwind::After;
@@ -168,6 +168,9 @@ impl Execution {
                 Doing::For { index, .. } => {
                     *index += 1;
                     self.next_iteration(data)
+                }
+                Doing::Try(trying) if trying.phase == TryPhase::Catching => {
+                    crate::errors::caught(&frame.task, data)
                 }
                 Doing::Do | Doing::Try(_) => Signal::Complete(data),
                 Doing::Listen(_) => self.end_round(data),

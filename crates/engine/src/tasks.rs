@@ -159,7 +159,7 @@ impl Execution {
     }
 
     fn begin_for(&mut self, task: &Task, each: &For, input: Value) -> Result<Signal, WorkflowError> {
-        let items = self.scope(&input).eval(&each.items, &input)?;
+        let items = self.scope(&input).fill(&each.items, &input)?;
         let items = self.foresee_items(task, items);
         let Data::Array(list) = &items.data else {
             let detail = format!("`for.in` gave a {} and must give a list", items.kind());

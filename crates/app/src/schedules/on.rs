@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use dsl::plan::Read;
 use model::control::ControlName;
 use model::{Digest, ExecutionId, Problem, Value};
 use serde_json::json;
@@ -74,7 +75,9 @@ impl App {
         let now = self.clock.now();
         let caller = self.publisher(&known.stored, now).await?;
         let turn = self.turn_to_begin(&message.tenant, None).await;
-        let input = Value::from_json(&json!([kept.event]), kept.label);
+        let read = known.definition.schedule.as_ref().map_or(Read::Envelope, |schedule| schedule.read);
+        let event = Value::from_json(&kept.event, kept.label);
+        let input = Value::array([read.of(&event)]).with_label_everywhere(kept.label);
         check_input(&known.definition, &input.to_json())?;
         let label = kept.label;
         let id = message.execution.clone();

@@ -217,6 +217,31 @@ async fn begun(server: &Server, name: &str, count: usize) -> Vec<Json> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_begins_an_execution_is_read_as_said() {
+    let server = server().await;
+    let all = json!([{"take": {"set": "${ { got: . } }"}}]);
+    for (name, read) in [("plain", None), ("whole", Some("envelope")), ("text", Some("raw"))] {
+        let document = json!({"dsl": "1.1.0", "namespace": "test", "name": name, "version": "1.0.0"});
+        let mut schedule = json!({"on": {"one": {"with": {"type": "placed"}}}});
+        if let Some(read) = read {
+            schedule["read"] = json!(read);
+        }
+        let body = json!({"document": document, "schedule": schedule, "do": all});
+        server.admin.post("/workflows", body).await.expect(201);
+    }
+    send(&server.admin, event("placed", "1", json!({"n": 1}))).await.expect(202);
+    for (name, wanted) in [("plain", json!([{"n": 1}])), ("text", json!(["{\"n\":1}"]))] {
+        let one = begun(&server, name, 1).await;
+        let shown = until(&server, text(&one[0]["execution_id"]), "completed").await;
+        assert_eq!(shown.json["output"]["got"], wanted, "{name}: {}", shown.text);
+    }
+    let whole = begun(&server, "whole", 1).await;
+    let shown = until(&server, text(&whole[0]["execution_id"]), "completed").await;
+    let got = &shown.json["output"]["got"][0];
+    assert_eq!((&got["data"], &got["id"], &got["type"]), (&json!({"n": 1}), &json!("1"), &json!("placed")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_event_begins_one_execution_of_whoever_waits_for_it() {
     let mut server = server().await;
     let big = json!({"one": {"with": {"type": "placed", "data": "${ .n > 1 }"}}});

@@ -10,6 +10,7 @@ use crate::describe::{Description, Kind};
 use crate::document::node::{Node, NodeData};
 use crate::expr::Expr;
 use crate::plan::{AsyncApiWork, For, Input, Output, TakeWork, Task, TaskKind, TaskList, Then, Work};
+use crate::template::Template;
 
 /// Protocols of the language that need a broker.
 const BROKERS: &[&str] = &[
@@ -53,7 +54,7 @@ impl Compiler<'_, '_> {
         let message =
             plain("message", &format!("{path}/foreach/message"), TaskKind::Do(body), output, export);
         let tasks = TaskList { pointer: Arc::from(format!("{path}/foreach")), tasks: vec![message] };
-        let items = Expr::parse(".").ok()?;
+        let items = Template::Expr(Expr::parse(".").ok()?);
         let going = TaskKind::For(For { each: item, at, items, condition: None, tasks });
         let tasks = vec![
             plain(name, &format!("{path}/consume"), take, Output::default(), Output::default()),

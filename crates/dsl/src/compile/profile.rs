@@ -4,6 +4,9 @@ use crate::codes;
 use crate::compile::Compiler;
 use crate::document::node::Node;
 
+/// How the version begins that has what was added after 1.0.3: `catch.then`, lists in `for.in`, `schedule.read`.
+const NEWER: &str = "1.1.";
+
 /// Words of the governed profile that have no implementation yet.
 const GOVERNED: &[&str] = &[
     "approval",
@@ -23,7 +26,7 @@ impl Compiler<'_, '_> {
     pub fn profile(&mut self) {
         let root = self.root;
         if let Some(dsl) = root.get("document").and_then(|d| d.get("dsl"))
-            && dsl.text().is_some_and(|t| !t.starts_with("1.0."))
+            && dsl.text().is_some_and(|t| !t.starts_with("1.0.") && !t.starts_with(NEWER))
         {
             self.report
                 .node(codes::DSL_VERSION, dsl, "this version of the language is not supported")
@@ -55,6 +58,21 @@ impl Compiler<'_, '_> {
             self.report
                 .node(codes::LOOSE, mode, "only strict mode is allowed")
                 .hint("write `mode: strict`, or remove it; expressions stand in `${ }`");
+        }
+    }
+
+    /// True for documents of the version that has what was added after 1.0.3.
+    pub fn is_newer(&self) -> bool {
+        let version = self.root.get("document").and_then(|head| head.text_of("dsl"));
+        version.is_some_and(|version| version.starts_with(NEWER))
+    }
+
+    /// Refuses what documents of 1.0 do not have.
+    pub fn newer(&mut self, node: &Node, what: &str) {
+        if !self.is_newer() {
+            self.report
+                .node(codes::NEWER, node, format!("{what} is of version 1.1.0 of the language"))
+                .hint("write `dsl: '1.1.0'`, which changes nothing else but the default of `schedule.read`");
         }
     }
 

@@ -8,7 +8,7 @@ use crate::compile::expression::{Place, Scope};
 use crate::compile::listen::{ADDRESS, UPDATE};
 use crate::document::node::Node;
 use crate::document::report::split_hint;
-use crate::plan::Input;
+use crate::plan::{Input, Read};
 use crate::schedule::{CatchUp, Overlap, Schedule, When, interval};
 
 /// Filters of one `schedule.on` at the most.
@@ -28,13 +28,16 @@ impl Compiler<'_, '_> {
             }
             return None;
         };
+        let read = self.read(node);
         if let Some(events) = node.get("on") {
             if let Some(options) = options {
                 self.report
                     .node(codes::SCHEDULE, options, "every event begins an execution, and is its input")
                     .hint("remove this: it is about moments");
             }
-            return self.on_events(events);
+            let mut schedule = self.on_events(events)?;
+            schedule.read = read;
+            return Some(schedule);
         }
         let when = self.when(node)?;
         let option = |name: &str| options.and_then(|o| o.text_of(name));
@@ -54,6 +57,24 @@ impl Compiler<'_, '_> {
                 self.report.node(codes::SCHEDULE, place, message).maybe(hint);
                 None
             }
+        }
+    }
+
+    /// `schedule.read`: before it came, an event with its attributes was the input, and in documents from then it still is.
+    fn read(&mut self, node: &Node) -> Read {
+        let Some(written) = node.get("read") else {
+            return if self.is_newer() { Read::Data } else { Read::Envelope };
+        };
+        self.newer(written, "`schedule.read`");
+        if node.get("on").is_none() {
+            self.report
+                .node(codes::SCHEDULE, written, "`read` is about events, and no event begins this")
+                .hint("remove it; `metadata.omnihub.schedule.input` gives an input");
+        }
+        match written.text() {
+            Some("envelope") => Read::Envelope,
+            Some("raw") => Read::Raw,
+            _ => Read::Data,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::compile::flow::Siblings;
 use crate::document::node::{Node, NodeData};
 use crate::document::shape_task::kind_of;
 use crate::plan::{Case, For, Task, TaskKind, Try};
+use crate::template::Template;
 
 /// Variables of the language, which loops and catches must not hide.
 const RESERVED: &[&str] = &[
@@ -84,7 +85,7 @@ impl Compiler<'_, '_> {
             "switch" => Some(TaskKind::Switch(self.cases(body, siblings, scope))),
             "for" => self.for_each(node, body, scope).map(TaskKind::For),
             "raise" => body.get("error").and_then(|e| self.error(e, Place::Task, scope)).map(TaskKind::Raise),
-            "try" => self.attempt(node, body, scope).map(TaskKind::Try),
+            "try" => self.attempt(node, body, siblings, scope).map(TaskKind::Try),
             "wait" => self.duration(body, Place::Task, scope).map(TaskKind::Wait),
             "call" => self.call(name, node, body, scope),
             "run" if body.get("workflow").is_some() => self.child(body, scope).map(TaskKind::Child),
@@ -120,14 +121,20 @@ impl Compiler<'_, '_> {
                 .node(codes::VARIABLE_NAME, place, format!("`each` and `at` are both called `{each}`"))
                 .hint("give one of them another name");
         }
-        let items = body.get("in").and_then(|n| self.expression(n, Place::Task, scope));
+        let items = body.get("in").and_then(|items| match items.data {
+            NodeData::Array(_) => {
+                self.newer(items, "a list that is written out in `for.in`");
+                Some(self.data(items, Place::Task, scope))
+            }
+            _ => self.expression(items, Place::Task, scope).map(Template::Expr),
+        });
         let inner = scope.with(&[&each, &at]);
         let condition = node.get("while").and_then(|n| self.expression(n, Place::Task, &inner));
         let tasks = node.get("do").map(|list| self.task_list(list, &inner));
         Some(For { each, at, items: items?, condition, tasks: tasks? })
     }
 
-    fn attempt(&mut self, node: &Node, body: &Node, scope: &Scope) -> Option<Try> {
+    fn attempt(&mut self, node: &Node, body: &Node, siblings: &Siblings, scope: &Scope) -> Option<Try> {
         let tasks = self.task_list(body, scope);
         let catch = node.get("catch")?;
         let error_as = self.variable_name(catch.get("as"), "error");
@@ -142,6 +149,10 @@ impl Compiler<'_, '_> {
             except_when,
             retry: catch.get("retry").and_then(|n| self.retry(n, Place::Task, &inner)),
             catch: catch.get("do").map(|list| self.task_list(list, &inner)),
+            then: catch.get("then").map(|then| {
+                self.newer(then, "`catch.then`");
+                self.then(Some(then), siblings)
+            }),
             error_as,
         })
     }

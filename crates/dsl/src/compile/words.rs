@@ -154,6 +154,7 @@ impl Compiler<'_, '_> {
                 jitter: None,
             }),
             catch: None,
+            then: None,
         }))
     }
 

@@ -127,7 +127,9 @@ static FOR: Object =
         .on(BASE);
 static LOOP: Shape = Shape::Object(&LOOP_OBJECT);
 static LOOP_OBJECT: Object =
-    Object::closed("`for`", &[may("each", &TEXT), must("in", &TEXT), may("at", &TEXT)]);
+    Object::closed("`for`", &[may("each", &TEXT), must("in", &ITEMS), may("at", &TEXT)]);
+
+static ITEMS: Shape = Shape::Either(&[Shape::Text, Shape::List(&DATA, 0)]);
 
 static FORK: Object = Object::closed("a `fork` task", &[must("fork", &BRANCHES)]).on(BASE);
 static BRANCHES: Shape = Shape::Object(&BRANCHES_OBJECT);
@@ -163,6 +165,7 @@ static CATCH_OBJECT: Object = Object::closed(
         may("exceptWhen", &TEXT),
         may("retry", &RETRY_OR_NAME),
         may("do", &TASK_LIST),
+        may("then", &TEXT),
     ],
 );
 static CATCH_ERRORS: Shape = Shape::Object(&CATCH_ERRORS_OBJECT);

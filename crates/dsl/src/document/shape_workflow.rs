@@ -86,9 +86,17 @@ static EXTENDED: Shape = Shape::Word(&[
 static SCHEDULE: Shape = Shape::Object(&SCHEDULE_OBJECT);
 static SCHEDULE_OBJECT: Object = Object::closed(
     "`schedule`",
-    &[may("every", &DURATION), may("cron", &TEXT), may("after", &DURATION), may("on", &EVENT_STRATEGY)],
+    &[
+        may("every", &DURATION),
+        may("cron", &TEXT),
+        may("after", &DURATION),
+        may("on", &EVENT_STRATEGY),
+        may("read", &READ),
+    ],
 )
 .one_of(&["every", "cron", "after", "on"]);
+
+static READ: Shape = Shape::Word(&["data", "envelope", "raw"]);
 
 static EVALUATE: Shape = Shape::Object(&EVALUATE_OBJECT);
 static EVALUATE_OBJECT: Object = Object::closed("`evaluate`", &[may("language", &TEXT), may("mode", &TEXT)]);

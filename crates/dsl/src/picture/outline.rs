@@ -131,6 +131,10 @@ fn item_of(name: &str, node: &Node, names: &[&str], left: &mut Left) -> Item {
             }
         }
     }
+    let caught = node.get("catch").and_then(|catch| catch.text_of("then"));
+    if let Some(to) = target(caught, names) {
+        jumps.push(Jump { label: "caught".to_owned(), to });
+    }
     if let Some(to) = target(node.text_of("then"), names) {
         let label = if jumps.is_empty() { "" } else { "otherwise" };
         jumps.push(Jump { label: label.to_owned(), to });
@@ -165,7 +169,11 @@ fn inside(kind: &str, node: &Node, left: &mut Left) -> (String, Vec<Part>) {
             let each = body.text_of("each").unwrap_or("item");
             let condition =
                 node.text_of("while").map(|text| format!(" while {}", bare(text))).unwrap_or_default();
-            let label = format!("each ${each} in {}{condition}", one_line(body.get("in")));
+            let items = match body.get("in").map(|items| (&items.data, items.items().len())) {
+                Some((NodeData::Array(_), count)) => format!("a list of {count}"),
+                _ => one_line(body.get("in")),
+            };
+            let label = format!("each ${each} in {items}{condition}");
             (label, part(Role::Loop, String::new(), node.get("do")).into_iter().collect())
         }
         "fork" => {
@@ -187,6 +195,7 @@ fn inside(kind: &str, node: &Node, left: &mut Left) -> (String, Vec<Part>) {
             let label = match (catch.and_then(|catch| catch.get("retry")), &caught) {
                 (Some(retry), _) => retried(retry),
                 (None, Some(_)) => String::new(),
+                (None, None) if catch.and_then(|catch| catch.get("then")).is_some() => title,
                 (None, None) => format!("{title}, and goes on"),
             };
             (label, tried.into_iter().chain(caught).collect())

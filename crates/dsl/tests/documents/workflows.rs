@@ -95,6 +95,10 @@ const CASES: &[(&str, &str)] = &[
     ),
     ("schedule", "schedule: { cron: '@daily' }\ndo: [ { a: { set: { x: 1 } } } ]\n"),
     (
+        "of a later version",
+        "schedule: { on: { one: { with: { type: a } } }, read: data }\ndo:\n  - a: { for: { in: [ { x: 1 } ] }, do: [ { b: { set: { x: 1 } } } ] }\n  - c: { try: [ { d: { set: { x: 1 } } } ], catch: { then: a } }\n",
+    ),
+    (
         "not built",
         "schedule: { on: { one: { with: { type: a } } } }\nuse: { functions: { f: { set: { x: 1 } } } }\ndo:\n  - a: { fork: { branches: [ { x: { set: { x: 1 } } } ] } }\n  - b: { emit: { event: { with: { source: 'https://a.example', type: t, orderId: 1 } } } }\n  - c: { listen: { to: { any: [] }, read: data }, foreach: { item: e, at: e, output: { as: '$x' } } }\n  - u: { listen: { to: { one: { with: { type: t, omnihubupdate: true } } } } }\n  - v: { listen: { to: { any: [ { with: { omnihubupdate: false } } ], until: { any: [], until: 'true' } } }, foreach: {} }\n  - d: { call: grpc, with: { proto: { endpoint: 'file://x' }, service: { name: s, host: h }, method: m } }\n  - e: { run: { container: { image: i } } }\n  - f: { run: { workflow: { namespace: '${ .n }', name: w, version: newest }, return: all } }\n  - g: { run: { shell: { command: ls }, await: false } }\n  - h: { call: 'consensus:1.0.0', with: { quorum: 2 } }\n  - i: { call: f }\n  - j: { call: http, with: { method: get, endpoint: { uri: 'https://a.example', authentication: { oauth2: { use: s } } } } }\n",
     ),

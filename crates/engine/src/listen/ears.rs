@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dsl::plan::{EventFilter, Listen, Read, Task, TaskKind};
+use dsl::plan::{EventFilter, Listen, Task, TaskKind};
 use dsl::template::Template;
 use model::problem::WorkflowError;
 use model::{Data, Value};
@@ -32,7 +32,7 @@ impl Ear<'_> {
     }
 
     fn taken(&self) -> Value {
-        Value::array(self.listening.taken.iter().map(|event| read_as(self.listen.read, event)))
+        Value::array(self.listening.taken.iter().map(|event| self.listen.read.of(event)))
     }
 }
 
@@ -97,7 +97,7 @@ impl Execution {
                     ear.taken()
                 } else {
                     let here = ear.listening.stops.iter().filter(|(filter, _)| (base..next).contains(filter));
-                    Value::array(here.map(|(_, event)| read_as(ear.listen.read, event)))
+                    Value::array(here.map(|(_, event)| ear.listen.read.of(event)))
                 };
                 self.scope_at(ear.position, ear.input).test(until, &taken)
             }
@@ -240,17 +240,4 @@ pub(super) fn filter_at(listen: &Listen, number: usize) -> Option<&EventFilter> 
 /// Whether a filter ends the `listen` instead of being listened for.
 pub(super) fn ends(listen: &Listen, number: usize) -> bool {
     listen.strategies.first().is_some_and(|first| number >= first.filters.len().max(1))
-}
-
-/// What a `listen` gives on of an event.
-pub(super) fn read_as(read: Read, event: &Value) -> Value {
-    let data = event.get("data").unwrap_or(&Value::NULL);
-    match read {
-        Read::Envelope => event.clone(),
-        Read::Data => data.clone(),
-        Read::Raw => {
-            let label = data.label_of_all().join(event.label);
-            Value::string(model::canonical::canonical(data)).with_label_everywhere(label)
-        }
-    }
 }

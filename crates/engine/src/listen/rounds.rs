@@ -5,7 +5,6 @@ use model::problem::WorkflowError;
 use model::{Data, Value};
 
 use super::UPDATE;
-use super::ears::read_as;
 use crate::flow::Signal;
 use crate::state::{Doing, Execution, Frame, Part};
 use crate::tasks::index_value;
@@ -30,7 +29,7 @@ impl Execution {
         let (Some(each), Some(event)) = (&listen.each, listening.taken.last()) else {
             return Signal::Blocked;
         };
-        let item = read_as(listen.read, event);
+        let item = listen.read.of(event);
         listening.vars = Some((item.clone(), index_value(listening.outputs.len(), event.label)));
         let (input, empty) = (frame.input.clone(), each.tasks.tasks.is_empty());
         if empty { self.end_round(item) } else { self.enter_list(Part::Body, input) }

@@ -14,6 +14,7 @@ mod functions;
 mod hazards;
 mod lifecycle;
 mod limits;
+mod newer;
 mod origins;
 mod pending;
 mod resolve;
