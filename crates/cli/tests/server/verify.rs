@@ -86,6 +86,10 @@ async fn everything_that_is_stored_agrees_and_every_change_is_found() {
             format!("UPDATE approvals SET document = replace(document, 'user:bob', 'user:alice') WHERE execution = '{done}'"),
         ),
         ("OH-5048", format!("DELETE FROM approvals WHERE execution = '{done}'")),
+        (
+            "OH-5042",
+            format!("INSERT OR REPLACE INTO snapshots (execution, version, bytes) VALUES ({own}, 1, x'7b7d')"),
+        ),
     ]
     .into_iter()
     .enumerate()
@@ -97,6 +101,43 @@ async fn everything_that_is_stored_agrees_and_every_change_is_found() {
     }
     // Nothing was changed in the directory itself.
     assert_eq!(verify(&data), (0, whole));
+}
+
+/// Every file below a directory.
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).expect("a directory").flatten();
+    entries
+        .flat_map(|entry| match entry.path() {
+            path if path.is_dir() => files_below(&path),
+            path => vec![path],
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_is_gone_or_another_is_found() {
+    let mut shop = Shop::open().await;
+    let document = json!({"dsl": "1.0.3", "namespace": "test", "name": "long", "version": "1.0.0"});
+    let long = json!([{"long": {"run": {"shell": {"command": "head -c 200000 /dev/zero | tr '\\0' x"}}}}]);
+    shop.server.admin.post("/workflows", json!({"document": document, "do": long})).await.expect(201);
+    let goal = json!({"workflow": {"namespace": "test", "name": "long"}});
+    let id = shop.server.admin.post("/goals", goal).await.expect(202).str("/execution_id").to_owned();
+    shop.status(&id, "completed").await;
+    shop.server.terminate().await;
+    let data = shop.server.data();
+    assert_eq!(verify(&data).0, 0);
+    let scratch = tempfile::tempdir().expect("a directory");
+    for bytes in [None, Some("another")] {
+        let copy = changed(&data, &scratch.path().join(bytes.unwrap_or("gone")), "");
+        let kept = files_below(&copy.join("blobs"));
+        assert_eq!(kept.len(), 1, "{kept:?}");
+        match bytes {
+            None => std::fs::remove_file(&kept[0]).expect("it is there"),
+            Some(bytes) => std::fs::write(&kept[0], bytes).expect("it is there"),
+        }
+        let (exit, found) = verify(&copy);
+        assert_eq!((exit, &found["findings"][0]["code"]), (1, &json!("OH-5043")), "{found:#}");
+    }
 }
 
 impl Shop {
