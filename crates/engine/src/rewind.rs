@@ -306,7 +306,7 @@ impl Execution {
         let stays = |item: &Armed| match item {
             Armed::Effect(number) => {
                 let settled = self.effect(*number).is_some_and(|effect| effect.outcome.is_some());
-                settled || (is_kept(*number) && !was_undone(*number))
+                !was_undone(*number) && (settled || is_kept(*number))
             }
             Armed::Action { .. } | Armed::Savepoint(_) => true,
         };
