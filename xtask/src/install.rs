@@ -15,6 +15,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("node", "nodejs"),
     ("cc", "build-essential"),
     ("faketime", "faketime"),
+    ("openssl", "openssl"),
 ];
 
 /// Installs what is missing through apt-get; does nothing when all is there.
