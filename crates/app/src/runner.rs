@@ -413,6 +413,9 @@ impl App {
             }
             drop(cell);
             self.take_back(&error, &state, works);
+            if !limited.is_empty() {
+                self.stand_in_line_later(&state.started);
+            }
             return Err(commit_problem(&error));
         }
         crash::at(Point::StepAcknowledged);

@@ -210,6 +210,13 @@ impl App {
         }
     }
 
+    /// After a commit that was not answered, of a step in which a limit held something back: it may be durable, and then
+    /// nobody else would put that in line.
+    pub(crate) fn stand_in_line_later(self: &Arc<Self>, started: &Started) {
+        let (app, tenant, id) = (Arc::clone(self), started.tenant.clone(), started.execution.clone());
+        tokio::spawn(async move { app.look_at_again(&tenant, &id).await });
+    }
+
     /// Loads an execution and makes what the ledger says of it true again; later, if the store cannot be read now.
     async fn look_at_again(self: &Arc<Self>, tenant: &TenantId, id: &ExecutionId) {
         if self.looked_at(tenant, id).await {
