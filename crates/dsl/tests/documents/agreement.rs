@@ -30,6 +30,9 @@ const STRICTER: &[&str] = &[
 /// Objects that the schema leaves open: what stands in them is the language's all the same.
 const OPEN: &[&str] = &[
     "an authentication has no key",
+    "`with` of `call: mcp` has no key",
+    "`transport` has no key",
+    "`stdio` has no key",
     "`errors` has no key",
     "an error filter has no key",
     "`event` has no key",
