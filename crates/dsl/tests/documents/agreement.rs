@@ -86,7 +86,7 @@ pub fn documents(folder: &Path) -> BTreeMap<String, String> {
     }
     for entry in entries("ctk").flatten() {
         let name = entry.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        for (index, text) in crate::oracle::definitions(&read(&entry.path())).into_iter().enumerate() {
+        for (index, text) in crate::kit::definitions(&read(&entry.path())).into_iter().enumerate() {
             found.insert(format!("{name} {index}"), text);
         }
     }

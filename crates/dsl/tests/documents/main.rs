@@ -4,7 +4,7 @@ mod actions;
 mod agreement;
 mod compiled;
 mod hostile;
-mod oracle;
+mod kit;
 mod round_trip;
 mod schema;
 mod support;

@@ -23,7 +23,7 @@ fn scenarios(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for path in entries.flatten().map(|entry| entry.path()) {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
-        found.extend(crate::oracle::definitions(&text).into_iter().map(|document| (path.clone(), document)));
+        found.extend(crate::kit::definitions(&text).into_iter().map(|document| (path.clone(), document)));
     }
 }
 

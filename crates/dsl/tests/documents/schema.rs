@@ -22,7 +22,7 @@ fn documents() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(&folder).expect("the features are there").flatten() {
         let text = std::fs::read_to_string(entry.path()).expect("it can be read");
-        for (index, document) in crate::oracle::definitions(&text).into_iter().enumerate() {
+        for (index, document) in crate::kit::definitions(&text).into_iter().enumerate() {
             found.insert(format!("{} {index}", entry.path().display()), document);
         }
     }
